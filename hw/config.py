@@ -1,0 +1,142 @@
+"""What can be chosen about an accelerator: one frozen object, and the presets of the boards."""
+
+import dataclasses
+import hashlib
+import json
+
+__all__ = ["PRESETS", "AcceleratorConfig", "ConfigError"]
+
+
+class ConfigError(ValueError):
+    """A knob has a value with which no accelerator can be built."""
+
+
+# The least and the greatest value of every knob. Greatest values come from the bus address
+# (`hw.layouts.address`), which gives a window 256 units of 2**18 words.
+_LIMITS = {
+    "lanes": (1, 64),
+    "groups": (1, 64),
+    "queue_depth": (1, 1024),
+    "activation_bits": (4, 16),
+    "weight_bits": (4, 16),
+    "accumulator_bits": (16, 48),
+    "entry_bits": (1, 16),
+    "entry_depth": (2, 1 << 18),
+    "column_depth": (2, 1 << 18),
+    "activation_depth": (2, 1 << 12),
+    "accumulator_depth": (2, 1 << 12),
+    "codebook_depth": (2, 1 << 12),
+    "bias_depth": (2, 1 << 16),
+    "layer_depth": (2, 1 << 8),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AcceleratorConfig:
+    """The independent knobs of an accelerator; everything else derives from them.
+
+    Parameters
+    ----------
+    lanes : int
+        Processing elements over which the output rows of a layer are spread; also the number of
+        activations in an activation word.
+    groups : int
+        Sets of lanes over which the columns are spread; each has its own feeder and memory bank.
+    queue_depth : int
+        Non-empty columns that a processing element can have waiting.
+    activation_bits, weight_bits, accumulator_bits : int
+        Width of signed activations, codebook values and accumulators.
+    entry_bits : int
+        Width of an entry: code and gap together.
+    entry_depth, column_depth : int
+        Entries and column pointers that one processing element holds, over all layers.
+    activation_depth : int
+        Activation words per group.
+    accumulator_depth : int
+        Output rows per lane of one layer.
+    codebook_depth, bias_depth : int
+        Codebook values, and output rows per lane, over all layers.
+    layer_depth : int
+        Instructions in the program.
+
+    Raises
+    ------
+    ConfigError
+        If a knob is not an integer within its limits.
+    """
+
+    lanes: int
+    groups: int = 1
+    queue_depth: int = 32
+    activation_bits: int = 16
+    weight_bits: int = 16
+    accumulator_bits: int = 32
+    entry_bits: int = 9
+    entry_depth: int
+    column_depth: int
+    activation_depth: int
+    accumulator_depth: int
+    codebook_depth: int
+    bias_depth: int
+    layer_depth: int = 16
+
+    def __post_init__(self) -> None:
+        for knob, (least, greatest) in _LIMITS.items():
+            value = getattr(self, knob)
+            if type(value) is not int or not least <= value <= greatest:
+                raise ConfigError(f"{knob} is {value!r}; it must be from {least} to {greatest}")
+        if self.elements > 256:
+            raise ConfigError(f"lanes × groups is {self.elements}; it must be at most 256")
+
+    @property
+    def elements(self) -> int:
+        """Processing elements, which is also the number of multipliers."""
+        return self.lanes * self.groups
+
+    @property
+    def digest(self) -> int:
+        """32 bits that tell this configuration from every other."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+PRESETS = {
+    # Small enough that one simulated network takes milliseconds.
+    "tiny": AcceleratorConfig(
+        lanes=4,
+        entry_depth=512,
+        column_depth=256,
+        activation_depth=64,
+        accumulator_depth=16,
+        codebook_depth=64,
+        bias_depth=64,
+        layer_depth=8,
+    ),
+    "arty_a7_35t": AcceleratorConfig(
+        lanes=16,
+        entry_depth=2048,
+        column_depth=2048,
+        activation_depth=512,
+        accumulator_depth=32,
+        codebook_depth=64,
+        bias_depth=64,
+    ),
+    "arty_a7_100t": AcceleratorConfig(
+        lanes=32,
+        entry_depth=4096,
+        column_depth=2048,
+        activation_depth=512,
+        accumulator_depth=32,
+        codebook_depth=256,
+        bias_depth=64,
+    ),
+    "ulx3s_85f": AcceleratorConfig(
+        lanes=16,
+        entry_depth=4096,
+        column_depth=2048,
+        activation_depth=512,
+        accumulator_depth=32,
+        codebook_depth=64,
+        bias_depth=64,
+    ),
+}

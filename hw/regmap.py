@@ -1,0 +1,84 @@
+"""Registers and memory windows as data: gateware, driver, csr.csv and documents derive from it."""
+
+import dataclasses
+import enum
+
+from amaranth.lib.data import StructLayout
+
+from . import layouts
+from .config import AcceleratorConfig
+
+__all__ = ["COUNTERS", "MAGIC", "REGISTERS", "VERSION", "Register", "Window", "window_items"]
+
+MAGIC = 0x54485253  # "THRS"
+VERSION = 1
+
+
+class Window(enum.IntEnum):
+    """The memory windows: value of the `window` field of a bus address."""
+
+    REGISTERS = 0
+    PROGRAM = 1  # unit 0
+    ENTRIES = 2  # unit: processing element (group * lanes + lane)
+    POINTERS = 3  # unit: processing element
+    CODEBOOK = 4  # unit 0: all processing elements take the same write
+    BIAS = 5  # unit: lane
+    ACTIVATIONS = 6  # unit: group; the one window that can be read back
+    COUNTERS = 7  # unit: layer; offset: index in COUNTERS; read only
+
+
+@dataclasses.dataclass(frozen=True)
+class Register:
+    """One 32-bit register; its word address is its place in `REGISTERS`."""
+
+    name: str
+    access: str  # "ro" or "rw"
+    doc: str
+
+
+REGISTERS = (
+    Register("magic", "ro", "0x54485253: this is a Thresher accelerator"),
+    Register("version", "ro", "version of this register map"),
+    Register("config_digest", "ro", "AcceleratorConfig.digest that the gateware was built for"),
+    Register("scratch", "rw", "holds what was written; no other effect"),
+    Register("image_id", "rw", "Image.id of what the memories hold; 0 when nothing is loaded"),
+    Register("control", "rw", "write bit 0: start; bit 1: abort and reset the engine; reads 0"),
+    Register("status", "ro", "bit 0: busy; bits 15..8: layer being executed"),
+    Register("vectors", "rw", "input vectors of a run, 1 or more"),
+    Register("load_crc", "rw", "CRC-32 of all (address, word) written to windows; write restarts"),
+    Register("cycles", "ro", "clock cycles of the last run, from start to the last word written"),
+)
+
+# What the sequencer counts while a layer runs. `busy`, `starved` and `stalled` are summed over the
+# processing elements: their sum is cycles × elements.
+COUNTERS = (
+    "cycles",  # from the layer's start to its last output word written
+    "activations",  # non-zero activations broadcast, summed over the groups
+    "blocked",  # cycles in which a group had an activation but a full queue, summed over groups
+    "busy",  # entries issued, padding included
+    "starved",  # no column waiting in the queue
+    "stalled",  # waiting for write-back to free an accumulator buffer
+)
+
+
+def window_items(window: Window, config: AcceleratorConfig) -> tuple[int, int, int]:
+    """(units, items per unit, bits per item) of a memory window."""
+    lanes, elements = config.lanes, config.elements
+
+    def bits(layout: StructLayout) -> int:
+        return int(layout.size)
+
+    return {
+        Window.REGISTERS: (1, len(REGISTERS), layouts.BUS_BITS),
+        Window.PROGRAM: (1, config.layer_depth, bits(layouts.instruction(config))),
+        Window.ENTRIES: (elements, config.entry_depth, config.entry_bits),
+        Window.POINTERS: (elements, config.column_depth, bits(layouts.pointer(config))),
+        Window.CODEBOOK: (1, config.codebook_depth, config.weight_bits),
+        Window.BIAS: (lanes, config.bias_depth, config.accumulator_bits),
+        Window.ACTIVATIONS: (
+            config.groups,
+            config.activation_depth,
+            lanes * config.activation_bits,
+        ),
+        Window.COUNTERS: (config.layer_depth, len(COUNTERS), layouts.BUS_BITS),
+    }[window]

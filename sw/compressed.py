@@ -1,0 +1,95 @@
+"""A compressed network: integers only. What a .thr file holds and the golden model executes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["CompressedLayer", "CompressedNetwork", "NumberFormat"]
+
+
+@dataclasses.dataclass(frozen=True)
+class NumberFormat:
+    """Signed fixed point: the integer `q` stands for ``q * 2**-fraction``, ``low <= q <= high``.
+
+    `low <= 0 <= high` always holds.
+    """
+
+    fraction: int
+    low: int
+    high: int
+
+
+@dataclasses.dataclass(frozen=True)
+class CompressedLayer:
+    """A fully connected layer in shared sparse encoding.
+
+    Attributes
+    ----------
+    codes : (outputs, inputs) uint8
+        Index of each weight in the codebook; 0 where the weight was pruned.
+    codebook : (n,) int64, n <= 256
+        Weight of each code, with `weight_fraction` fraction bits; ``codebook[0] == 0``.
+    bias : (outputs,) int64
+        In the accumulator's scale: weight_fraction + the input's fraction bits.
+    shift : int
+        Bits by which (sum + bias) is shifted right, rounding halves up, to give the output.
+    relu : bool
+        Whether negative outputs become 0.
+    """
+
+    name: str
+    codes: NDArray[np.uint8]
+    codebook: NDArray[np.int64]
+    weight_fraction: int
+    bias: NDArray[np.int64]
+    shift: int
+    relu: bool
+
+    @property
+    def inputs(self) -> int:
+        return int(self.codes.shape[1])
+
+    @property
+    def outputs(self) -> int:
+        return int(self.codes.shape[0])
+
+    @property
+    def code_bits(self) -> int:
+        """Bits of a code: enough for every place in the codebook, 1 at least."""
+        return max(1, (len(self.codebook) - 1).bit_length())
+
+
+@dataclasses.dataclass(frozen=True)
+class CompressedNetwork:
+    """Layers in order, with the widths that their numbers were chosen for.
+
+    Attributes
+    ----------
+    input : NumberFormat
+        Inputs are rounded to it and clamped to its range.
+    activation_bits, weight_bits, accumulator_bits : int
+        Signed widths. A layer's outputs are clamped to `activation_bits`; no accumulator leaves
+        `accumulator_bits` for any input in range (`sw.numbers.prove` shows it).
+    """
+
+    input: NumberFormat
+    activation_bits: int
+    weight_bits: int
+    accumulator_bits: int
+    layers: tuple[CompressedLayer, ...]
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases of the network, pruned ones included."""
+        return sum(layer.codes.size + layer.bias.size for layer in self.layers)
+
+    @property
+    def fractions(self) -> tuple[int, ...]:
+        """Fraction bits of the input and of every layer's outputs."""
+        fractions = [self.input.fraction]
+        for layer in self.layers:
+            fractions.append(fractions[-1] + layer.weight_fraction - layer.shift)
+        return tuple(fractions)
