@@ -32,7 +32,7 @@ def run_layer(
     weights = layer.codebook[layer.codes]
     total = np.asarray(x, np.int64) @ weights.T + layer.bias
     half = (1 << layer.shift) >> 1
-    y = (total + half) >> layer.shift
+    y: NDArray[np.int64] = (total + half) >> layer.shift
     high = (1 << (activation_bits - 1)) - 1
     return np.clip(y, 0 if layer.relu else -high - 1, high)
 
