@@ -16,7 +16,7 @@ class ConfigError(ValueError):
 _LIMITS = {
     "lanes": (1, 64),
     "groups": (1, 64),
-    "queue_depth": (1, 1024),
+    "queue_depth": (4, 1024),
     "activation_bits": (4, 16),
     "weight_bits": (4, 16),
     "accumulator_bits": (16, 48),
@@ -43,7 +43,8 @@ class AcceleratorConfig:
     groups : int
         Sets of lanes over which the columns are spread; each has its own feeder and memory bank.
     queue_depth : int
-        Non-empty columns that a processing element can have waiting.
+        Places in a processing element's queue of non-empty columns. The feeder stops when fewer
+        than four are left, since three columns may be on their way.
     activation_bits, weight_bits, accumulator_bits : int
         Width of signed activations, codebook values and accumulators.
     entry_bits : int
@@ -87,6 +88,11 @@ class AcceleratorConfig:
                 raise ConfigError(f"{knob} is {value!r}; it must be from {least} to {greatest}")
         if self.elements > 256:
             raise ConfigError(f"lanes × groups is {self.elements}; it must be at most 256")
+
+    @staticmethod
+    def limits(knob: str) -> tuple[int, int]:
+        """The least and the greatest value of a knob."""
+        return _LIMITS[knob]
 
     @property
     def elements(self) -> int:

@@ -1,6 +1,6 @@
 """Every bit layout, once: the hardware uses them as shapes, the packer to place bits."""
 
-from amaranth.hdl import unsigned
+from amaranth.hdl import signed, unsigned
 from amaranth.lib import data
 from amaranth.utils import bits_for
 
@@ -12,10 +12,15 @@ __all__ = [
     "CODE_BITS_MAX",
     "GAP_BITS_MAX",
     "SHIFT_MAX",
+    "activation_word",
     "address",
+    "column",
+    "encoded",
     "instruction",
+    "operand",
     "pointer",
     "stride",
+    "token",
 ]
 
 BUS_BITS = 32
@@ -71,5 +76,69 @@ def instruction(config: AcceleratorConfig) -> data.StructLayout:
             "shift": unsigned(bits_for(SHIFT_MAX)),
             "relu": unsigned(1),
             "last": unsigned(1),
+        }
+    )
+
+
+def activation_word(config: AcceleratorConfig) -> data.ArrayLayout:
+    """One activation per lane."""
+    return data.ArrayLayout(signed(config.activation_bits), config.lanes)
+
+
+def token(config: AcceleratorConfig) -> data.StructLayout:
+    """A non-zero activation on its way to every lane of a group.
+
+    `column` is the place of its pointers. `last` marks the end of a vector. A vector that ends in
+    zeros ends with a token that is `null`: only its marker counts.
+    """
+    return data.StructLayout(
+        {
+            "column": unsigned(bits_for(config.column_depth - 1)),
+            "activation": signed(config.activation_bits),
+            "null": unsigned(1),
+            "last": unsigned(1),
+        }
+    )
+
+
+def column(config: AcceleratorConfig) -> data.StructLayout:
+    """One column's work for one processing element; `count` is 0 for a mere marker."""
+    return data.StructLayout(
+        {
+            "pointer": pointer(config),
+            "activation": signed(config.activation_bits),
+            "last": unsigned(1),
+        }
+    )
+
+
+def encoded(config: AcceleratorConfig) -> data.StructLayout:
+    """An entry as stored, with what the fetch stage knows about it.
+
+    `first` is set on the first entry of a column. With `null` there is no entry, only the marker.
+    `buffer` is the accumulator buffer of the vector.
+    """
+    return data.StructLayout(
+        {
+            "entry": unsigned(config.entry_bits),
+            "activation": signed(config.activation_bits),
+            "first": unsigned(1),
+            "null": unsigned(1),
+            "last": unsigned(1),
+            "buffer": unsigned(1),
+        }
+    )
+
+
+def operand(config: AcceleratorConfig) -> data.StructLayout:
+    """What one multiply-accumulate needs: ``accumulators[buffer][row] += weight * activation``."""
+    return data.StructLayout(
+        {
+            "weight": signed(config.weight_bits),
+            "activation": signed(config.activation_bits),
+            "row": unsigned(bits_for(config.accumulator_depth - 1)),
+            "null": unsigned(1),
+            "last": unsigned(1),
+            "buffer": unsigned(1),
         }
     )

@@ -49,15 +49,14 @@ REGISTERS = (
     Register("cycles", "ro", "clock cycles of the last run, from start to the last word written"),
 )
 
-# What the sequencer counts while a layer runs. `busy`, `starved` and `stalled` are summed over the
-# processing elements: their sum is cycles × elements.
+# What is counted while a layer runs. `busy` and `stalled` are summed over the processing elements;
+# in what remains of cycles × elements, an element was starved.
 COUNTERS = (
     "cycles",  # from the layer's start to its last output word written
     "activations",  # non-zero activations broadcast, summed over the groups
     "blocked",  # cycles in which a group had an activation but a full queue, summed over groups
     "busy",  # entries issued, padding included
-    "starved",  # no column waiting in the queue
-    "stalled",  # waiting for write-back to free an accumulator buffer
+    "stalled",  # a column waits because both accumulator buffers wait for write-back
 )
 
 

@@ -1,0 +1,1 @@
+"""One processing element: pointers, queue, fetch, decoder, multiply-accumulate."""

@@ -1,0 +1,88 @@
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from .. import layouts
+from ..config import AcceleratorConfig
+from ..memory import LoadSignature, items_to_ints
+from ..regmap import Window
+
+__all__ = ["ActivationMemory"]
+
+
+class ActivationMemory(wiring.Component):
+    """Activation words of one group: a read port for its feeder, a write port for write-back.
+
+    Both serve the host while `host` is high. A read takes one cycle.
+
+    Members
+    -------
+    host : In(1)
+        The host has the memory; write-back and feeder must be idle.
+    load : In(LoadSignature())
+    host_address : In(layouts.address)
+        Bus word to read; `host_data` is its value in the next cycle.
+    host_data : Out(32)
+    index, enable, word : feeder's read port
+    write_enable, write_index, write_word : write-back's port
+    """
+
+    def __init__(self, config: AcceleratorConfig, unit: int, *, init=None):
+        self.config = config
+        self.unit = unit
+        self.init = items_to_ints(init)
+        index = bits_for(config.activation_depth - 1)
+        super().__init__(
+            {
+                "host": In(1),
+                "load": In(LoadSignature()),
+                "host_address": In(layouts.address),
+                "host_data": Out(layouts.BUS_BITS),
+                "index": In(index),
+                "enable": In(1),
+                "word": Out(layouts.activation_word(config)),
+                "write_enable": In(1),
+                "write_index": In(index),
+                "write_word": In(layouts.activation_word(config)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        # The host sees packed bits, 32 at a time; a write touches only the bits of its own word.
+        width = self.config.lanes * self.config.activation_bits
+        parts = -(-width // layouts.BUS_BITS)
+        part_bits = (layouts.stride(width) - 1).bit_length()
+        m.submodules.memory = memory = Memory(
+            shape=unsigned(parts * layouts.BUS_BITS),
+            depth=self.config.activation_depth,
+            init=self.init,
+        )
+        read = memory.read_port()
+        write = memory.write_port(granularity=layouts.BUS_BITS)
+
+        address = self.load.address
+        selected = (
+            self.load.enable
+            & self.host
+            & (address.window == Window.ACTIVATIONS)
+            & (address.unit == self.unit)
+            & ((address.offset >> part_bits) < self.config.activation_depth)
+        )
+        from_host = Cat(selected & (address.offset[:part_bits] == part) for part in range(parts))
+        m.d.comb += [
+            write.addr.eq(Mux(self.host, address.offset >> part_bits, self.write_index)),
+            write.data.eq(
+                Mux(self.host, Cat(self.load.data for _ in range(parts)), self.write_word)
+            ),
+            write.en.eq(Mux(self.host, from_host, self.write_enable.replicate(parts))),
+            read.addr.eq(Mux(self.host, self.host_address.offset >> part_bits, self.index)),
+            read.en.eq(self.enable | self.host),
+            self.word.eq(read.data[:width]),
+        ]
+        part = Signal(max(1, part_bits))
+        m.d.sync += part.eq(self.host_address.offset[:part_bits])
+        m.d.comb += self.host_data.eq(read.data.word_select(part, layouts.BUS_BITS))
+        return m

@@ -1,0 +1,137 @@
+from amaranth.hdl import Module, ResetInserter
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..bus import BusSignature
+from ..config import AcceleratorConfig
+from ..regmap import Window
+from .activations import ActivationMemory
+from .counters import LayerCounters
+from .feeder import Feeder
+from .grid import Grid
+from .host import HostPort
+from .sequencer import Sequencer
+from .writeback import WriteBack
+
+__all__ = ["Engine"]
+
+
+class Engine(wiring.Component):
+    """The accelerator behind its bus.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    contents : window -> per unit, items of 32-bit parts
+        What the memories hold at power-up (`sw.image.Image.contents`); zeros without it.
+    image_id : int
+        `sw.image.Image.id` of the contents; 0 without them.
+
+    Members
+    -------
+    bus : In(BusSignature())
+    busy : Out(1)
+        A network is running, or the engine is recovering from an abort.
+    """
+
+    def __init__(self, config: AcceleratorConfig, contents=None, image_id: int = 0):
+        self.config = config
+        self.contents = contents
+        self.image_id = image_id
+        super().__init__({"bus": In(BusSignature()), "busy": Out(1)})
+
+    def elaborate(self, platform):
+        config, contents = self.config, self.contents
+        m = Module()
+        host = HostPort(config, image_id=self.image_id)
+        sequencer = Sequencer(config, contents=contents)
+        feeders = [Feeder(config) for _ in range(config.groups)]
+        grid = Grid(config, contents=contents)
+        writeback = WriteBack(config, contents=contents)
+        counters = LayerCounters(config)
+        stored = (contents or {}).get(Window.ACTIVATIONS, [None] * config.groups)
+        memories = [ActivationMemory(config, n, init=init) for n, init in enumerate(stored)]
+
+        abortable = ResetInserter(host.abort)
+        m.submodules.host = host
+        m.submodules.sequencer = abortable(sequencer)
+        m.submodules.grid = abortable(grid)
+        m.submodules.writeback = abortable(writeback)
+        m.submodules.counters = counters
+        for group in range(config.groups):
+            m.submodules[f"feeder_{group}"] = abortable(feeders[group])
+            m.submodules[f"activations_{group}"] = memories[group]
+
+        connect(m, flipped(self.bus), host.bus)
+        for loaded in (sequencer, grid, writeback, *memories):
+            connect(m, host.load, loaded.load)
+        connect(m, writeback.drain, grid.drain)
+        for group in range(config.groups):
+            connect(m, feeders[group].o, grid.i[group])
+        self._layer(m, host, sequencer, feeders, grid, writeback)
+        self._activations(m, host, feeders, writeback, memories)
+        self._status(m, host, sequencer, feeders, grid, writeback, counters)
+        return m
+
+    def _layer(self, m, host, sequencer, feeders, grid, writeback):
+        """The instruction goes to whoever needs a part of it."""
+        instruction = sequencer.instruction
+        m.d.comb += [sequencer.start.eq(host.start), sequencer.layer_done.eq(writeback.done)]
+        for block in (*feeders, writeback):
+            m.d.comb += [
+                block.start.eq(sequencer.layer_start),
+                block.vectors.eq(host.vectors),
+            ]
+        for feeder in feeders:
+            m.d.comb += [
+                feeder.in_base.eq(instruction.in_base),
+                feeder.in_words.eq(instruction.in_words),
+                feeder.column_base.eq(instruction.column_base),
+            ]
+        m.d.comb += [
+            grid.code_bits.eq(instruction.code_bits),
+            grid.codebook_base.eq(instruction.codebook_base),
+            writeback.out_base.eq(instruction.out_base),
+            writeback.out_rows.eq(instruction.out_rows),
+            writeback.bias_base.eq(instruction.bias_base),
+            writeback.shift.eq(instruction.shift),
+            writeback.relu.eq(instruction.relu),
+            writeback.full.eq(grid.full),
+            writeback.totals.eq(grid.totals),
+        ]
+
+    def _activations(self, m, host, feeders, writeback, memories):
+        for group, (feeder, memory) in enumerate(zip(feeders, memories, strict=True)):
+            m.d.comb += [
+                memory.host.eq(~self.busy),
+                memory.host_address.eq(host.read_address),
+                memory.index.eq(feeder.word_index),
+                memory.enable.eq(feeder.word_enable),
+                feeder.word.eq(memory.word),
+                memory.write_enable.eq(writeback.write_enable[group]),
+                memory.write_index.eq(writeback.write_index),
+                memory.write_word.eq(writeback.write_word),
+            ]
+            with m.If(host.read_address.unit == group):
+                m.d.comb += host.activation.eq(memory.host_data)
+
+    def _status(self, m, host, sequencer, feeders, grid, writeback, counters):
+        tokens = [feeder.o for feeder in feeders]
+        sent = [token.valid & token.ready & ~token.payload.null for token in tokens]
+        blocked = [token.valid & ~token.ready for token in tokens]
+        m.d.comb += [
+            self.busy.eq(sequencer.busy | writeback.clearing),
+            host.busy.eq(self.busy),
+            host.layer.eq(sequencer.layer),
+            host.cycles.eq(sequencer.cycles),
+            counters.start.eq(sequencer.layer_start),
+            counters.done.eq(writeback.done),
+            counters.layer.eq(sequencer.layer),
+            counters.steps.activations.eq(sum(sent)),
+            counters.steps.blocked.eq(sum(blocked)),
+            counters.steps.busy.eq(grid.busy),
+            counters.steps.stalled.eq(grid.stalled),
+            counters.read_layer.eq(host.read_address.unit),
+            counters.read_counter.eq(host.read_address.offset),
+            host.counter.eq(counters.value),
+        ]

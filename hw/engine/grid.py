@@ -1,0 +1,92 @@
+from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.utils import bits_for
+
+from .. import layouts
+from ..config import AcceleratorConfig
+from ..memory import LoadSignature
+from ..pe.accumulate import DrainSignature
+from ..pe.element import ProcessingElement
+
+__all__ = ["Grid"]
+
+
+class Grid(wiring.Component):
+    """Processing elements: every lane of a group takes the tokens of the group's feeder.
+
+    A token is taken when every lane has room for it.
+
+    Members
+    -------
+    load : In(LoadSignature())
+    code_bits, codebook_base : In
+        Of the layer's instruction.
+    i : In(stream.Signature(layouts.token)) × groups
+    drain : In(DrainSignature(config))
+    totals : Out((lanes, groups) of signed(accumulator_bits))
+        Accumulators that `drain` asked for one cycle ago.
+    full : Out(2)
+        Buffers that are complete in every element, one cycle late.
+    busy, stalled : Out
+        Elements that were so two cycles ago.
+    """
+
+    def __init__(self, config: AcceleratorConfig, *, contents=None):
+        self.config = config
+        self.elements = [
+            [
+                ProcessingElement(config, group * config.lanes + lane, contents=contents)
+                for lane in range(config.lanes)
+            ]
+            for group in range(config.groups)
+        ]
+        instruction = layouts.instruction(config)
+        totals = data.ArrayLayout(signed(config.accumulator_bits), config.groups)
+        super().__init__(
+            {
+                "load": In(LoadSignature()),
+                "code_bits": In(instruction["code_bits"].shape),
+                "codebook_base": In(instruction["codebook_base"].shape),
+                "i": In(stream.Signature(layouts.token(config))).array(config.groups),
+                "drain": In(DrainSignature(config)),
+                "totals": Out(data.ArrayLayout(totals, config.lanes)),
+                "full": Out(2),
+                "busy": Out(bits_for(config.elements)),
+                "stalled": Out(bits_for(config.elements)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        elements = [element for lanes in self.elements for element in lanes]
+        for element in elements:
+            m.submodules[f"element_{element.unit}"] = element
+            connect(m, flipped(self.load), element.load)
+            connect(m, flipped(self.drain), element.drain)
+            m.d.comb += [
+                element.code_bits.eq(self.code_bits),
+                element.codebook_base.eq(self.codebook_base),
+            ]
+        for group, lanes in enumerate(self.elements):
+            tokens = self.i[group]
+            m.d.comb += tokens.ready.eq(Cat(element.i.ready for element in lanes).all())
+            for lane, element in enumerate(lanes):
+                m.d.comb += [
+                    element.i.payload.eq(tokens.payload),
+                    element.i.valid.eq(tokens.valid & tokens.ready),
+                    self.totals[lane][group].eq(element.total),
+                ]
+        busy, stalled = Signal(len(elements)), Signal(len(elements))
+        m.d.sync += [
+            busy.eq(Cat(element.busy for element in elements)),
+            stalled.eq(Cat(element.stalled for element in elements)),
+            self.busy.eq(sum(busy)),
+            self.stalled.eq(sum(stalled)),
+        ]
+        # Not while a buffer is being released: the elements' flags are a cycle ahead of this one.
+        for buffer in range(2):
+            released = self.drain.release & (self.drain.buffer == buffer)
+            every = Cat(element.full[buffer] for element in elements).all()
+            m.d.sync += self.full[buffer].eq(every & ~released)
+        return m

@@ -1,0 +1,127 @@
+from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
+from amaranth.lib.wiring import In, Out
+
+from .. import layouts
+from ..bus import BusSignature
+from ..config import AcceleratorConfig
+from ..memory import LoadSignature
+from ..regmap import MAGIC, REGISTERS, VERSION, Window
+
+__all__ = ["HostPort"]
+
+
+class HostPort(wiring.Component):
+    """The bus target: registers, and the way to the memory windows.
+
+    A register access takes two cycles, a window access four at most. Every word written to a
+    window enters the checksum with its address, so that the host can tell that all of them
+    arrived, in order and unchanged.
+
+    Members
+    -------
+    bus : In(BusSignature())
+    load : Out(LoadSignature())
+    read_address : Out(layouts.address)
+        Window word to read: `activation` or `counter` two cycles later.
+    activation, counter : In(32)
+    start, abort : Out(1)
+        One cycle each, on the host's command.
+    vectors : Out(16)
+    busy, layer, cycles : In
+        For the registers.
+    """
+
+    def __init__(self, config: AcceleratorConfig, *, image_id=0):
+        self.config = config
+        self.image_id = image_id
+        super().__init__(
+            {
+                "bus": In(BusSignature()),
+                "load": Out(LoadSignature()),
+                "read_address": Out(layouts.address),
+                "activation": In(32),
+                "counter": In(32),
+                "start": Out(1),
+                "abort": Out(1),
+                "vectors": Out(16),
+                "busy": In(1),
+                "layer": In(8),
+                "cycles": In(32),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        # Processor of `amaranth.lib.crc`; little-endian words give the CRC-32 of zlib.
+        m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=layouts.BUS_BITS).create()
+        bus, address = self.bus, self.bus.address
+        in_window = address.window != Window.REGISTERS
+        is_counter = Signal()
+        m.d.comb += is_counter.eq(self.read_address.window == Window.COUNTERS)
+        m.d.sync += [
+            bus.acknowledge.eq(0),
+            self.load.enable.eq(0),
+            self.start.eq(0),
+            self.abort.eq(0),
+        ]
+        with m.FSM():
+            with m.State("IDLE"), m.If(bus.request & ~bus.acknowledge):
+                m.d.sync += [self.read_address.eq(address), self.load.address.eq(address)]
+                m.d.sync += self.load.data.eq(bus.w_data)
+                with m.If(~in_window):
+                    m.d.sync += bus.acknowledge.eq(1)
+                    self._registers(m, crc)
+                with m.Elif(bus.write):
+                    m.d.comb += [crc.valid.eq(1), crc.data.eq(address)]
+                    m.next = "CHECKSUM"
+                with m.Else():
+                    m.next = "READ"
+            with m.State("CHECKSUM"):
+                m.d.comb += [crc.valid.eq(1), crc.data.eq(self.load.data)]
+                m.d.sync += [self.load.enable.eq(1), bus.acknowledge.eq(1)]
+                m.next = "IDLE"
+            with m.State("READ"):
+                m.next = "ANSWER"
+            with m.State("ANSWER"):
+                m.d.sync += [
+                    bus.r_data.eq(Mux(is_counter, self.counter, self.activation)),
+                    bus.acknowledge.eq(1),
+                ]
+                m.next = "IDLE"
+        return m
+
+    def _registers(self, m, crc):
+        """One register access."""
+        bus, offset = self.bus, self.bus.address.offset
+        scratch, image_id = Signal(32), Signal(32, init=self.image_id)
+        values = {
+            "magic": MAGIC,
+            "version": VERSION,
+            "config_digest": self.config.digest,
+            "scratch": scratch,
+            "image_id": image_id,
+            "control": 0,
+            "status": self.busy | (self.layer << 8),
+            "vectors": self.vectors,
+            "load_crc": crc.crc,
+            "cycles": self.cycles,
+        }
+        place = {register.name: place for place, register in enumerate(REGISTERS)}
+        table = Array(values[register.name] for register in REGISTERS)
+        m.d.sync += bus.r_data.eq(Mux(offset < len(REGISTERS), table[offset[:4]], 0))
+        with m.If(bus.write), m.Switch(offset):
+            with m.Case(place["scratch"]):
+                m.d.sync += scratch.eq(bus.w_data)
+            with m.Case(place["image_id"]):
+                m.d.sync += image_id.eq(bus.w_data)
+            with m.Case(place["control"]):
+                m.d.sync += [
+                    self.start.eq(bus.w_data[0] & ~self.busy),
+                    self.abort.eq(bus.w_data[1]),
+                ]
+            with m.Case(place["vectors"]):
+                m.d.sync += self.vectors.eq(bus.w_data)
+            with m.Case(place["load_crc"]):
+                m.d.comb += crc.start.eq(1)

@@ -1,0 +1,103 @@
+"""Memories that the host loads through a window of the bus, and the load port they share."""
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, Module, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from . import layouts
+from .regmap import Window
+
+__all__ = ["LoadSignature", "LoadedMemory", "items_to_ints"]
+
+
+class LoadSignature(wiring.Signature):
+    """One bus word for the memories, seen from the host port; every memory picks what is its own.
+
+    Members
+    -------
+    enable : Out(1)
+    address : Out(layouts.address)
+    data : Out(32)
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {"enable": Out(1), "address": Out(layouts.address), "data": Out(layouts.BUS_BITS)}
+        )
+
+
+def items_to_ints(items: Sequence[Sequence[int]] | None) -> list[int]:
+    """Memory items of 32-bit parts, the low one first, as integers."""
+    return [
+        sum(int(part) << (layouts.BUS_BITS * place) for place, part in enumerate(parts))
+        for parts in (items if items is not None else ())
+    ]
+
+
+class LoadedMemory(wiring.Component):
+    """A memory that only the host writes: one item is `layouts.stride(width)` bus words.
+
+    A read takes one cycle; its result is held while `enable` is low. Reading an item in the cycle
+    in which it is loaded gives no defined value.
+
+    Parameters
+    ----------
+    window, unit : Window, int or None
+        Its place on the bus; unit None takes the writes to every unit.
+    width, depth : int
+        Bits per item, and items.
+    init : items of 32-bit parts
+        Contents at power-up; zero beyond its end.
+
+    Members
+    -------
+    load : In(LoadSignature())
+    enable : In(1)
+    index : In(range(depth))
+    item : Out(width)
+        The item at `index` one enabled cycle ago.
+    """
+
+    def __init__(self, window: Window, unit: int | None, width: int, depth: int, *, init=None):
+        self.window, self.unit = window, unit
+        self.width, self.depth = width, depth
+        self.init = items_to_ints(init)
+        super().__init__(
+            {
+                "load": In(LoadSignature()),
+                "enable": In(1, init=1),
+                "index": In(bits_for(depth - 1)),
+                "item": Out(width),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        wide = self.width > layouts.BUS_BITS
+        parts = -(-self.width // layouts.BUS_BITS)
+        shape = unsigned(parts * layouts.BUS_BITS if wide else self.width)
+        m.submodules.memory = memory = Memory(shape=shape, depth=self.depth, init=self.init)
+        read = memory.read_port()
+        write = memory.write_port(granularity=layouts.BUS_BITS if wide else None)
+
+        part_bits = (layouts.stride(self.width) - 1).bit_length()
+        address = self.load.address
+        selected = self.load.enable & (address.window == self.window)
+        if self.unit is not None:
+            selected &= address.unit == self.unit
+        in_depth = (address.offset >> part_bits) < self.depth
+        m.d.comb += [
+            write.addr.eq(address.offset >> part_bits),
+            write.data.eq(Cat(self.load.data for _ in range(parts))),
+            read.addr.eq(self.index),
+            read.en.eq(self.enable),
+            self.item.eq(read.data),
+        ]
+        for part in range(len(write.en)):
+            this_part = address.offset[:part_bits] == part
+            m.d.comb += write.en[part].eq(selected & in_depth & this_part)
+        return m

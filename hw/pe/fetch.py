@@ -1,0 +1,99 @@
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from .. import layouts
+from ..config import AcceleratorConfig
+from ..memory import LoadedMemory, LoadSignature
+from ..regmap import Window
+
+__all__ = ["EntryFetch"]
+
+
+class EntryFetch(wiring.Component):
+    """Reads the entries of the queued columns: one per cycle, with no bubble between columns.
+
+    After a marker it goes on with the next vector in the other accumulator buffer, and waits only
+    while both buffers hold vectors that write-back has not released.
+
+    Members
+    -------
+    load : In(LoadSignature())
+    i : In(stream.Signature(layouts.column))
+    o : Out(stream.Signature(layouts.encoded, always_ready=True))
+        Two cycles after its column is taken, then one entry every cycle.
+    release : In(1)
+        Write-back has emptied a buffer.
+    busy : Out(1)
+        An entry is read in this cycle.
+    stalled : Out(1)
+        A column is waiting, but both buffers are in use.
+    """
+
+    def __init__(self, config: AcceleratorConfig, unit: int, *, init=None):
+        self.config = config
+        self.memory = LoadedMemory(
+            Window.ENTRIES, unit, config.entry_bits, config.entry_depth, init=init
+        )
+        super().__init__(
+            {
+                "load": In(LoadSignature()),
+                "i": In(stream.Signature(layouts.column(config))),
+                "o": Out(stream.Signature(layouts.encoded(config), always_ready=True)),
+                "release": In(1),
+                "busy": Out(1),
+                "stalled": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = memory = self.memory
+        connect(m, flipped(self.load), memory.load)
+
+        column = Signal.like(self.i.payload)
+        active = Signal()
+        first = Signal()
+        buffer = Signal()
+        next_buffer = Signal()
+        unreleased = Signal(2)  # vectors whose marker was taken and whose buffer is not yet free
+        final = column.pointer.count <= 1
+        taken = Signal()
+        marker = Signal()
+        m.d.comb += [
+            self.i.ready.eq((~active | final) & (unreleased != 2)),
+            taken.eq(self.i.valid & self.i.ready),
+            marker.eq(taken & self.i.payload.last),
+            memory.index.eq(column.pointer.start),
+            self.busy.eq(active & (column.pointer.count != 0)),
+            self.stalled.eq((~active | final) & self.i.valid & (unreleased == 2)),
+        ]
+
+        with m.If(taken):
+            m.d.sync += [
+                column.eq(self.i.payload),
+                active.eq(1),
+                first.eq(1),
+                buffer.eq(next_buffer),
+                next_buffer.eq(next_buffer ^ self.i.payload.last),
+            ]
+        with m.Elif(final):
+            m.d.sync += active.eq(0)
+        with m.Else():
+            m.d.sync += [
+                column.pointer.start.eq(column.pointer.start + 1),
+                column.pointer.count.eq(column.pointer.count - 1),
+                first.eq(0),
+            ]
+        m.d.sync += unreleased.eq(unreleased + marker - self.release)
+
+        m.d.sync += [
+            self.o.valid.eq(active),
+            self.o.payload.activation.eq(column.activation),
+            self.o.payload.first.eq(first),
+            self.o.payload.null.eq(column.pointer.count == 0),
+            self.o.payload.last.eq(column.last & final),
+            self.o.payload.buffer.eq(buffer),
+        ]
+        m.d.comb += self.o.payload.entry.eq(memory.item)
+        return m
