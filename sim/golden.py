@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sw.compressed import CompressedLayer, CompressedNetwork
 
-__all__ = ["dequantise", "quantise", "run", "run_layer"]
+__all__ = ["dequantise", "products", "quantise", "run", "run_layer"]
 
 
 def quantise(network: CompressedNetwork, x: NDArray[np.floating]) -> NDArray[np.int64]:
@@ -44,3 +44,20 @@ def run(network: CompressedNetwork, x: NDArray[np.integer]) -> list[NDArray[np.i
         x = run_layer(layer, x, network.activation_bits)
         outputs.append(x)
     return outputs
+
+
+def products(
+    network: CompressedNetwork, x: NDArray[np.integer], outputs: list[NDArray[np.int64]]
+) -> NDArray[np.int64]:
+    """(n,) multiplications of a non-zero weight with a non-zero activation, over all layers.
+
+    Parameters
+    ----------
+    x : (n, inputs)
+    outputs : what `run` gave for `x`
+    """
+    count = np.zeros(len(x), np.int64)
+    for layer, activations in zip(network.layers, [x, *outputs[:-1]], strict=True):
+        nonzeros = np.count_nonzero(layer.codebook[layer.codes], axis=0)
+        count += (activations != 0) @ nonzeros
+    return count

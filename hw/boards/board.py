@@ -1,0 +1,64 @@
+"""What a build has to know about a board: plain data."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from amaranth.build import Platform
+
+from ..config import ConfigError
+
+__all__ = ["Board", "BoardError"]
+
+
+class BoardError(ConfigError):
+    """There is no such board, or it cannot do what is asked of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """One board, with the FPGA on it.
+
+    Parameters
+    ----------
+    name, title : str
+        The name on the command line, and the one that people know it by.
+    aliases : tuple of str
+        Other names that find it.
+    part, family : str
+        The FPGA as its vendor writes it, and "xc7" or "ecp5".
+    capacity : resource -> number
+        What the part has: lut, ff, dsp, and bram36 (36 kbit) or ebr (18 kbit).
+    preset : str
+        Its entry in `hw.config.PRESETS`.
+    clock_hz : int
+        Clock of the engine. The one place where it is said: the platform makes it from the
+        oscillator, the UART divides it, and builds are held to it.
+    baud : int
+        Of the UART.
+    toolchains : tuple of str
+        Names in `hw.toolchains`; the first that is installed is the one that "auto" takes.
+    make_platform : clock_hz -> Platform
+        Pins, constraints and the clock of the board; raises `BoardError` for a clock that it
+        cannot make.
+    """
+
+    name: str
+    title: str
+    aliases: tuple[str, ...] = ()
+    part: str
+    family: str
+    capacity: Mapping[str, int]
+    preset: str
+    clock_hz: int
+    baud: int = 1_000_000
+    toolchains: tuple[str, ...]
+    make_platform: Callable[[int], Platform] = field(repr=False)
+
+    @property
+    def divisor(self) -> int:
+        """Clock cycles of one bit on the UART."""
+        return round(self.clock_hz / self.baud)
+
+    def platform(self) -> Platform:
+        """A new Amaranth platform; each can be built once."""
+        return self.make_platform(self.clock_hz)

@@ -1,0 +1,228 @@
+"""`thresher build`: an accelerator for a board, as files for its vendor's tools or as a bitstream.
+
+This is the one module of `hw` that knows the host side: it reads the network that the memories
+hold at power-up.
+"""
+
+import contextlib
+import dataclasses
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console, Group
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+import sw
+from sw.cli.output import console, emit, json_option
+from sw.errors import BadInput
+
+from .boards import BOARDS, Board, BoardError, find
+from .config import PRESETS, AcceleratorConfig
+from .project import Design, build_design
+from .toolchains import choose
+
+__all__ = ["build"]
+
+_SHIPPED_MODEL = Path(sw.__file__).parent / "networks" / "lenet300100.thr"
+
+
+class _Steps:
+    """Shows each step of a build while it runs, and takes its time."""
+
+    def __init__(self, shown_on: Console):
+        self.shown_on = shown_on
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        live = self.shown_on.is_terminal
+        columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+        start = time.perf_counter()
+        if not live:
+            self.shown_on.print(f"{name} ...")
+        with Progress(
+            *columns, console=self.shown_on, transient=True, disable=not live
+        ) as progress:
+            progress.add_task(name, total=None)
+            yield
+        self.seconds[name] = round(time.perf_counter() - start, 2)
+        self.shown_on.print(f"{name}: {self.seconds[name]:.1f} s")
+
+
+def _list_boards(as_json: bool) -> None:
+    records = [
+        {
+            "name": board.name,
+            "title": board.title,
+            "aliases": board.aliases,
+            "part": board.part,
+            "clock_mhz": board.clock_hz / 1e6,
+            "preset": board.preset,
+            "capacity": board.capacity,
+            "toolchains": board.toolchains,
+        }
+        for board in BOARDS.values()
+    ]
+    table = Table()
+    for heading in ("name", "board", "part", "clock", "capacity", "toolchains"):
+        table.add_column(heading)
+    for record in records:
+        table.add_row(
+            "\n".join((record["name"], *record["aliases"])),
+            record["title"],
+            record["part"],
+            f"{record['clock_mhz']:g} MHz",
+            "\n".join(f"{number:,} {name}" for name, number in record["capacity"].items()),
+            "\n".join(record["toolchains"]),
+        )
+    emit({"boards": records}, table, as_json)
+
+
+def _configuration(
+    board: Board, preset: str | None, lanes: int | None, groups: int | None
+) -> AcceleratorConfig:
+    name = board.preset if preset is None else preset
+    if name not in PRESETS:
+        raise BadInput(f"unknown preset {name!r}: it can be {', '.join(sorted(PRESETS))}")
+    knobs = {"lanes": lanes, "groups": groups}
+    chosen = {knob: value for knob, value in knobs.items() if value is not None}
+    return dataclasses.replace(PRESETS[name], **chosen)
+
+
+def _design(board: Board, config: AcceleratorConfig, model: Path | None) -> Design:
+    """With the network of a file in its memories, or with empty ones."""
+    from sw.format import read
+    from sw.pack import pack
+
+    if model is None:
+        return Design(board, config)
+    network = read(model)
+    try:
+        image = pack(network, config)
+    except BadInput as error:
+        raise BadInput(f"{model}: {error}") from error
+    return Design(board, config, image.contents, image.id, str(model))
+
+
+def _show(summary: dict[str, Any], folder: Path) -> Group:
+    table = Table()
+    table.add_column("resource")
+    for heading in ("used", "available", "share"):
+        table.add_column(heading, justify="right")
+    for name, resource in summary["resources"].items():
+        used, available = resource["used"], resource["available"]
+        table.add_row(name, f"{used:,g}", f"{available:,}", f"{used / available:.1%}")
+    clock = f"clock {summary['clock_mhz']:g} MHz"
+    if summary["fmax_mhz"] is None:
+        how = f"Counted by Yosys for the {summary['part']}, not placed or routed; {clock}, unproven"
+    else:
+        how = f"Routed for the {summary['part']}: Fmax {summary['fmax_mhz']:.2f} MHz, {clock}"
+    network = "memories empty"
+    if summary["model"] is not None:
+        network = f"memories hold {summary['model']['path']}"
+    lines = [how, f"{network}.", f"Files: {folder}"]
+    if summary["bitstream"] is not None:
+        lines.append(f"Bitstream: {summary['bitstream']}")
+    return Group(table, *lines)
+
+
+@click.command(
+    epilog="""
+    \b
+    Examples:
+      thresher build --board arty
+          the shipped network, resident; with Vivado on PATH a bitstream, else
+          the resources as Yosys counts them
+      thresher build --board ulx3s --model lenet.thr --lanes 8
+          a bitstream with the open flow, with another network and fewer lanes
+      thresher build --list-boards
+
+    Written to DIR/<board>-<digest>/, the digest telling configuration and network: top.v,
+    constraints, the vendor's project script, memory/, config.json, regmap.json, csr.csv (for
+    litex_cli), summary.json and what the tools made. Nothing is left there by a build that fails.
+    """
+)
+@click.option("--board", "board_name", metavar="NAME", help="The board; see --list-boards.")
+@click.option("--list-boards", is_flag=True, help="List the boards and what is on them.")
+@click.option(
+    "--model",
+    metavar="M.thr",
+    type=click.Path(path_type=Path),
+    help="Network that the memories hold at power-up; if not given, the shipped one.",
+)
+@click.option("--no-model", is_flag=True, help="Leave the memories empty; load a network later.")
+@click.option(
+    "--preset", metavar="NAME", help="Configuration to begin with; if not given, the board's own."
+)
+@click.option("--lanes", metavar="L", type=int, help="Processing elements over the outputs.")
+@click.option("--groups", metavar="G", type=int, help="Sets of lanes over the inputs.")
+@click.option(
+    "--toolchain",
+    metavar="NAME",
+    default="auto",
+    show_default=True,
+    help="vivado, nextpnr, yosys (which only counts), or auto: the best that is installed.",
+)
+@click.option(
+    "--out",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("build"),
+    show_default=True,
+    help="Where to make the folder of the build.",
+)
+@json_option
+def build(
+    board_name: str | None,
+    list_boards: bool,
+    model: Path | None,
+    no_model: bool,
+    preset: str | None,
+    lanes: int | None,
+    groups: int | None,
+    toolchain: str,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Build the accelerator for a board: sources, resources, and a bitstream where possible.
+
+    A design that is too large for the board's FPGA, or too slow for its clock, is an error that
+    says by how much.
+    """
+    if list_boards:
+        _list_boards(as_json)
+        return
+    if board_name is None:
+        raise BoardError(f"--board is missing: it can be {', '.join(BOARDS)}")
+    if no_model and model is not None:
+        raise BadInput(f"--no-model and --model {model} contradict each other: give one of them")
+    board = find(board_name)
+    config = _configuration(board, preset, lanes, groups)
+    chosen = choose(board, toolchain)
+    notes = console()
+    if model is None and not no_model:
+        if _SHIPPED_MODEL.exists():
+            model = _SHIPPED_MODEL
+        else:
+            notes.print("note: the shipped network is not installed; memories are left empty")
+    design = _design(board, config, model)
+    notes.print(f"{board.title}: {config.lanes} × {config.groups} elements, toolchain {chosen}")
+    if chosen == "yosys":
+        notes.print("note: resources are counted by Yosys, not routed; no bitstream is made")
+    steps = _Steps(notes)
+    try:
+        summary = build_design(design, chosen, out, steps, steps.seconds)
+    except OSError as error:
+        raise BadInput(f"cannot write to {out}: {error.strerror or error}") from error
+    emit(summary, _show(summary, out / design.name), as_json)
+
+
+if __name__ == "__main__":
+    from sw.cli import main
+
+    main(["build", *sys.argv[1:]], prog_name="thresher")

@@ -1,0 +1,194 @@
+"""The UARTBone bridge: a host reads and writes the internal bus over a serial line.
+
+The wire format is the one of LiteX (`litex/soc/cores/uart.py`, ``Stream2Wishbone``), so that
+``litex_server`` and ``litex_cli`` work unchanged. A command is
+
+====== ===================================================================================
+byte   meaning
+====== ===================================================================================
+0      1 write, 2 read, both to successive addresses; 3 write, 4 read, at one fixed address
+1      number of 32-bit words, 1 to 255
+2-5    word address (byte address / 4), most significant byte first
+6-     for a write: the words, most significant byte first
+====== ===================================================================================
+
+A read is answered by the words, most significant byte first; a write is not answered.
+"""
+
+from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .. import layouts
+from ..bus import BusSignature
+from .uart import UartReceiver, UartTransmitter
+
+__all__ = ["BusBridge", "UartBone"]
+
+
+class BusBridge(wiring.Component):
+    """UARTBone commands on a stream of bytes, whatever carries it.
+
+    A byte that is no command where one is expected is ignored, and so is a command for 0 words.
+    Bits 31 and 30 of an address are ignored.
+
+    A command that is not finished `timeout` cycles after its first byte was taken is forgotten,
+    and the next byte is taken for a command. A bus transfer, or a byte of the answer, that is
+    under way at that moment is still finished.
+
+    No byte is taken while a bus transfer or an answer is under way.
+
+    Parameters
+    ----------
+    timeout : int
+        Clock cycles, 2 or more.
+
+    Members
+    -------
+    i : In(stream.Signature(8))
+        Commands.
+    o : Out(stream.Signature(8))
+        Answers.
+    bus : Out(BusSignature())
+        One transfer a word, in the order of the words.
+    """
+
+    def __init__(self, timeout: int) -> None:
+        if timeout < 2:
+            raise ValueError(f"timeout is {timeout}; it must be 2 cycles or more")
+        self.timeout = timeout
+        super().__init__(
+            {
+                "i": In(stream.Signature(8)),
+                "o": Out(stream.Signature(8)),
+                "bus": Out(BusSignature()),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        write = Signal()
+        fixed = Signal()
+        count = Signal(8)
+        address = Signal(layouts.BUS_ADDRESS_BITS)
+        word = Signal(layouts.BUS_BITS)
+        place = Signal(2)  # of a byte within the address or the word
+        last_byte = place == 3
+
+        timer = Signal(range(1 - self.timeout, 1))  # up to 0, so that the sign alone tells the end
+        expired = ~timer[-1]
+        with m.If(~expired):
+            m.d.sync += timer.eq(timer + 1)
+
+        m.d.comb += [
+            Value.cast(self.bus.address).eq(address),
+            self.bus.write.eq(write),
+            self.bus.w_data.eq(word),
+            self.o.payload.eq(word[-8:]),
+        ]
+
+        with m.FSM():
+            with m.State("COMMAND"):
+                m.d.comb += self.i.ready.eq(1)
+                m.d.sync += [
+                    timer.eq(1 - self.timeout),
+                    place.eq(0),
+                    write.eq(self.i.payload[0]),
+                    fixed.eq(self.i.payload >= 3),
+                ]
+                with m.If(self.i.valid & (self.i.payload >= 1) & (self.i.payload <= 4)):
+                    m.next = "COUNT"
+            with m.State("COUNT"):
+                m.d.comb += self.i.ready.eq(~expired)
+                m.d.sync += count.eq(self.i.payload)
+                with m.If(expired):
+                    m.next = "COMMAND"
+                with m.Elif(self.i.valid):
+                    m.next = "ADDRESS"
+            with m.State("ADDRESS"):
+                m.d.comb += self.i.ready.eq(~expired)
+                with m.If(expired):
+                    m.next = "COMMAND"
+                with m.Elif(self.i.valid):
+                    m.d.sync += [address.eq(Cat(self.i.payload, address)), place.eq(place + 1)]
+                    with m.If(last_byte & (count == 0)):
+                        m.next = "COMMAND"
+                    with m.Elif(last_byte & write):
+                        m.next = "RECEIVE"
+                    with m.Elif(last_byte):
+                        m.next = "TRANSFER"
+            with m.State("RECEIVE"):
+                m.d.comb += self.i.ready.eq(~expired)
+                with m.If(expired):
+                    m.next = "COMMAND"
+                with m.Elif(self.i.valid):
+                    m.d.sync += [word.eq(Cat(self.i.payload, word)), place.eq(place + 1)]
+                    with m.If(last_byte):
+                        m.next = "TRANSFER"
+            with m.State("TRANSFER"):
+                m.d.comb += self.bus.request.eq(1)
+                with m.If(self.bus.acknowledge):
+                    m.d.sync += [
+                        word.eq(self.bus.r_data),
+                        address.eq(address + ~fixed),
+                        count.eq(count - 1),
+                    ]
+                    with m.If(~write):
+                        m.next = "SEND"
+                    with m.Elif(count == 1):
+                        m.next = "COMMAND"
+                    with m.Else():
+                        m.next = "RECEIVE"
+            with m.State("SEND"):
+                m.d.comb += self.o.valid.eq(1)
+                with m.If(self.o.ready):
+                    m.d.sync += [word.eq(Cat(self.i.payload, word)), place.eq(place + 1)]
+                    with m.If(expired | (last_byte & (count == 0))):
+                        m.next = "COMMAND"
+                    with m.Elif(last_byte):
+                        m.next = "TRANSFER"
+        return m
+
+
+class UartBone(wiring.Component):
+    """The internal bus at the end of a serial line of 8 data bits, no parity, one stop bit.
+
+    See `BusBridge` for what a command is and when one is forgotten. A command that comes before
+    the answer to a read has been sent is lost.
+
+    Parameters
+    ----------
+    divisor : int
+        Clock cycles per bit, 4 or more.
+    clock_hz : float
+        Clock frequency.
+    timeout : int, optional
+        Clock cycles that a command may take; 100 ms by default, as in LiteX.
+
+    Members
+    -------
+    rx : In(1)
+        From the host, not synchronised to any clock.
+    tx : Out(1)
+        To the host.
+    bus : Out(BusSignature())
+        The accelerator.
+    """
+
+    def __init__(self, divisor: int, clock_hz: float, *, timeout: int | None = None) -> None:
+        self.divisor = divisor
+        self.clock_hz = clock_hz
+        self.timeout = round(0.1 * clock_hz) if timeout is None else timeout
+        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "bus": Out(BusSignature())})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.receiver = receiver = UartReceiver(self.divisor)
+        m.submodules.bridge = bridge = BusBridge(self.timeout)
+        m.submodules.transmitter = transmitter = UartTransmitter(self.divisor)
+
+        m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx)]
+        wiring.connect(m, receiver.o, bridge.i)
+        wiring.connect(m, bridge.o, transmitter.i)
+        wiring.connect(m, bridge.bus, wiring.flipped(self.bus))
+        return m

@@ -1,0 +1,63 @@
+"""The open flow for Lattice ECP5: Yosys, nextpnr-ecp5, ecppack."""
+
+import json
+
+from . import yosys
+from .base import Job, Outcome, ToolchainError, check_clock, check_fits, find_tool, run_tool
+
+__all__ = ["OVERRIDES", "available", "read_report", "run"]
+
+_TOOLS = {"nextpnr-ecp5": "place and route", "ecppack": "bitstream"}
+_RESOURCES = {"TRELLIS_COMB": "lut", "TRELLIS_FF": "ff", "DP16KD": "ebr", "MULT18X18D": "dsp"}
+
+# For `platform.build`. A clock that is missed is not nextpnr's to refuse: it would not write the
+# report that says by how much.
+OVERRIDES = {
+    "synth_opts": "-no-rw-check",
+    "script_after_synth": "tee -q -o top_statistics.json stat -json",
+    "nextpnr_opts": "--report top_report.json --timing-allow-fail --seed 1",
+}
+
+
+def _find(name: str) -> str | None:
+    return find_tool(name, f"yowasp-{name}")
+
+
+def available() -> bool:
+    """Whether all tools can be run here."""
+    return yosys.available() and all(_find(name) for name in _TOOLS)
+
+
+def read_report(text: str) -> tuple[dict[str, float], float]:
+    """(resources used, Fmax in MHz) from the JSON of ``nextpnr-ecp5 --report``.
+
+    Fmax is that of the clock which comes nearest to missing its constraint.
+    """
+    report = json.loads(text)
+    used = {key: report["utilization"][name]["used"] for name, key in _RESOURCES.items()}
+    clocks = report["fmax"].values()
+    slowest = min(clocks, key=lambda clock: clock["achieved"] / clock["constraint"], default=None)
+    if slowest is None:
+        raise ToolchainError("nextpnr-ecp5 found no clock in the design")
+    return used, slowest["achieved"]
+
+
+def run(job: Job) -> Outcome:
+    """A bitstream, with the resources and the Fmax of the routed design."""
+    commands = {command[0]: list(command[1:]) for command in job.commands}
+    with job.step("synthesis"):
+        yosys.run_script(job.folder, "top.ys", "top_synthesis.log")
+    # Before the minutes of placement; and nextpnr's own message would name a cell, not a number.
+    statistics = (job.folder / "top_statistics.json").read_text()
+    check_fits(job.board, yosys.count(job.board.family, statistics))
+    for name, step in _TOOLS.items():
+        tool = _find(name)
+        if tool is None:
+            raise ToolchainError(f"there is no {name} here: pip install 'thresher[synth]'")
+        with job.step(step):
+            run_tool([tool, *commands[name]], job.folder, f"top_{name}.log")
+        if name == "nextpnr-ecp5":
+            used, fmax_mhz = read_report((job.folder / "top_report.json").read_text())
+            check_fits(job.board, used)
+            check_clock(job.board, fmax_mhz)
+    return Outcome(used, fmax_mhz, "top.bit")

@@ -1,0 +1,172 @@
+"""Run a compressed network on a target and compare it with the golden model, to the bit."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sw.compressed import CompressedNetwork
+from sw.driver import Accelerator
+from sw.image import Image
+
+from . import golden
+from .walk import walk
+
+__all__ = ["TARGETS", "Simulation", "accuracy", "first_difference", "simulate"]
+
+Target = Literal["golden", "image", "verilator"]
+TARGETS: tuple[Target, ...] = ("golden", "image", "verilator")
+
+_CHUNK = 16  # vectors between two reports of progress
+
+
+@dataclasses.dataclass(frozen=True)
+class Simulation:
+    """What a run gave.
+
+    Attributes
+    ----------
+    outputs : (vectors, outputs) int64
+    agrees : bool
+        Outputs equal the golden model's.
+    cycles : (vectors,) int64 or None
+        Clock cycles of each vector, from start to the last word written; None where the target
+        has no clock.
+    products : (vectors,) int64
+        Non-zero weights times non-zero activations: the multiplications that cannot be left out.
+    seconds : float
+        Wall time of the run, building and loading not counted.
+    simulated_cycles : int
+        Clock cycles simulated in that time, input and output included.
+    """
+
+    target: Target
+    outputs: NDArray[np.int64]
+    agrees: bool
+    difference: str | None
+    cycles: NDArray[np.int64] | None
+    products: NDArray[np.int64]
+    elements: int
+    seconds: float
+    simulated_cycles: int
+
+    def report(self, labels: NDArray[np.int64] | None) -> dict[str, object]:
+        """The figures, as `thresher sim --json` prints them."""
+        limit = float(self.products.mean()) / self.elements
+        cycles = self.cycles
+        return {
+            "target": self.target,
+            "vectors": len(self.outputs),
+            "cycles_per_vector": {
+                "mean": None if cycles is None else float(cycles.mean()),
+                "max": None if cycles is None else int(cycles.max()),
+            },
+            "macs_per_vector": float(self.products.mean()),
+            "limit_cycles": limit,
+            "utilisation": None if cycles is None else limit / float(cycles.mean()),
+            "agrees_with_golden": self.agrees,
+            "accuracy": None if labels is None else accuracy(self.outputs, labels),
+            "seconds": self.seconds,
+            "simulated_cycles_per_second": (
+                None if cycles is None else self.simulated_cycles / self.seconds
+            ),
+        }
+
+
+def simulate(
+    network: CompressedNetwork,
+    image: Image,
+    x: NDArray[np.int64],
+    target: Target,
+    progress: Callable[[int], None] = lambda _vectors: None,
+) -> Simulation:
+    """Run integer inputs (vectors, inputs) on a target, one vector at a time.
+
+    Parameters
+    ----------
+    image : Image
+        The network packed for the engine that is simulated.
+    progress : called with the number of vectors that have just been finished
+    """
+    layers = golden.run(network, x)
+    expected = layers[-1]
+    run = {"golden": _run_golden, "image": _run_image, "verilator": _run_verilator}[target]
+    outputs, cycles, seconds, simulated_cycles = run(network, image, x, progress)
+    return Simulation(
+        target=target,
+        outputs=outputs,
+        agrees=bool(np.array_equal(outputs, expected)),
+        difference=first_difference(outputs, expected),
+        cycles=cycles,
+        products=golden.products(network, x, layers),
+        elements=image.config.elements,
+        seconds=seconds,
+        simulated_cycles=simulated_cycles,
+    )
+
+
+def accuracy(outputs: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
+    """Share of the vectors whose greatest output (the first, if there are several) is the label."""
+    return float(np.mean(outputs.argmax(axis=1) == labels))
+
+
+def first_difference(found: NDArray[np.int64], expected: NDArray[np.int64]) -> str | None:
+    """Where two sets of outputs first differ, in words; None if they are equal."""
+    if found.shape != expected.shape:
+        return f"shape {found.shape} instead of {expected.shape}"
+    differing = np.argwhere(found != expected)
+    if not len(differing):
+        return None
+    vector, output = differing[0]
+    return (
+        f"{len(differing)} of {expected.size} outputs differ, the first in vector {vector}, output "
+        f"{output}: {found[vector, output]} instead of {expected[vector, output]}"
+    )
+
+
+_Run = tuple[NDArray[np.int64], NDArray[np.int64] | None, float, int]
+
+
+def _run_golden(
+    network: CompressedNetwork, _: Image, x: NDArray[np.int64], progress: Callable[[int], None]
+) -> _Run:
+    began = time.perf_counter()
+    outputs = golden.run(network, x)[-1]
+    progress(len(x))
+    return outputs, None, time.perf_counter() - began, 0
+
+
+def _run_image(
+    _: CompressedNetwork, image: Image, x: NDArray[np.int64], progress: Callable[[int], None]
+) -> _Run:
+    began = time.perf_counter()
+    outputs = []
+    for at in range(0, len(x), _CHUNK):
+        layers = walk(image, x[at : at + _CHUNK])
+        outputs.append(layers[-1].outputs[:, image.output.slots])
+        progress(len(outputs[-1]))
+    return np.concatenate(outputs), None, time.perf_counter() - began, 0
+
+
+def _run_verilator(
+    _: CompressedNetwork, image: Image, x: NDArray[np.int64], progress: Callable[[int], None]
+) -> _Run:
+    from .engine import open_engine  # needs the simulator; the other targets do not
+
+    outputs, cycles = [], []
+    with open_engine(image.config) as transport:
+        accelerator = Accelerator(transport)
+        accelerator.load(image)
+        began, first_cycle = time.perf_counter(), transport.cycles
+        for vector in range(len(x)):
+            outputs.append(accelerator.run(x[vector : vector + 1]))
+            cycles.append(accelerator.cycles)
+            progress(1)
+        seconds = time.perf_counter() - began
+        simulated_cycles = transport.cycles - first_cycle
+    return np.concatenate(outputs), np.array(cycles), seconds, simulated_cycles

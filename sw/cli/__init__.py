@@ -1,0 +1,99 @@
+"""The `thresher` command: one verb for every job, each imported only when it is used."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from typing import Any
+
+import click
+
+from hw.config import ConfigError
+from sw.errors import BadInput
+
+__all__ = ["main"]
+
+# verb -> (module:attribute, one line of help); the help is here so that listing imports nothing.
+_VERBS = {
+    "compress": ("sw.cli.compress:compress", "Compress a trained network into a .thr file."),
+    "fit": ("sw.cli.fit:fit", "Tell whether a network fits a board, and what is short."),
+    "sim": ("sw.cli.simulate:simulate", "Run a compressed network in simulation, checked."),
+    "build": ("hw.build:build", "Build the accelerator for a board."),
+    "bench": ("sw.cli.bench:bench", "Measure speed and size."),
+}
+_BAD_INPUT = 2
+_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+class _Verbs(click.Group):
+    """Click group over the table of verbs; turns the user's mistakes into one sentence."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _VERBS:
+            return None
+        module_name, attribute = _VERBS[cmd_name][0].split(":")
+        try:
+            module = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            # What is missing may be of an extra that is not installed.
+            raise click.UsageError(
+                f"{cmd_name!r} is not available: Python module {error.name!r} is not installed"
+            ) from error
+        command: click.Command = getattr(module, attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, text) for verb, (_, text) in _VERBS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (BadInput, ConfigError) as error:
+            sentence = " ".join(str(error).split())
+            click.echo(f"thresher {ctx.invoked_subcommand}: {sentence}", err=True)
+            ctx.exit(_BAD_INPUT)
+        except KeyboardInterrupt:
+            ctx.exit(_INTERRUPTED)
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted:
+        return
+    try:
+        version = importlib.metadata.version("thresher")
+    except importlib.metadata.PackageNotFoundError:
+        version = "(not installed)"
+    click.echo(f"thresher {version}")
+    ctx.exit()
+
+
+@click.group(
+    cls=_Verbs,
+    subcommand_metavar="VERB [ARGS]...",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="""
+    \b
+    Example: from a trained network to a simulated accelerator
+      thresher compress lenet.npz -o lenet.thr --density 0.08 --calibrate train.npy
+      thresher sim lenet.thr --board arty --inputs test.npy
+
+    Exit status: 0 done, 1 a check failed, 2 bad input.
+    """,
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
+def main() -> None:
+    """Compress neural networks and run them, compressed, on a small FPGA.
+
+    Each verb explains itself: thresher VERB --help.
+    """

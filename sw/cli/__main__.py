@@ -1,0 +1,5 @@
+"""`python -m sw.cli` is `thresher`."""
+
+from . import main
+
+main(prog_name="thresher")

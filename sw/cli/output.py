@@ -1,0 +1,51 @@
+"""What verbs print: one JSON object or a table on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+import click
+import numpy as np
+from rich.console import Console, RenderableType
+
+__all__ = ["console", "emit", "json_option"]
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object on stdout, nothing else there."
+)
+
+
+def console() -> Console:
+    """Console on stderr, for progress and notes."""
+    # Made when needed: a console keeps the stream that stderr is at that time.
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def emit(record: Mapping[str, Any], shown: RenderableType, as_json: bool) -> None:
+    """Print a verb's result on stdout.
+
+    Parameters
+    ----------
+    record : mapping
+        The result as JSON; NumPy scalars, arrays and paths may be in it.
+    shown : RenderableType
+        The result for people, such as a rich table.
+    as_json : bool
+        Which of the two.
+    """
+    if as_json:
+        click.echo(json.dumps(record, default=_plain, allow_nan=False))
+    else:
+        # Names come from files: no markup in them.
+        Console(highlight=False, markup=False, emoji=False).print(shown)
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, PurePath):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")

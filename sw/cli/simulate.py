@@ -1,0 +1,169 @@
+"""`thresher sim`: run a network on the golden model, its packed image, or the Verilated engine."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from sim import golden
+from sim.simulate import TARGETS, Simulation, Target
+from sim.simulate import simulate as run_simulation
+from sw import datasets
+from sw import format as thr
+from sw.compressed import CompressedNetwork
+from sw.errors import BadInput
+from sw.image import Image
+from sw.pack import pack
+from sw.read import read_inputs
+
+from .output import console, emit, json_option
+from .target import accelerator_options, choose_config
+
+__all__ = ["progress_bar", "run_with_progress", "simulate"]
+
+
+@click.command(
+    name="sim",
+    epilog="""
+    \b
+    Examples:
+      thresher sim lenet.thr --dataset mnist --count 100
+          100 embedded MNIST images on the Verilated engine of the Arty
+      thresher sim lenet.thr --lanes 4 --inputs x.npy --outputs y.npy --target image
+          walks the image packed for four lanes
+    """,
+)
+@click.argument("model", metavar="MODEL.thr", type=click.Path(path_type=Path))
+@accelerator_options
+@click.option(
+    "--target",
+    type=click.Choice(TARGETS),
+    default="verilator",
+    show_default=True,
+    help="The integer specification, the bits of the packed memories, or the engine itself.",
+)
+@click.option(
+    "--inputs",
+    metavar="X.npy",
+    type=click.Path(path_type=Path),
+    help="Float inputs (n, inputs).",
+)
+@click.option("--dataset", type=click.Choice(datasets.NAMES), help="Real images instead.")
+@click.option("--count", metavar="N", type=int, help="Number of images of the data set.")
+@click.option(
+    "--data",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Folder of the data set's four IDX files; without it, 1,000 embedded MNIST images.",
+)
+@click.option(
+    "--outputs",
+    metavar="Y.npy",
+    type=click.Path(path_type=Path),
+    help="Write the float outputs (n, outputs).",
+)
+@json_option
+def simulate(model: Path, outputs: Path | None, as_json: bool, **options: Any) -> None:
+    """Run MODEL.thr on real inputs and compare every output with the golden model, to the bit.
+
+    Exit status 1 if an output differs.
+    """
+    network = thr.read(model)
+    grid = {name: options[name] for name in ("board", "lanes", "groups")}
+    config = choose_config(network, **grid)
+    inputs = {name: options[name] for name in ("inputs", "dataset", "count", "data")}
+    x, labels = _read_inputs(network, **inputs)
+    result = run_with_progress(network, pack(network, config), x, options["target"])
+    if outputs is not None:
+        file = io.BytesIO()
+        np.save(file, golden.dequantise(network, result.outputs))
+        thr.write_file(outputs, file.getvalue())
+    report = result.report(labels)
+    emit(report, _show(report), as_json)
+    if not result.agrees:
+        console().print(f"differs from the golden model: {result.difference}", markup=False)
+        raise click.exceptions.Exit(1)
+
+
+def run_with_progress(
+    network: CompressedNetwork, image: Image, x: NDArray[np.int64], target: Target
+) -> Simulation:
+    """`sim.simulate.simulate` with a progress bar on stderr."""
+    with progress_bar() as bar:
+        what = "building the simulator" if target == "verilator" else "simulating"
+        task = bar.add_task(what, total=len(x))
+        return run_simulation(
+            network,
+            image,
+            x,
+            target,
+            lambda vectors: bar.update(task, advance=vectors, description="simulating"),
+        )
+
+
+def progress_bar() -> Progress:
+    """Bar with counts and elapsed time, on stderr."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console(),
+    )
+
+
+def _read_inputs(
+    network: CompressedNetwork,
+    inputs: Path | None,
+    dataset: str | None,
+    count: int | None,
+    data: Path | None,
+) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+    """Integer inputs, and labels where there are any."""
+    width = network.layers[0].inputs
+    if (inputs is None) == (dataset is None):
+        raise BadInput("name the inputs: either --inputs X.npy or --dataset NAME")
+    if inputs is not None:
+        return golden.quantise(network, read_inputs(inputs, width)), None
+    x, labels = datasets.load(str(dataset), count, data)
+    if x.shape[1] != width:
+        raise BadInput(
+            f"layer {network.layers[0].name} takes {width} inputs, an image of {dataset} has "
+            f"{x.shape[1]} pixels"
+        )
+    return golden.quantise(network, x), labels
+
+
+def _show(report: dict[str, Any]) -> Table:
+    table = Table(show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    cycles = report["cycles_per_vector"]
+    rows = {
+        "target": report["target"],
+        "vectors": f"{report['vectors']:,}",
+        "agrees with the golden model": "to the bit" if report["agrees_with_golden"] else "NO",
+        "accuracy": _number(report["accuracy"], ".2%"),
+        "cycles per vector, mean / max": (
+            f"{_number(cycles['mean'], ',.1f')} / {_number(cycles['max'], ',')}"
+        ),
+        "multiply-accumulates per vector": f"{report['macs_per_vector']:,.0f}",
+        "limit, cycles": f"{report['limit_cycles']:,.1f}",
+        "utilisation": _number(report["utilisation"], ".1%"),
+        "seconds": f"{report['seconds']:.2f}",
+        "simulated cycles per second": _number(report["simulated_cycles_per_second"], ",.0f"),
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)

@@ -1,0 +1,53 @@
+"""The options by which verbs name an accelerator: a board, or a grid of elements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from hw import boards
+from hw.config import PRESETS, AcceleratorConfig
+from sw.compressed import CompressedNetwork
+from sw.errors import BadInput
+from sw.pack import config_for
+
+__all__ = ["accelerator_options", "board_config", "choose_config"]
+
+
+def accelerator_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --board, --lanes and --groups."""
+    options = (
+        click.option("--board", metavar="B", help="Engine of this board.  [default: arty]"),
+        click.option(
+            "--lanes", metavar="L", type=int, help="An engine of L lanes that holds the network."
+        ),
+        click.option("--groups", metavar="G", type=int, help="Its groups.  [default: 1]"),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def board_config(name: str) -> AcceleratorConfig:
+    """The configuration of a board's engine."""
+    return PRESETS[boards.find(name).preset]
+
+
+def choose_config(
+    network: CompressedNetwork, board: str | None, lanes: int | None, groups: int | None
+) -> AcceleratorConfig:
+    """The accelerator that the options name.
+
+    A board's engine is taken as it is; one given by --lanes gets memories that hold the network.
+    """
+    if lanes is None and groups is None:
+        return board_config(board or "arty")
+    if board is not None:
+        raise BadInput("--board names a whole engine; give it or --lanes and --groups, not both")
+    if lanes is None:
+        raise BadInput("--groups needs --lanes")
+    grid = {"lanes": lanes, "groups": groups or 1}
+    wide = max(layer.code_bits for layer in network.layers) + 5
+    return config_for(network, **grid, entry_bits=max(9, wide))

@@ -1,0 +1,238 @@
+"""Whether the integers of a compressed network fit: ranges of its fields, bounds of its sums."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw.config import PRESETS, ConfigError
+from hw.layouts import CODE_BITS_MAX, SHIFT_MAX
+
+from .compressed import CompressedLayer, CompressedNetwork
+from .errors import BadInput
+
+__all__ = ["FRACTION_MAX", "Bounds", "bound_layer", "bound_sums", "check", "prove", "signed_bits"]
+
+FRACTION_MAX = 64  # of any number format, either way: every scale is a float64 without overflow
+_CHUNK = 1 << 22  # weights decoded at once
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """The extremes of one layer's accumulators and outputs, row by row.
+
+    Attributes
+    ----------
+    sum_low, sum_high : (outputs,) int64
+        No sum of any of the row's products leaves these, in whatever order they are added.
+    total_low, total_high : (outputs,) int64
+        The same with the bias, and with the half that rounds.
+    output_low, output_high : (outputs,) int64
+        The layer's outputs, clamped to the activation width.
+    """
+
+    sum_low: NDArray[np.int64]
+    sum_high: NDArray[np.int64]
+    total_low: NDArray[np.int64]
+    total_high: NDArray[np.int64]
+    output_low: NDArray[np.int64]
+    output_high: NDArray[np.int64]
+
+    @property
+    def accumulator_bits(self) -> int:
+        """Signed bits that hold every sum of the layer."""
+        return max(signed_bits(value) for value in self._extremes())
+
+    @property
+    def worst(self) -> tuple[int, int]:
+        """(row, value) of the sum that needs most bits."""
+        rows = (
+            self.sum_low.argmin(),
+            self.sum_high.argmax(),
+            self.total_low.argmin(),
+            self.total_high.argmax(),
+        )
+        pairs = zip(rows, self._extremes(), strict=True)
+        row, value = max(pairs, key=lambda pair: signed_bits(pair[1]))
+        return int(row), value
+
+    def _extremes(self) -> tuple[int, int, int, int]:
+        return (
+            int(self.sum_low.min()),
+            int(self.sum_high.max()),
+            int(self.total_low.min()),
+            int(self.total_high.max()),
+        )
+
+
+def signed_bits(value: int) -> int:
+    """Least width of a signed number that holds `value`."""
+    return (value if value >= 0 else ~value).bit_length() + 1
+
+
+def bound_sums(
+    layer: CompressedLayer, low: NDArray[np.int64], high: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Exact extremes (outputs,) of a layer's sums of products, for inputs in `low`..`high`.
+
+    Products may be added in any order and those of zero activations left out, so every interval
+    is widened to hold 0: then the greatest partial sum is the sum of the greatest products.
+
+    Parameters
+    ----------
+    layer : CompressedLayer
+        Within the ranges that `check` keeps, so that int64 is exact.
+    low, high : (inputs,) int64
+        Range of each input.
+    """
+    low, high = np.minimum(low, 0), np.maximum(high, 0)
+    sum_low = np.empty(layer.outputs, np.int64)
+    sum_high = np.empty(layer.outputs, np.int64)
+    step = max(1, _CHUNK // layer.inputs)
+    for start in range(0, layer.outputs, step):
+        rows = slice(start, start + step)
+        weights = layer.codebook[layer.codes[rows]]
+        positive, negative = np.maximum(weights, 0), np.minimum(weights, 0)
+        sum_low[rows] = positive @ low + negative @ high
+        sum_high[rows] = positive @ high + negative @ low
+    return sum_low, sum_high
+
+
+def bound_layer(
+    layer: CompressedLayer,
+    sums: tuple[NDArray[np.int64], NDArray[np.int64]],
+    activation_bits: int,
+) -> Bounds:
+    """All extremes of a layer whose sums lie within `sums`, as `bound_sums` gives them."""
+    sum_low, sum_high = sums
+    half = (1 << layer.shift) >> 1
+    total_low, total_high = sum_low + layer.bias, sum_high + layer.bias + half
+    greatest = (1 << (activation_bits - 1)) - 1
+    least = 0 if layer.relu else -greatest - 1
+    return Bounds(
+        sum_low,
+        sum_high,
+        total_low,
+        total_high,
+        np.clip((total_low + half) >> layer.shift, least, greatest),
+        np.clip(total_high >> layer.shift, least, greatest),
+    )
+
+
+def prove(network: CompressedNetwork, accumulator_bits: int | None = None) -> list[Bounds]:
+    """Show that no accumulator overflows, whatever the inputs.
+
+    Interval arithmetic in exact integers: inputs lie in the range of the input's number format,
+    and each layer's inputs in the bounds shown for the outputs of the layer before.
+
+    Parameters
+    ----------
+    network : CompressedNetwork
+        Checked by `check` first.
+    accumulator_bits : int, optional
+        Signed width to prove for; that of the network if not given.
+
+    Returns
+    -------
+    list of Bounds
+        One a layer.
+
+    Raises
+    ------
+    BadInput
+        If a sum can leave the accumulator; names the layer, the row, the sum and a width that fits.
+    """
+    check(network)
+    width = network.accumulator_bits if accumulator_bits is None else accumulator_bits
+    inputs = network.layers[0].inputs
+    low = np.full(inputs, network.input.low, np.int64)
+    high = np.full(inputs, network.input.high, np.int64)
+    proof = []
+    for layer in network.layers:
+        bounds = bound_layer(layer, bound_sums(layer, low, high), network.activation_bits)
+        if bounds.accumulator_bits > width:
+            row, value = bounds.worst
+            raise BadInput(
+                f"layer {layer.name!r}, row {row}: a sum can reach {value}, which does not fit in "
+                f"{width} accumulator bits; {bounds.accumulator_bits} bits would fit"
+            )
+        proof.append(bounds)
+        low, high = bounds.output_low, bounds.output_high
+    return proof
+
+
+def check_widths(activation_bits: int, weight_bits: int, accumulator_bits: int) -> None:
+    """Check signed widths against what an accelerator can be built for.
+
+    Raises
+    ------
+    BadInput
+        If one is out of its range.
+    """
+    try:
+        # The knobs' limits stand in one place, and a configuration checks them.
+        dataclasses.replace(
+            PRESETS["tiny"],
+            activation_bits=activation_bits,
+            weight_bits=weight_bits,
+            accumulator_bits=accumulator_bits,
+        )
+    except ConfigError as error:
+        raise BadInput(str(error)) from error
+
+
+def check(network: CompressedNetwork) -> None:
+    """Check every field of a compressed network against its range.
+
+    Raises
+    ------
+    BadInput
+        If widths, number formats, shapes, codes, codebooks, biases or shifts are not in range.
+    """
+    check_widths(network.activation_bits, network.weight_bits, network.accumulator_bits)
+    fmt, least = network.input, -(1 << (network.activation_bits - 1))
+    if not least <= fmt.low <= 0 <= fmt.high < -least:
+        raise BadInput(
+            f"the input range {fmt.low}..{fmt.high} must hold 0 and lie in {least}..{-least - 1}"
+        )
+    if not network.layers:
+        raise BadInput("the network has no layers")
+    for layer in network.layers:
+        _check_layer(layer, network)
+    for before, after in itertools.pairwise(network.layers):
+        if before.outputs != after.inputs:
+            raise BadInput(
+                f"layer {before.name!r} gives {before.outputs} outputs but layer {after.name!r} "
+                f"takes {after.inputs} inputs"
+            )
+    for fraction in network.fractions:
+        if abs(fraction) > FRACTION_MAX:
+            raise BadInput(f"{fraction} fraction bits are not within ±{FRACTION_MAX}")
+
+
+def _check_layer(layer: CompressedLayer, network: CompressedNetwork) -> None:
+    where = f"layer {layer.name!r}"
+    if layer.codes.ndim != 2 or not layer.codes.size or layer.codes.dtype != np.uint8:
+        raise BadInput(f"{where} has codes of shape {layer.codes.shape}, {layer.codes.dtype}")
+    if layer.bias.shape != (layer.outputs,) or layer.codebook.ndim != 1:
+        raise BadInput(f"{where} has a bias of shape {layer.bias.shape}")
+    if not 1 <= len(layer.codebook) <= 1 << CODE_BITS_MAX or layer.codebook[0] != 0:
+        raise BadInput(f"{where}: a codebook has 1 to {1 << CODE_BITS_MAX} values, the first 0")
+    if (code := int(layer.codes.max())) >= len(layer.codebook):
+        raise BadInput(f"{where} has code {code} but {len(layer.codebook)} codebook values")
+    for name, values, bits in (
+        ("codebook", layer.codebook, network.weight_bits),
+        ("bias", layer.bias, network.accumulator_bits),
+    ):
+        worst = max(int(values.min()), int(values.max()), key=signed_bits)
+        if signed_bits(worst) > bits:
+            raise BadInput(f"{where}: {name} value {worst} does not fit in {bits} bits")
+    if not 0 <= layer.shift <= SHIFT_MAX:
+        raise BadInput(f"{where}: shift is {layer.shift}; it must be from 0 to {SHIFT_MAX}")
+    if abs(layer.weight_fraction) > FRACTION_MAX:
+        raise BadInput(
+            f"{where}: {layer.weight_fraction} weight fraction bits are not within ±{FRACTION_MAX}"
+        )

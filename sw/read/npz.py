@@ -1,0 +1,121 @@
+"""Arrays from NumPy's files: .npz networks and .npy inputs, neither with pickles."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from sw.errors import BadInput
+
+from .arrays import Array, check_header
+
+__all__ = ["read_arrays", "read_inputs"]
+
+
+def read_arrays(path: Path) -> list[tuple[str, Array]]:
+    """Arrays of an .npz file with their names, in archive order.
+
+    Every header is checked against the zip directory, and their sum against
+    `sw.read.arrays.MAX_VALUES`, before the first value is read.
+
+    Raises
+    ------
+    BadInput
+        If the file cannot be read, is damaged, or holds anything but arrays of floats.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            names = [member.filename for member in members]
+            if len(set(names)) != len(names):
+                raise BadInput(f"{path} holds two arrays of the same name")
+            total = 0
+            for member in members:
+                total = _check_member(path, archive, member, total)
+            return [
+                (member.filename[: -len(".npy")], _read_member(archive, member))
+                for member in members
+            ]
+    except BadInput:
+        raise
+    except zipfile.BadZipFile as error:
+        raise BadInput(f"{path} is not a sound .npz file: {error}") from error
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # zipfile, zlib and the header parser have no common exception
+        raise BadInput(f"{path} is a damaged .npz file: {error}") from error
+
+
+def read_inputs(path: str | Path, inputs: int) -> NDArray[np.float64]:
+    """Input vectors of a network from an .npy file.
+
+    Parameters
+    ----------
+    path : str or Path
+        File of an array (n, inputs) of floats or integers.
+    inputs : int
+        Inputs of the network.
+
+    Returns
+    -------
+    (n, inputs) float64
+
+    Raises
+    ------
+    BadInput
+        If the file cannot be read, or the array has another shape or a value that is not finite.
+    """
+    try:
+        # A memory map: a header that lies about the size fails before anything is allocated.
+        array = npy.open_memmap(path, mode="r")
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # the header parser raises many kinds
+        raise BadInput(f"{path} is not a sound .npy file of numbers: {error}") from error
+    if array.dtype.kind not in "fiu":
+        raise BadInput(f"{path} holds {array.dtype} values; inputs must be numbers")
+    if array.ndim != 2 or array.shape[1] != inputs or not len(array):
+        raise BadInput(f"{path} has shape {array.shape}; this network takes (vectors, {inputs})")
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        vector, index = (int(i) for i in bad[0])
+        raise BadInput(
+            f"{path} holds {array[vector, index]} at [{vector}, {index}]; inputs must be finite"
+        )
+    return np.asarray(array, np.float64)
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = npy.read_magic(file)
+    if version == (1, 0):
+        shape, _, dtype = npy.read_array_header_1_0(file)
+    elif version == (2, 0):
+        shape, _, dtype = npy.read_array_header_2_0(file)
+    else:
+        raise ValueError(f"an array has .npy version {version}")
+    return shape, dtype
+
+
+def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, total: int) -> int:
+    if not member.filename.endswith(".npy"):
+        raise BadInput(f"{path} holds {member.filename!r}, which is not an array")
+    where = f"{path}: array {member.filename[: -len('.npy')]!r}"
+    with archive.open(member) as file:
+        shape, dtype = _header(file)
+        total = check_header(where, dtype, shape, total)
+        size = file.tell() + math.prod(shape) * dtype.itemsize
+    if size != member.file_size:
+        raise BadInput(f"{where} should take {size} bytes but takes {member.file_size}")
+    return total
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
+    with archive.open(member) as file:
+        array: Array = npy.read_array(file, allow_pickle=False)
+        return array

@@ -1,0 +1,346 @@
+"""How the host reaches the accelerator's bus: word reads and writes over a stream of bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import struct
+import time
+from typing import Any, Protocol
+
+import numpy as np
+import serial
+from numpy.typing import NDArray
+from serial.tools import list_ports
+
+from hw.regmap import REGISTERS
+
+from .errors import BadInput
+
+__all__ = [
+    "BAUD",
+    "ByteStream",
+    "DeviceSilent",
+    "LinkError",
+    "PortError",
+    "Transport",
+    "UartBone",
+    "open_serial",
+]
+
+BAUD = 115200
+
+# The gateware forgets a command that takes longer than this.
+_FORGET_SECONDS = 0.1
+# How long a command may take by the baud rate: half of it is left for gaps that USB makes.
+_COMMAND_SECONDS = _FORGET_SECONDS / 2
+
+_BITS_PER_BYTE = 10  # with start and stop bit
+_HEADER_BYTES = 6
+_WORD_BYTES = 4
+_BURST_MAX = 255
+
+_WRITE, _READ, _WRITE_FIXED = 1, 2, 3  # hw/link/uartbone.py; 4, a read of one address, is not used
+
+
+class LinkError(BadInput):
+    """The accelerator cannot be reached; the message names the port and what to look at."""
+
+
+class PortError(LinkError):
+    """The port does not exist, may not be opened, or was lost."""
+
+
+class DeviceSilent(LinkError):
+    """The port is there, but nothing on it answers."""
+
+
+class Transport(Protocol):
+    """The accelerator's bus as seen by the host; addresses are word addresses.
+
+    Every method raises `LinkError` when the accelerator cannot be reached.
+    """
+
+    def write(self, address: int, words: NDArray[np.uint32], *, fixed: bool = False) -> None:
+        """Write `words` to successive addresses, or all of them to one address if `fixed`."""
+        ...
+
+    def read(self, address: int, count: int) -> NDArray[np.uint32]:
+        """Read `count` words from successive addresses."""
+        ...
+
+    def poll(self, address: int, mask: int, value: int, timeout: float) -> bool:
+        """Wait until ``word & mask == value``; False if it is not so within `timeout` seconds."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the port."""
+        ...
+
+
+class ByteStream(Protocol):
+    """Bytes to and from a device."""
+
+    def write(self, data: bytes, /) -> None:
+        """Send all of `data`."""
+        ...
+
+    def read(self, count: int, /) -> bytes:
+        """Wait for `count` bytes; fewer on time-out, which must be longer than 100 ms."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the port."""
+        ...
+
+
+class UartBone:
+    """A `Transport` in the wire format of LiteX's UARTBone (see `hw.link.uartbone`).
+
+    The format carries no checksum: a damaged byte shows only in what was read or written.
+
+    Parameters
+    ----------
+    stream : ByteStream
+        The bytes; `close` closes it.
+    port : str
+        What messages call it.
+    baud : int
+        Bits per second. It bounds a burst, for the gateware forgets a command that takes 100 ms.
+    timeout : float
+        Seconds after which `stream` gives up a read; used in messages only.
+
+    Raises
+    ------
+    PortError
+        If `baud` is so low that a command for one word would take too long.
+    """
+
+    def __init__(
+        self, stream: ByteStream, *, port: str, baud: int = BAUD, timeout: float = 1.0
+    ) -> None:
+        self._stream = stream
+        self._port = port
+        self._baud = baud
+        self._timeout = timeout
+        self._burst = burst_words(baud)
+        if self._burst < 1:
+            least = -(-_BITS_PER_BYTE * (_HEADER_BYTES + _WORD_BYTES) // _COMMAND_SECONDS)
+            raise PortError(f"{port}: baud rate {baud} is too low; it must be {least:.0f} or more")
+
+    def write(self, address: int, words: NDArray[np.uint32], *, fixed: bool = False) -> None:
+        """Write words; returns when they are on their way, for a write is not answered.
+
+        Parameters
+        ----------
+        address : int
+            Word address of the first.
+        words : (n,) uint32
+            Any number of words; sent in as many commands as it takes.
+        fixed : bool
+            Write all to `address` instead of to successive addresses.
+
+        Raises
+        ------
+        LinkError
+            If the port does not take the bytes.
+        """
+        for start in range(0, len(words), self._burst):
+            burst = words[start : start + self._burst]
+            header = (
+                _header(_WRITE_FIXED, len(burst), address)
+                if fixed
+                else _header(_WRITE, len(burst), address + start)
+            )
+            self._stream.write(header + burst.astype(">u4").tobytes())
+
+    def read(self, address: int, count: int) -> NDArray[np.uint32]:
+        """Read words from successive addresses.
+
+        Parameters
+        ----------
+        address : int
+            Word address of the first.
+        count : int
+            Any number of words; read in as many commands as it takes.
+
+        Returns
+        -------
+        (count,) uint32
+
+        Raises
+        ------
+        DeviceSilent
+            If there is no answer at all.
+        LinkError
+            If the answer is too short; `resynchronise` before the next command.
+        """
+        answers = [
+            self._read_burst(address + start, min(self._burst, count - start))
+            for start in range(0, count, self._burst)
+        ]
+        return np.frombuffer(b"".join(answers), ">u4").astype(np.uint32)
+
+    def _read_burst(self, address: int, count: int) -> bytes:
+        self._stream.write(_header(_READ, count, address))
+        wanted = count * _WORD_BYTES
+        answer = self._stream.read(wanted)
+        if not answer:
+            raise DeviceSilent(
+                f"{self._port}: no answer to a read of {_name(address)} within {self._timeout:g} s;"
+                f" is the board programmed and is {self._baud} its baud rate?"
+            )
+        if len(answer) < wanted:
+            raise LinkError(
+                f"{self._port}: only {len(answer)} of {wanted} bytes came within {self._timeout:g}"
+                f" s in answer to a read of {_name(address)}; is {self._baud} its baud rate?"
+            )
+        return answer
+
+    def poll(self, address: int, mask: int, value: int, timeout: float) -> bool:
+        """Read one word again and again until ``word & mask == value``.
+
+        Parameters
+        ----------
+        address : int
+            Word address.
+        mask, value : int
+            32 bits each.
+        timeout : float
+            Seconds. The word is read at least once.
+
+        Returns
+        -------
+        bool
+            False if it was not so in time.
+
+        Raises
+        ------
+        LinkError
+            As `read`.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            if int(self.read(address, 1)[0]) & mask == value:
+                return True
+            if time.monotonic() >= deadline:
+                return False
+
+    def resynchronise(self) -> None:
+        """Bring a bridge that is in the middle of a command back to its start.
+
+        Nothing is sent until the bridge has forgotten its command, and what it has sent is thrown
+        away; takes the time-out of the stream.
+
+        Raises
+        ------
+        LinkError
+            If the device keeps sending although nothing was asked.
+        """
+        for _ in range(3):
+            if not self._stream.read(1 << 16):
+                return
+        raise LinkError(
+            f"{self._port}: the device keeps sending although it was asked nothing;"
+            f" is this the port of the board and is {self._baud} its baud rate?"
+        )
+
+    def close(self) -> None:
+        """Close the stream."""
+        self._stream.close()
+
+
+def burst_words(baud: int) -> int:
+    """Words that one command may carry at `baud` bits per second; 0 if it is too slow for any."""
+    command_bytes = int(baud * _COMMAND_SECONDS) // _BITS_PER_BYTE
+    return min(_BURST_MAX, max(0, command_bytes - _HEADER_BYTES) // _WORD_BYTES)
+
+
+def open_serial(port: str, baud: int = BAUD, *, timeout: float = 1.0) -> UartBone:
+    """Open a serial port that leads to the bridge.
+
+    Waits until a command that someone else left unfinished is forgotten.
+
+    Parameters
+    ----------
+    port : str
+        A serial port, or a URL that pyserial knows, such as ``socket://localhost:1234``.
+    baud : int
+        Bits per second.
+    timeout : float
+        Seconds to wait for an answer, 0.2 or more.
+
+    Raises
+    ------
+    PortError
+        If there is no such port, it may not be opened, or it does not know this baud rate.
+    """
+    try:
+        connection = serial.serial_for_url(
+            port, baud, timeout=timeout, write_timeout=timeout, exclusive=True
+        )
+    except (OSError, ValueError, OverflowError) as error:
+        ports = ", ".join(sorted(info.device for info in list_ports.comports())) or "none"
+        raise PortError(
+            f"{port}: {_why_not_open(error, baud)}; serial ports here: {ports}"
+        ) from error
+    stream = _SerialStream(connection, port)
+    with contextlib.ExitStack() as undo:
+        undo.callback(stream.close)
+        time.sleep(1.2 * _FORGET_SECONDS)
+        transport = UartBone(stream, port=port, baud=baud, timeout=timeout)
+        undo.pop_all()
+    return transport
+
+
+class _SerialStream:
+    """A pyserial port whose every failure is a `PortError`."""
+
+    def __init__(self, connection: Any, port: str) -> None:
+        self._connection = connection
+        self._port = port
+
+    def write(self, data: bytes, /) -> None:
+        try:
+            # What came before a command was sent is not an answer to it.
+            if self._connection.in_waiting:
+                self._connection.reset_input_buffer()
+            self._connection.write(data)
+        except OSError as error:
+            raise self._lost(error) from error
+
+    def read(self, count: int, /) -> bytes:
+        try:
+            return bytes(self._connection.read(count))
+        except OSError as error:
+            raise self._lost(error) from error
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _lost(self, error: OSError) -> PortError:
+        return PortError(
+            f"{self._port}: the port was lost; is the board still connected? ({error})"
+        )
+
+
+def _header(command: int, count: int, address: int) -> bytes:
+    return struct.pack(">BBI", command, count, address)
+
+
+def _name(address: int) -> str:
+    if address < len(REGISTERS):
+        return f"register {REGISTERS[address].name}"
+    return f"word 0x{address:08x}"
+
+
+def _why_not_open(error: Exception, baud: int) -> str:
+    if not isinstance(error, OSError):
+        return f"not a port that can be opened at {baud} baud ({error})"
+    if error.errno == errno.ENOENT:
+        return "there is no such port"
+    if error.errno == errno.EACCES:
+        return "you may not open this port; on Linux, join the group that owns it"
+    if error.errno in (errno.EAGAIN, errno.EBUSY):
+        return "another program has this port open"
+    return f"this port cannot be opened ({error})"

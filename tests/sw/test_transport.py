@@ -1,0 +1,284 @@
+"""The transport through real pyserial, on pseudo-terminals and sockets.
+
+How it and the gateware understand each other is in tests/hw/link/test_uartbone.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import threading
+import time
+import tty
+
+import numpy as np
+import pytest
+
+from sw import transport
+from sw.errors import BadInput
+
+TIMEOUT = 0.25
+
+
+class Device:
+    """The far end of a pseudo-terminal; answers each whole command by ``answer(command)``."""
+
+    def __init__(self, answer=lambda command: b""):
+        self._answer = answer
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        self.port = os.ttyname(self._slave)
+        self.received = bytearray()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self):
+        pending = bytearray()
+        while not self._stop.is_set():
+            if select.select([self._master], [], [], 0.01)[0]:
+                data = os.read(self._master, 4096)
+                self.received += data
+                pending += data
+            while len(pending) >= 6 and len(pending) >= (size := command_size(pending)):
+                self.say(self._answer(bytes(pending[:size])))
+                del pending[:size]
+
+    def say(self, data):
+        os.write(self._master, data)
+
+    def await_bytes(self, count):
+        deadline = time.monotonic() + 10
+        while len(self.received) < count and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return bytes(self.received)
+
+    def unplug(self):
+        self._stop.set()
+        self._thread.join()
+        for end in (self._master, self._slave):
+            with contextlib.suppress(OSError):
+                os.close(end)
+
+
+def command_size(header):
+    return 6 + (4 * header[1] if header[0] in (1, 3) else 0)
+
+
+@contextlib.contextmanager
+def opened(answer=lambda command: b""):
+    device = Device(answer)
+    try:
+        with contextlib.closing(transport.open_serial(device.port, timeout=TIMEOUT)) as bone:
+            yield bone, device
+    finally:
+        device.unplug()
+
+
+def address_as_data(command):
+    """A device in which every word holds its own address."""
+    first = int.from_bytes(command[2:6], "big")
+    if command[0] != 2:
+        return b""
+    return b"".join((first + n).to_bytes(4, "big") for n in range(command[1]))
+
+
+def test_bytes_on_the_wire():
+    with opened(address_as_data) as (bone, device):
+        bone.write(0x01020304, np.array([0xDEADBEEF, 1], np.uint32))
+        bone.write(0x3FFFFFFF, np.array([2, 3], np.uint32), fixed=True)
+        assert bone.read(0x00ABCDEF, 2).tolist() == [0xABCDEF, 0xABCDF0]
+        assert device.received == bytes.fromhex(
+            "01 02 01020304 DEADBEEF 00000001  03 02 3FFFFFFF 00000002 00000003  02 02 00ABCDEF"
+        )
+
+
+def test_long_transfers_are_split_so_that_none_takes_50_ms():
+    words = np.arange(300, dtype=np.uint32)
+    with opened(address_as_data) as (bone, device):
+        bone.write(0x1000, words)
+        bone.write(0x2000, words, fixed=True)
+        sent = device.await_bytes(2 * (3 * 6 + 4 * 300))
+        heads = []
+        while sent:
+            heads.append((sent[0], sent[1], int.from_bytes(sent[2:6], "big")))
+            sent = sent[command_size(sent) :]
+        assert heads == [
+            (1, 142, 0x1000),
+            (1, 142, 0x1000 + 142),
+            (1, 16, 0x1000 + 284),
+            (3, 142, 0x2000),
+            (3, 142, 0x2000),
+            (3, 16, 0x2000),
+        ]
+        read = bone.read(0x1000, 300)
+        assert read.dtype == np.uint32
+        np.testing.assert_array_equal(read, words + 0x1000)
+
+
+def test_nothing_to_transfer_sends_nothing():
+    with opened() as (bone, device):
+        bone.write(0, np.zeros(0, np.uint32))
+        assert bone.read(0, 0).shape == (0,)
+        time.sleep(0.05)
+        assert device.received == b""
+
+
+@pytest.mark.parametrize(
+    ("baud", "words"),
+    [(115200, 142), (9600, 10), (2000, 1), (1999, 0), (0, 0), (1_000_000, 255), (3_000_000, 255)],
+)
+def test_burst_fits_half_the_time_out(baud, words):
+    assert transport.burst_words(baud) == words
+
+
+def test_silent_device():
+    with opened() as (bone, device), pytest.raises(transport.DeviceSilent) as error:
+        bone.read(0, 1)
+    assert str(error.value) == (
+        f"{device.port}: no answer to a read of register magic within 0.25 s; "
+        "is the board programmed and is 115200 its baud rate?"
+    )
+
+
+def test_silent_device_names_a_word_that_is_no_register():
+    with opened() as (bone, _), pytest.raises(transport.DeviceSilent, match="word 0x08000001"):
+        bone.read(0x08000001, 1)
+
+
+def test_short_answer():
+    with opened(lambda command: b"abc") as (bone, _), pytest.raises(transport.LinkError) as error:
+        bone.read(0, 2)
+    assert not isinstance(error.value, transport.DeviceSilent)
+    assert "only 3 of 8 bytes came" in str(error.value)
+
+
+def test_garbage_from_before_a_command_is_not_its_answer():
+    device = Device(address_as_data)
+    device.say(b"U-Boot 2020")
+    try:
+        with contextlib.closing(transport.open_serial(device.port, timeout=TIMEOUT)) as bone:
+            assert bone.read(0x77, 1).tolist() == [0x77]
+            device.say(b"xyz")
+            time.sleep(0.05)
+            assert bone.read(0x78, 2).tolist() == [0x78, 0x79]
+    finally:
+        device.unplug()
+
+
+def test_resynchronise_throws_away_what_came():
+    with opened(address_as_data) as (bone, device):
+        device.say(b"xyz")
+        bone.resynchronise()
+        assert bone.read(0x78, 1).tolist() == [0x78]
+
+
+def test_device_that_never_stops_sending():
+    done = threading.Event()
+    with opened() as (bone, device):
+
+        def babble():
+            while not done.wait(0.02):
+                device.say(b"$GPGGA,")
+
+        thread = threading.Thread(target=babble)
+        thread.start()
+        try:
+            with pytest.raises(transport.LinkError, match="keeps sending although"):
+                bone.resynchronise()
+        finally:
+            done.set()
+            thread.join()
+
+
+def test_poll():
+    answers = iter([0xF0, 0xF1, 0xF3, 0xF2])
+    with opened(lambda command: next(answers).to_bytes(4, "big")) as (bone, device):
+        assert bone.poll(6, 0x03, 2, timeout=30)
+        assert len(device.received) == 4 * 6
+
+
+def test_poll_gives_up():
+    with opened(address_as_data) as (bone, _):
+        started = time.monotonic()
+        assert not bone.poll(6, 0xFF, 7, timeout=0.2)
+        assert 0.2 <= time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("use", ["read", "write"])
+def test_lost_port(use):
+    with opened() as (bone, device):
+        device.unplug()
+        with pytest.raises(transport.PortError, match=rf"^{device.port}: the port was lost"):
+            bone.read(0, 1) if use == "read" else bone.write(0, np.zeros(1, np.uint32))
+
+
+def test_port_that_another_program_has_open():
+    with (
+        opened() as (_, device),
+        pytest.raises(transport.PortError, match="another program has this port open"),
+    ):
+        transport.open_serial(device.port)
+
+
+def test_missing_port():
+    with pytest.raises(transport.PortError) as error:
+        transport.open_serial("/dev/ttyNONE7")
+    assert str(error.value).startswith("/dev/ttyNONE7: there is no such port; serial ports here: ")
+    assert isinstance(error.value, BadInput)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may open every port")
+def test_port_without_permission(tmp_path):
+    port = tmp_path / "ttyUSB0"
+    port.touch(0o000)
+    with pytest.raises(transport.PortError, match="you may not open this port"):
+        transport.open_serial(str(port))
+
+
+def test_file_that_is_no_port(tmp_path):
+    port = tmp_path / "network.npz"
+    port.touch()
+    with pytest.raises(transport.PortError, match="cannot be opened"):
+        transport.open_serial(str(port))
+
+
+@pytest.mark.parametrize("port", ["", "nowhere://x", "socket://", "socket://127.0.0.1:1"])
+def test_name_that_is_no_port(port):
+    with pytest.raises(transport.PortError, match=f"^{port}: .*; serial ports here: "):
+        transport.open_serial(port)
+
+
+@pytest.mark.parametrize("baud", [-1, 0, 1200, 10**12])
+def test_impossible_baud_rate(baud):
+    device = Device()
+    try:
+        with pytest.raises(transport.PortError, match=str(baud)):
+            transport.open_serial(device.port, baud)
+        # The failure left nothing open.
+        transport.open_serial(device.port).close()
+    finally:
+        device.unplug()
+
+
+# pyserial does not close a socket whose peer went first.
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_socket():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = f"socket://127.0.0.1:{server.getsockname()[1]}"
+        bone = transport.open_serial(port, timeout=TIMEOUT)
+        peer, _ = server.accept()
+        with contextlib.closing(bone), peer:
+            peer.sendall(b"hello")
+            time.sleep(0.05)
+            thread = threading.Thread(target=lambda: peer.sendall(address_as_data(peer.recv(6))))
+            thread.start()
+            assert bone.read(5, 2).tolist() == [5, 6]
+            thread.join()
+            with pytest.raises(transport.DeviceSilent):
+                bone.read(5, 2)
+            peer.close()
+            with pytest.raises(transport.PortError, match="the port was lost"):
+                bone.read(5, 2)
