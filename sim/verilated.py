@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,15 +115,15 @@ class VerilatedTransport:
     """
 
     def __init__(self, program: Path, *, trace: Path | None = None) -> None:
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (close does it)
         self._child = subprocess.Popen(
             [str(program), *([str(trace)] if trace else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
         )
-        assert self._child.stdin is not None and self._child.stdout is not None
-        self._requests, self._replies = self._child.stdin, self._child.stdout
+        self._requests = cast(IO[bytes], self._child.stdin)
+        self._replies = cast(IO[bytes], self._child.stdout)
         self._cycles = 0
         self.reset()
 

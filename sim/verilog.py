@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from amaranth.back import rtlil, verilog
+from amaranth.hdl import Const, Value
 from amaranth.lib.wiring import Component
 
 import hw
@@ -24,7 +25,7 @@ def to_verilog(component: Component, name: str) -> str:
     alone. Yosys takes longer than elaboration does; it is skipped when the same design was
     converted before.
     """
-    source = rtlil.convert(component, name=name, emit_src=False)
+    source = rtlil.convert(component, name=name, ports=_ports(component), emit_src=False)
     return _kept(name, source, lambda: _convert(component, name))
 
 
@@ -37,7 +38,7 @@ def cached_verilog(name: str, key: str, make: Callable[[], Component]) -> str:
         All that `make` depends on apart from the sources in hw/, the digest of a configuration
         for instance. The sources are part of the key by themselves.
     """
-    return _kept(name, f"{key}\n{_hw_digest()}", lambda: to_verilog(make(), name))
+    return _kept(name, f"{key}\n{_hw_digest()}", lambda: _convert(make(), name))
 
 
 def build_folder(text: str, name: str) -> Path:
@@ -46,9 +47,24 @@ def build_folder(text: str, name: str) -> Path:
     return toolchain.build_root() / "sim" / f"{name}-{digest}"
 
 
+def _ports(component: Component) -> dict[str, tuple[Value, None]]:
+    """The ports of a component, named as Amaranth names them; it finds their directions itself.
+
+    Amaranth refuses a component with members that are constants, such as the `ready` of a stream
+    that is always ready; they have no port here, nor has what holds no bits.
+    """
+    ports = {}
+    for path, _, part in component.signature.flatten(component):
+        value = Value.cast(part)
+        if len(value) and not isinstance(value, Const):
+            ports["__".join(map(str, path))] = (value, None)
+    return ports
+
+
 def _convert(component: Component, name: str) -> str:
+    options = {"ports": _ports(component), "emit_src": False, "strip_internal_attrs": True}
     with toolchain.environment({**os.environ, "AMARANTH_USE_YOSYS": "builtin"}):
-        text: str = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
+        text: str = verilog.convert(component, name=name, **options)
     return text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
+import secrets
 import struct
 import zlib
 from pathlib import Path
@@ -25,6 +26,7 @@ MAGIC = b"\x89THR\r\n\x1a\n"  # as PNG's: transfers that alter line ends or drop
 VERSION = 1
 MAX_BYTES = 1 << 28
 MAX_WEIGHTS = 1 << 27  # of all layers together
+MAX_LAYERS = 1 << 10  # more than any program holds
 
 _FILE = struct.Struct("<8sHHIQ")  # magic, version, bytes of this header, sections, file bytes
 _SECTION = struct.Struct("<HHQ")  # type, 0, payload bytes
@@ -36,7 +38,6 @@ _TYPE_NETWORK, _TYPE_DENSE = 1, 2
 _SHARED_SPARSE = 1  # encoding of a layer; 2 is kept for entropy-coded entries
 _RELU = 1  # flag of a layer
 _BIAS_BITS_MAX = 48  # the widest accumulator
-_NAME_BYTES_MAX = 255
 
 
 class _LayerHeader(NamedTuple):
@@ -105,8 +106,10 @@ def read(path: str | Path) -> CompressedNetwork:
     BadInput
         If the file cannot be read, or is not a sound .thr file.
     """
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would block
+        raise BadInput(f"{path} cannot be read: it is not a regular file")
     try:
-        with Path(path).open("rb") as file:
+        with open(path, "rb") as file:
             # A foreign file of any length is refused by its first bytes.
             head = file.read(_FILE.size)
             body = file.read(MAX_BYTES) if head.startswith(MAGIC) else b""
@@ -124,9 +127,10 @@ def write_file(path: str | Path, data: bytes) -> None:
         If it cannot be written, or is something other than a regular file.
     """
     target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
+    # Unlike Path's, these two never raise.
+    if os.path.exists(target) and not os.path.isfile(target):
         raise BadInput(f"{path} cannot be written: it is not a regular file")
-    temporary = target.with_name(f".{target.name[:200]}.{os.getpid()}.tmp")
+    temporary = target.with_name(f".thresher-{secrets.token_hex(8)}.tmp")
     try:
         try:
             with temporary.open("xb") as file:
@@ -171,10 +175,10 @@ def to_bytes(network: CompressedNetwork) -> bytes:
     sections += [_section(_TYPE_DENSE, _layer_payload(layer)) for layer in network.layers]
     size = _FILE.size + _CRC.size + sum(map(len, sections))
     weights = sum(layer.codes.size for layer in network.layers)
-    if size > MAX_BYTES or weights > MAX_WEIGHTS:
+    if size > MAX_BYTES or weights > MAX_WEIGHTS or len(network.layers) > MAX_LAYERS:
         raise BadInput(
-            f"the network has {weights} weights in {size} bytes; "
-            f"a .thr file holds at most {MAX_WEIGHTS} in {MAX_BYTES}"
+            f"the network has {weights} weights in {len(network.layers)} layers and {size} bytes; "
+            f"a .thr file holds at most {MAX_WEIGHTS} in {MAX_LAYERS} and {MAX_BYTES}"
         )
     head = _FILE.pack(MAGIC, VERSION, _FILE.size + _CRC.size, len(sections), size)
     return b"".join([head, _CRC.pack(zlib.crc32(head)), *sections])
@@ -203,14 +207,6 @@ def _layer_header(layer: CompressedLayer) -> _LayerHeader:
 
 
 def _layer_payload(layer: CompressedLayer) -> bytes:
-    try:
-        too_long = len(layer.name.encode()) > _NAME_BYTES_MAX
-    except UnicodeEncodeError:
-        raise BadInput(f"layer {layer.name!r}: the name is not Unicode text") from None
-    if too_long:
-        raise BadInput(
-            f"layer {layer.name[:20]!r}…: the name is longer than {_NAME_BYTES_MAX} bytes"
-        )
     header = _layer_header(layer)
     entries = coding.encode(layer.codes, header.code_bits, header.gap_bits)
     return b"".join(
@@ -296,6 +292,8 @@ def _split(data: bytes) -> list[tuple[int, bytes]]:
         raise BadInput(
             f"the file has {len(data)} bytes; its header says {file_bytes}, of at most {MAX_BYTES}"
         )
+    if count > MAX_LAYERS + 1:
+        raise BadInput(f"the file has {count} sections; it may have at most {MAX_LAYERS + 1}")
     sections = []
     for index in range(count):
         kind, payload, size = _read_section(data, size, index)

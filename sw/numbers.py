@@ -17,6 +17,7 @@ from .errors import BadInput
 __all__ = ["FRACTION_MAX", "Bounds", "bound_layer", "bound_sums", "check", "prove", "signed_bits"]
 
 FRACTION_MAX = 64  # of any number format, either way: every scale is a float64 without overflow
+NAME_BYTES_MAX = 255  # the .thr file gives the length one byte
 _CHUNK = 1 << 22  # weights decoded at once
 
 
@@ -214,7 +215,10 @@ def check(network: CompressedNetwork) -> None:
 
 
 def _check_layer(layer: CompressedLayer, network: CompressedNetwork) -> None:
-    where = f"layer {layer.name!r}"
+    where = f"layer {layer.name[:40]!r}"
+    # What is not printable would reach terminals by way of tables and messages.
+    if not layer.name.isprintable() or len(layer.name.encode()) > NAME_BYTES_MAX:
+        raise BadInput(f"{where}: a name is printable and at most {NAME_BYTES_MAX} bytes long")
     if layer.codes.ndim != 2 or not layer.codes.size or layer.codes.dtype != np.uint8:
         raise BadInput(f"{where} has codes of shape {layer.codes.shape}, {layer.codes.dtype}")
     if layer.bias.shape != (layer.outputs,) or layer.codebook.ndim != 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import struct
 import time
@@ -25,6 +24,7 @@ __all__ = [
     "PortError",
     "Transport",
     "UartBone",
+    "burst_words",
     "open_serial",
 ]
 
@@ -123,10 +123,7 @@ class UartBone:
         self._port = port
         self._baud = baud
         self._timeout = timeout
-        self._burst = burst_words(baud)
-        if self._burst < 1:
-            least = -(-_BITS_PER_BYTE * (_HEADER_BYTES + _WORD_BYTES) // _COMMAND_SECONDS)
-            raise PortError(f"{port}: baud rate {baud} is too low; it must be {least:.0f} or more")
+        self._burst = _burst_or_refuse(baud, port)
 
     def write(self, address: int, words: NDArray[np.uint32], *, fixed: bool = False) -> None:
         """Write words; returns when they are on their way, for a write is not answered.
@@ -256,6 +253,14 @@ def burst_words(baud: int) -> int:
     return min(_BURST_MAX, max(0, command_bytes - _HEADER_BYTES) // _WORD_BYTES)
 
 
+def _burst_or_refuse(baud: int, port: str) -> int:
+    burst = burst_words(baud)
+    if burst < 1:
+        least = round(_BITS_PER_BYTE * (_HEADER_BYTES + _WORD_BYTES) / _COMMAND_SECONDS)
+        raise PortError(f"{port}: baud rate {baud} is too low; it must be {least} or more")
+    return burst
+
+
 def open_serial(port: str, baud: int = BAUD, *, timeout: float = 1.0) -> UartBone:
     """Open a serial port that leads to the bridge.
 
@@ -275,6 +280,7 @@ def open_serial(port: str, baud: int = BAUD, *, timeout: float = 1.0) -> UartBon
     PortError
         If there is no such port, it may not be opened, or it does not know this baud rate.
     """
+    _burst_or_refuse(baud, port)
     try:
         connection = serial.serial_for_url(
             port, baud, timeout=timeout, write_timeout=timeout, exclusive=True
@@ -284,13 +290,8 @@ def open_serial(port: str, baud: int = BAUD, *, timeout: float = 1.0) -> UartBon
         raise PortError(
             f"{port}: {_why_not_open(error, baud)}; serial ports here: {ports}"
         ) from error
-    stream = _SerialStream(connection, port)
-    with contextlib.ExitStack() as undo:
-        undo.callback(stream.close)
-        time.sleep(1.2 * _FORGET_SECONDS)
-        transport = UartBone(stream, port=port, baud=baud, timeout=timeout)
-        undo.pop_all()
-    return transport
+    time.sleep(1.2 * _FORGET_SECONDS)
+    return UartBone(_SerialStream(connection, port), port=port, baud=baud, timeout=timeout)
 
 
 class _SerialStream:

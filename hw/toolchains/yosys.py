@@ -12,11 +12,9 @@ __all__ = ["OVERRIDES", "available", "count", "run", "run_script"]
 
 OVERRIDES: dict[str, str] = {}
 
-# Synthesis must not be told from the outside what the design does not need: no memory here is read
-# at the address that it is being written to (docs/architecture.md), hence -no-rw-check.
 _SYNTHESIS = {
-    "xc7": "synth_xilinx -family xc7 -flatten -no-rw-check -top top",
-    "ecp5": "synth_ecp5 -no-rw-check -top top",
+    "xc7": "synth_xilinx -family xc7 -flatten -top top",
+    "ecp5": "synth_ecp5 -top top",
 }
 
 # How much of each resource a primitive takes (UG474 and UG473 of Xilinx; FPGA-DS-02012 of

@@ -63,7 +63,7 @@ def _cluster(values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     most = _OPTIMAL_MAX // count
     if len(values) <= most:
         return np.unique(kmeans1d.cluster(values, count).centroids)
-    places = np.linspace(0, len(values) - 1, most // 8).astype(np.int64)
+    places = np.linspace(0, len(values) - 1, most // 2).astype(np.int64)
     centroids = np.unique(kmeans1d.cluster(values[places], count).centroids)
     sums = np.concatenate([[0.0], np.cumsum(values)])
     for _ in range(_SWEEPS_MAX):

@@ -8,7 +8,7 @@ from sw.errors import BadInput
 from sw.network import Network
 
 from . import npz, safetensors
-from .arrays import pair
+from .arrays import pair, require_file
 from .npz import read_inputs
 
 __all__ = ["read_inputs", "read_network"]
@@ -36,4 +36,5 @@ def read_network(path: str | Path) -> Network:
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise BadInput(f"{path} is not a network that can be read; use {' or '.join(_READERS)}")
+    require_file(path)
     return pair(path, reader(path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,20 @@ from numpy.typing import NDArray
 from sw.errors import BadInput
 from sw.network import DenseLayer, Network
 
-__all__ = ["MAX_VALUES", "check_header", "pair"]
+__all__ = ["MAX_VALUES", "check_header", "pair", "require_file"]
 
 # Values of one file: what it may cost in memory is known before anything is allocated.
 MAX_VALUES = 1 << 27
-_NAME_BYTES_MAX = 255  # the .thr file gives a layer's name one byte of length
 _WANTED = "a network is made of arrays NAME_w (outputs, inputs) and NAME_b (outputs,)"
 
 Array = NDArray[np.floating[Any]]
+
+
+def require_file(path: Path) -> None:
+    """Refuse what is no regular file: a pipe would block, and a device may never end."""
+    # Unlike Path's, these two never raise.
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise BadInput(f"{path} cannot be read: it is not a regular file")
 
 
 def check_header(where: str, dtype: np.dtype[Any], shape: tuple[int, ...], total: int) -> int:
@@ -82,10 +89,6 @@ def pair(path: Path, arrays: Sequence[tuple[str, Array]]) -> Network:
         name, suffix = array_name[:-2], array_name[-2:]
         if suffix not in ("_w", "_b") or not name:
             raise BadInput(f"{path} holds an array {array_name!r}; {_WANTED}")
-        if len(name.encode(errors="replace")) > _NAME_BYTES_MAX:
-            raise BadInput(
-                f"{path}: the name {name[:20]!r}… is longer than {_NAME_BYTES_MAX} bytes"
-            )
         (weights if suffix == "_w" else biases)[name] = array
     for name in biases:
         if name not in weights:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sw.errors import BadInput
 
-from .arrays import Array, check_header
+from .arrays import Array, check_header, require_file
 
 __all__ = ["read_arrays", "read_inputs"]
 
@@ -35,6 +35,9 @@ def read_arrays(path: Path) -> list[tuple[str, Array]]:
             names = [member.filename for member in members]
             if len(set(names)) != len(names):
                 raise BadInput(f"{path} holds two arrays of the same name")
+            if any(member.comment for member in members):
+                # A damaged length makes a comment of the directory entries that follow.
+                raise BadInput(f"{path} is a damaged .npz file: its directory holds comments")
             total = 0
             for member in members:
                 total = _check_member(path, archive, member, total)
@@ -71,6 +74,7 @@ def read_inputs(path: str | Path, inputs: int) -> NDArray[np.float64]:
     BadInput
         If the file cannot be read, or the array has another shape or a value that is not finite.
     """
+    require_file(Path(path))
     try:
         # A memory map: a header that lies about the size fails before anything is allocated.
         array = npy.open_memmap(path, mode="r")

@@ -1,12 +1,13 @@
 """Small designs with which the simulation itself is tested."""
 
-from amaranth.hdl import Assert, Module, Mux, Print, Signal
+from amaranth.hdl import Assert, Const, Module, Mux, Print, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.bus import BusSignature
+from hw.link.uart import UartReceiver, UartTransmitter
 
 RAM = 0  # 16 words
 BUSY = 16  # write N: reads 1 for N cycles
@@ -62,7 +63,7 @@ class BusDummy(wiring.Component):
 
 
 class StreamDummy(wiring.Component):
-    """A buffer of four words, which breaks the rules of streams on demand.
+    """A buffer of four words, with a fault on demand.
 
     Members
     -------
@@ -77,17 +78,80 @@ class StreamDummy(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.fifo = fifo = SyncFIFOBuffered(width=8, depth=4)
-        beat = Signal(4)
+        taken, beat = Signal(16), Signal(4)
         m.d.sync += beat.eq(beat + 1)
-        stuck = beat.all() if self.fault == "retracts" else 0
+        m.d.sync += taken.eq(taken + (self.i.valid & self.i.ready))
+        # The faults: the twentieth word is lost or comes twice, all words are kept back, or valid
+        # falls or the payload changes from time to time.
+        twentieth = taken == 19
+        loses, repeats, blocks, retracts, changes = (
+            self.fault == name for name in ("loses", "repeats", "blocks", "retracts", "changes")
+        )
+        repeated = Signal()
+        m.d.sync += repeated.eq(repeated | (twentieth & fifo.w_en & fifo.w_rdy))
         m.d.comb += [
             fifo.w_data.eq(self.i.payload),
-            fifo.w_en.eq(self.i.valid),
-            self.i.ready.eq(fifo.w_rdy),
-            self.o.payload.eq(fifo.r_data ^ (beat[3] if self.fault == "changes" else 0)),
-            self.o.valid.eq(fifo.r_rdy & ~stuck),
+            fifo.w_en.eq(self.i.valid & ~(loses & twentieth)),
+            self.i.ready.eq(fifo.w_rdy & (repeated | ~(repeats & twentieth))),
+            self.o.payload.eq(fifo.r_data ^ (changes & beat[3])),
+            self.o.valid.eq(fifo.r_rdy & ~(retracts & beat.all()) & ~Const(blocks)),
             fifo.r_en.eq(self.o.ready & self.o.valid),
         ]
-        if self.fault == "blocks":
-            m.d.comb += [self.o.valid.eq(0), fifo.r_en.eq(0)]
+        return m
+
+
+class OpenStreams(wiring.Component):
+    """Streams without stalls and without payload: a register, and a pulse for each of its words.
+
+    Members
+    -------
+    i : In(stream.Signature(8, always_ready=True))
+    o : Out(stream.Signature(8, always_ready=True))
+    pulse : Out(stream.Signature(0, always_ready=True))
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "i": In(stream.Signature(8, always_ready=True)),
+                "o": Out(stream.Signature(8, always_ready=True)),
+                "pulse": Out(stream.Signature(0, always_ready=True)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.sync += [self.o.payload.eq(self.i.payload), self.o.valid.eq(self.i.valid)]
+        m.d.comb += self.pulse.valid.eq(self.o.valid)
+        return m
+
+
+class EchoBoard(wiring.Component):
+    """Sends back every byte, plus one.
+
+    Members
+    -------
+    rx : In(1)
+    tx : Out(1)
+    """
+
+    def __init__(self, divisor: int) -> None:
+        self.divisor = divisor
+        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.receiver = receiver = UartReceiver(self.divisor)
+        m.submodules.transmitter = transmitter = UartTransmitter(self.divisor)
+        m.submodules.fifo = fifo = SyncFIFOBuffered(width=8, depth=32)
+        m.d.comb += [
+            receiver.rx.eq(self.rx),
+            fifo.w_data.eq(receiver.o.payload + 1),
+            fifo.w_en.eq(receiver.o.valid),
+            receiver.o.ready.eq(fifo.w_rdy),
+            transmitter.i.payload.eq(fifo.r_data),
+            transmitter.i.valid.eq(fifo.r_rdy),
+            fifo.r_en.eq(transmitter.i.ready),
+            self.tx.eq(transmitter.tx),
+        ]
         return m

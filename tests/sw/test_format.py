@@ -249,6 +249,7 @@ def with_field(field: str, value: int) -> bytes:
         ("gap_bits", 9, "gap_bits is 9, not from 0 to 8"),
         ("entries", 0xFFFFFFFF, "its fields make"),
         ("name", 0xFF, "the name is not UTF-8"),
+        ("name", 0x1B, "a name is printable"),
         ("codebook", 1, "layer 'ip1': a codebook has 1 to 256 values, the first 0"),
     ],
 )
@@ -313,6 +314,7 @@ def sound() -> list[tuple[int, bytes]]:
         (assemble(sound()[1:]), "first section does not describe"),
         (assemble(sound()[:2]), "2 layers are announced but 1 sections follow"),
         (assemble([*sound(), sound()[2]]), "2 layers are announced but 3 sections follow"),
+        (assemble([sound()[0]] + [sound()[1]] * 1025), "1026 sections; it may have at most 1025"),
         (assemble([(1, b""), *sound()[1:]]), "section 0 has 0 bytes"),
         (assemble([*sound()[:2], (3, sound()[2][1])]), "section 2 is of type 3"),
         (assemble([*sound()[:2], (2, b"\1\0")]), "section 2 has 2 bytes, less than"),
@@ -366,7 +368,8 @@ def test_a_network_that_cannot_be_written_leaves_the_old_file(tmp_path):
 
 
 def test_places_that_cannot_be_written_or_read(tmp_path):
-    for path in (tmp_path, tmp_path / "none" / "model.thr"):
+    places = (tmp_path, tmp_path / "none" / "model.thr", tmp_path / ("x" * 300))
+    for path in places:
         with pytest.raises(BadInput, match=f"^{path} cannot be written: "):
             thr.write(path, network())
         with pytest.raises(BadInput, match=f"^{path} cannot be read: "):

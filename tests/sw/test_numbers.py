@@ -173,6 +173,9 @@ def test_check_refuses_a_network(change, message):
         ({"codebook": np.zeros(257, np.int64)}, "1 to 256 values"),
         ({"bias": np.array([0, 1 << 31])}, "bias value 2147483648 does not fit in 32 bits"),
         ({"bias": np.zeros(3, np.int64)}, "bias of shape"),
+        ({"name": "ip1\n"}, "a name is printable"),
+        ({"name": "ip1\ud800"}, "a name is printable"),
+        ({"name": "ip1" + "é" * 127}, "at most 255 bytes"),
         ({"shift": 32}, "shift is 32; it must be from 0 to 31"),
         ({"shift": -1}, "shift is -1"),
         ({"weight_fraction": -65}, "-65 weight fraction bits"),
@@ -181,5 +184,5 @@ def test_check_refuses_a_network(change, message):
 def test_check_refuses_a_layer_and_names_it(change, message):
     network = small_network()
     broken = dataclasses.replace(network.layers[0], **change)
-    with pytest.raises(BadInput, match=f"^layer 'ip1'.*{message}"):
+    with pytest.raises(BadInput, match=f"^layer 'ip1.*'.*{message}"):
         check(dataclasses.replace(network, layers=(broken, network.layers[1])))

@@ -14,6 +14,7 @@ from sw import transport
 
 DIVISOR = 4
 FOREVER = 1_000_000
+CYCLES_MAX = 100_000
 COUNTING = 0x99  # a read of this word gives how often it has been read
 
 
@@ -112,11 +113,18 @@ class SerialLink:
 
 
 def simulate(link, target, testbench):
+    async def watchdog(ctx):
+        cycles = 0
+        async for _ in ctx.tick():
+            cycles += 1
+            assert cycles < CYCLES_MAX, "the test hangs"
+
     sim = Simulator(link.dut)
     sim.add_clock(1e-6)
     sim.add_testbench(testbench)
     sim.add_testbench(link.receive, background=True)
     sim.add_testbench(target.serve, background=True)
+    sim.add_testbench(watchdog, background=True)
     sim.run()
 
 
@@ -147,7 +155,7 @@ class SimulatedPort:
 
     def _ask(self, request):
         self._requests.put(request)
-        return self._answers.get(timeout=60)
+        return self._answers.get(timeout=20)
 
     def write(self, data):
         self._ask(data)
@@ -159,7 +167,7 @@ class SimulatedPort:
         self._requests.put(None)
 
     async def testbench(self, ctx):
-        while (request := self._requests.get(timeout=60)) is not None:
+        while (request := self._requests.get(timeout=20)) is not None:
             if isinstance(request, bytes):
                 await self._link.send(ctx, request)
                 answer = None

@@ -1,0 +1,28 @@
+"""Where the real networks and data sets are, and the marker of the tests that use them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+_SHARED = Path(
+    os.environ.get("THRESHER_SHARED", Path(__file__).resolve().parent.parent.parent / "shared")
+)
+
+
+@pytest.fixture(scope="session")
+def shared_models() -> Path:
+    """Folder of the real networks; the test is skipped where it is absent."""
+    folder = _SHARED / "models"
+    if not folder.is_dir():
+        pytest.skip(f"no real networks in {folder} (set THRESHER_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mnist_folder() -> Path:
+    """Folder of MNIST's IDX files; the test is skipped where it is absent."""
+    folder = _SHARED / "data" / "mnist"
+    if not folder.is_dir():
+        pytest.skip(f"no MNIST files in {folder} (set THRESHER_SHARED)")
+    return folder

