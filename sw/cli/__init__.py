@@ -20,6 +20,7 @@ _VERBS = {
     "sim": ("sw.cli.simulate:simulate", "Run a compressed network in simulation, checked."),
     "build": ("hw.build:build", "Build the accelerator for a board."),
     "bench": ("sw.cli.bench:bench", "Measure speed and size."),
+    "demo": ("sw.cli.demo:demo", "Build for a board, run the shipped network, show figures."),
 }
 _BAD_INPUT = 2
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it

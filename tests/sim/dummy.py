@@ -81,18 +81,18 @@ class StreamDummy(wiring.Component):
         taken, beat = Signal(16), Signal(4)
         m.d.sync += beat.eq(beat + 1)
         m.d.sync += taken.eq(taken + (self.i.valid & self.i.ready))
-        # The faults: the twentieth word is lost or comes twice, all words are kept back, or valid
+        # The faults: the 300th word is lost or comes twice, all words are kept back, or valid
         # falls or the payload changes from time to time.
-        twentieth = taken == 19
+        last = taken == 299
         loses, repeats, blocks, retracts, changes = (
             self.fault == name for name in ("loses", "repeats", "blocks", "retracts", "changes")
         )
         repeated = Signal()
-        m.d.sync += repeated.eq(repeated | (twentieth & fifo.w_en & fifo.w_rdy))
+        m.d.sync += repeated.eq(repeated | (last & fifo.w_en & fifo.w_rdy))
         m.d.comb += [
             fifo.w_data.eq(self.i.payload),
-            fifo.w_en.eq(self.i.valid & ~(loses & twentieth)),
-            self.i.ready.eq(fifo.w_rdy & (repeated | ~(repeats & twentieth))),
+            fifo.w_en.eq(self.i.valid & ~(loses & last)),
+            self.i.ready.eq(fifo.w_rdy & (repeated | ~(repeats & last))),
             self.o.payload.eq(fifo.r_data ^ (changes & beat[3])),
             self.o.valid.eq(fifo.r_rdy & ~(retracts & beat.all()) & ~Const(blocks)),
             fifo.r_en.eq(self.o.ready & self.o.valid),

@@ -49,11 +49,11 @@ def sections(data: bytes) -> list[tuple[int, bytes]]:
     return found
 
 
-def assemble(parts: list[tuple[int, bytes]], version: int = 1) -> bytes:
+def assemble(parts: list[tuple[int, bytes]], version: int = 1, zero: int = 0) -> bytes:
     """File with sound checksums of any sections."""
     body = b""
     for kind, payload in parts:
-        section = struct.pack("<HHQ", kind, 0, len(payload)) + payload
+        section = struct.pack("<HHQ", kind, zero, len(payload)) + payload
         body += section + struct.pack("<I", zlib.crc32(section))
     head = struct.pack("<8sHHIQ", thr.MAGIC, version, 28, len(parts), 28 + len(body))
     return head + struct.pack("<I", zlib.crc32(head)) + body
@@ -310,6 +310,7 @@ def sound() -> list[tuple[int, bytes]]:
         (b"PK\x03\x04" + bytes(100), "not a .thr file"),
         (thr.MAGIC, "cut off in its header"),
         (assemble(sound(), version=2), "version 2; this program reads version 1"),
+        (assemble(sound(), zero=1), "section 0 has 1 where 0 must be"),
         (assemble([]), "first section does not describe"),
         (assemble(sound()[1:]), "first section does not describe"),
         (assemble(sound()[:2]), "2 layers are announced but 1 sections follow"),

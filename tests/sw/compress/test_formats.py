@@ -92,9 +92,9 @@ def test_outputs_take_margin_times_the_peak_or_their_bound():
 
 
 def test_biases_are_rounded_in_the_scale_of_the_accumulator():
-    network = build([shared(bias=[0.3, -0.7])], Widths())
+    network = build([shared(bias=[0.7, -0.3])], Widths())
     scale = 2.0 ** (network.layers[0].weight_fraction + 8)
-    np.testing.assert_array_equal(network.layers[0].bias, np.rint(np.array([0.3, -0.7]) * scale))
+    np.testing.assert_array_equal(network.layers[0].bias, np.rint(np.array([0.7, -0.3]) * scale))
 
 
 def test_weights_that_round_to_the_same_integer_are_merged_and_to_0_pruned():

@@ -1,0 +1,107 @@
+"""`thresher demo`: build for a board, simulate the shipped network, one table of what came out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from sim import golden
+from sw import datasets, networks
+from sw import format as thr
+from sw.compressed import CompressedNetwork
+from sw.errors import BadInput
+from sw.pack import pack
+
+from .output import console, emit, json_option
+from .simulate import run_with_progress
+from .target import board_config
+
+__all__ = ["demo"]
+
+
+@click.command()
+@click.option("--board", metavar="B", default="arty", show_default=True, help="Board to build for.")
+@click.option("--count", metavar="N", type=int, default=100, show_default=True, help="Images.")
+@json_option
+def demo(board: str, count: int, as_json: bool) -> None:
+    """Build the board's accelerator, run the shipped network on it in simulation, show the figures.
+
+    First `python -m hw.build` for the board, then test images of MNIST on the Verilated engine,
+    every output compared with the golden model.
+    """
+    network = thr.read(networks.LENET300100)
+    summary = _build(board)
+    x, labels = datasets.load("mnist", count)
+    image = pack(network, board_config(board))
+    result = run_with_progress(network, image, golden.quantise(network, x), "verilator")
+    record = {
+        "network": _sizes(network),
+        "simulation": result.report(labels),
+        "build": summary,
+    }
+    emit(record, _show(record), as_json)
+    if not result.agrees:
+        console().print(f"differs from the golden model: {result.difference}", markup=False)
+        raise click.exceptions.Exit(1)
+
+
+def _build(board: str) -> dict[str, Any]:
+    """The summary of `python -m hw.build`, whose progress goes on to stderr."""
+    command = [sys.executable, "-m", "hw.build", "--board", board, "--json"]
+    console().print(f"python {' '.join(command[1:])}", markup=False)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        raise BadInput(f"the build for {board} failed with exit status {done.returncode}")
+    summary: dict[str, Any] = json.loads(done.stdout)
+    return summary
+
+
+def _sizes(network: CompressedNetwork) -> dict[str, Any]:
+    path: Path = networks.LENET300100
+    return {
+        "name": path.stem,
+        "layers": [network.layers[0].inputs, *(layer.outputs for layer in network.layers)],
+        "parameters": network.parameters,
+        "bytes": path.stat().st_size,
+        "float32_bytes": 4 * network.parameters,
+    }
+
+
+def _show(record: dict[str, Any]) -> Table:
+    network, run, build = record["network"], record["simulation"], record["build"]
+    cycles = run["cycles_per_vector"]
+    ratio = network["float32_bytes"] / network["bytes"]
+    rows = [
+        ("network", f"{network['name']}: {'-'.join(map(str, network['layers']))}"),
+        ("size", f"{network['bytes']:,} bytes in its .thr file"),
+        ("as 32-bit floats", f"{network['float32_bytes']:,} bytes, {ratio:.1f} times as many"),
+        ("images", f"{run['vectors']} MNIST test images on the Verilated engine"),
+        (
+            "golden model",
+            "every output equal, to the bit" if run["agrees_with_golden"] else "DIFFERS",
+        ),
+        ("accuracy", f"{run['accuracy']:.1%} of these images"),
+        ("cycles per image", f"{cycles['mean']:,.1f} mean, {cycles['max']:,} greatest"),
+        (
+            "multiply-accumulates",
+            f"{run['macs_per_vector']:,.0f} per image, of {network['parameters']:,} parameters",
+        ),
+        ("utilisation", f"{run['utilisation']:.1%} of the multipliers' cycles do useful work"),
+        ("board", f"{build['board']} ({build['part']}), counted by {build['toolchain']}"),
+    ]
+    rows += [
+        (name.upper(), f"{count['used']:,} of {count['available']:,}")
+        for name, count in build["resources"].items()
+    ]
+    fmax = build["fmax_mhz"]
+    rows.append(("clock", f"{fmax:.1f} MHz" if fmax else "not routed, so no figure"))
+    table = Table(show_header=False, title="thresher demo")
+    for name, value in rows:
+        table.add_row(name, value)
+    return table

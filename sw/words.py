@@ -1,0 +1,76 @@
+"""Memory items and activations as the words of the bus."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw import layouts
+from hw.config import AcceleratorConfig
+from hw.regmap import Window, window_items
+
+from .image import Image, Port, word_address
+
+__all__ = ["activation_address", "activation_stride", "from_words", "image_words", "to_words"]
+
+
+def image_words(image: Image, most: int) -> list[tuple[int, NDArray[np.uint32]]]:
+    """All that an image holds: (bus address of the first, `most` words or fewer)."""
+    return [
+        (word_address(window, unit, start), words[start : start + most])
+        for window, units in image.contents.items()
+        for unit, items in enumerate(units)
+        for words in [_bus_words(items, window, image.config)]
+        for start in range(0, len(words), most)
+    ]
+
+
+def _bus_words(
+    items: NDArray[np.uint32], window: Window, config: AcceleratorConfig
+) -> NDArray[np.uint32]:
+    """Items (n, parts) as the words of a window, gaps up to the stride filled with zeros."""
+    step = layouts.stride(window_items(window, config)[2])
+    words = np.zeros((len(items), step), np.uint32)
+    words[:, : items.shape[1]] = items
+    return words.ravel()
+
+
+def activation_stride(config: AcceleratorConfig) -> int:
+    """Bus words from one activation word to the next."""
+    return layouts.stride(config.lanes * config.activation_bits)
+
+
+def activation_address(port: Port, group: int, config: AcceleratorConfig) -> int:
+    """Bus address of a port's first word in a group."""
+    return word_address(Window.ACTIVATIONS, group, port.base * activation_stride(config))
+
+
+def to_words(
+    x: NDArray[np.int64], port: Port, config: AcceleratorConfig
+) -> list[NDArray[np.uint32]]:
+    """Vectors (n, features) as the bus words of a port, one array per group."""
+    slots = np.zeros((len(x), port.words * config.groups * config.lanes), np.int64)
+    slots[:, port.slots] = x
+    values = slots.reshape(len(x), port.words, config.groups, config.lanes)
+    bits = (values[..., None] >> np.arange(config.activation_bits)) & 1
+    flat = bits.reshape(*values.shape[:3], -1).astype(np.uint8)
+    width = activation_stride(config) * layouts.BUS_BITS
+    padded = np.zeros((*values.shape[:3], width), np.uint8)
+    padded[..., : flat.shape[-1]] = flat
+    words = np.packbits(padded, axis=-1, bitorder="little").view("<u4")
+    return [words[:, :, group].reshape(-1).astype(np.uint32) for group in range(config.groups)]
+
+
+def from_words(
+    groups: list[NDArray[np.uint32]], port: Port, config: AcceleratorConfig
+) -> NDArray[np.int64]:
+    """Vectors (n, features) from the bus words of a port in every group."""
+    step, width = activation_stride(config), config.activation_bits
+    words = np.stack(groups).reshape(config.groups, -1, port.words, step)
+    octets = words.astype("<u4").view(np.uint8)
+    bits = np.unpackbits(octets, axis=-1, bitorder="little")[..., : config.lanes * width]
+    weights = 1 << np.arange(width, dtype=np.int64)
+    weights[-1] = -weights[-1]
+    values = bits.reshape(*words.shape[:-1], config.lanes, width).astype(np.int64) @ weights
+    # (group, vector, word, lane) -> (vector, slot)
+    return values.transpose(1, 2, 0, 3).reshape(words.shape[1], -1)[:, port.slots]

@@ -1,0 +1,192 @@
+"""What is read from the toolchains' reports, and what is refused."""
+
+import json
+from contextlib import nullcontext
+
+import pytest
+
+from hw.boards import find
+from hw.toolchains import Job, ToolchainError, choose, nextpnr, vivado, yosys
+from hw.toolchains.base import check_clock, check_fits, run_tool
+
+# As Vivado writes them, cut down to what is read and what lies beside it.
+UTILIZATION = """
+1. Slice Logic
+--------------
+
++----------------------------+------+-------+------------+-----------+-------+
+|          Site Type         | Used | Fixed | Prohibited | Available | Util% |
++----------------------------+------+-------+------------+-----------+-------+
+| Slice LUTs*                | 8123 |     0 |          0 |     20800 | 39.05 |
+|   LUT as Logic             | 7000 |     0 |          0 |     20800 | 33.65 |
+| Slice Registers            | 6001 |     0 |          0 |     41600 | 14.43 |
++----------------------------+------+-------+------------+-----------+-------+
+
+2. Memory
+---------
+
++-------------------+------+-------+-----------+-------+
+|     Site Type     | Used | Fixed | Available | Util% |
++-------------------+------+-------+-----------+-------+
+| Block RAM Tile    | 36.5 |     0 |        50 | 73.00 |
+|   RAMB36/FIFO*    |   32 |     0 |        50 | 64.00 |
++-------------------+------+-------+-----------+-------+
+
+3. DSP
+------
+
++----------------+------+-------+-----------+-------+
+|    Site Type   | Used | Fixed | Available | Util% |
++----------------+------+-------+-----------+-------+
+| DSPs           |   16 |     0 |        90 | 17.78 |
+|   DSP48E1 only |   16 |       |           |       |
++----------------+------+-------+-----------+-------+
+"""
+TIMING = """
+------------------------------------------------------------------------------------------------
+| Design Timing Summary
+| ---------------------
+------------------------------------------------------------------------------------------------
+
+    WNS(ns)      TNS(ns)  TNS Failing Endpoints  TNS Total Endpoints      WHS(ns)      THS(ns)
+    -------      -------  ---------------------  -------------------      -------      -------
+     -0.417       -3.210                     12                21034        0.035        0.000
+"""
+
+
+class TestLimits:
+    def test_too_large_says_by_how_much(self):
+        used = {"lut": 20_801, "ff": 5, "bram36": 50.5, "dsp": 90}
+        message = (
+            r"too large for the xc7a35ticsg324-1L of arty_a7_35t: "
+            r"lut 20,801 of 20,800 \(1 over\), bram36 50\.5 of 50 \(0\.5 over\);"
+        )
+        with pytest.raises(ToolchainError, match=message):
+            check_fits(find("arty"), used)
+
+    def test_exactly_full_fits(self):
+        check_fits(find("arty"), find("arty").capacity)
+
+    def test_too_slow_says_by_how_much(self):
+        with pytest.raises(ToolchainError, match=r"59\.50 MHz on ulx3s_85f, 0\.50 MHz less"):
+            check_clock(find("ulx3s"), 59.5)
+        check_clock(find("ulx3s"), 60.0)
+
+    def test_failing_tool_is_quoted(self, tmp_path):
+        command = ["sh", "-c", "echo Info: fine; echo ERROR: no bels; echo bye; exit 3"]
+        with pytest.raises(ToolchainError, match=r"sh failed \(exit status 3\): ERROR: no bels$"):
+            run_tool(command, tmp_path, "tool.log")
+
+
+class TestReports:
+    def test_vivado_utilization(self):
+        used = vivado.read_utilization(UTILIZATION)
+        assert used == {"lut": 8123, "ff": 6001, "bram36": 36.5, "dsp": 16}
+
+    def test_vivado_utilization_without_a_row(self):
+        with pytest.raises(ToolchainError, match="no row 'DSPs'"):
+            vivado.read_utilization(UTILIZATION.partition("3. DSP")[0])
+
+    def test_vivado_slack(self):
+        assert vivado.read_slack(TIMING) == (-0.417, 0.035)
+
+    @pytest.mark.parametrize("text", ["", TIMING.replace("-0.417", "     NA")])
+    def test_vivado_without_slack(self, text):
+        with pytest.raises(ToolchainError, match="no slack"):
+            vivado.read_slack(text)
+
+    def test_nextpnr_takes_the_clock_that_is_nearest_to_failing(self):
+        report = {
+            "fmax": {
+                "sync": {"achieved": 70.0, "constraint": 60.0},
+                "usb": {"achieved": 50.0, "constraint": 12.0},
+            },
+            "utilization": {
+                "TRELLIS_COMB": {"used": 1000, "available": 83640},
+                "TRELLIS_FF": {"used": 500, "available": 83640},
+                "DP16KD": {"used": 7, "available": 208},
+                "MULT18X18D": {"used": 4, "available": 156},
+            },
+        }
+        used, fmax_mhz = nextpnr.read_report(json.dumps(report))
+        assert used == {"lut": 1000, "ff": 500, "ebr": 7, "dsp": 4}
+        assert fmax_mhz == 70.0
+
+
+class TestVivado:
+    """The flow around Vivado, with a program in its place that only leaves its reports."""
+
+    @pytest.fixture
+    def job(self, tmp_path, monkeypatch):
+        (tmp_path / "utilization").write_text(UTILIZATION)
+        (tmp_path / "timing").write_text(TIMING.replace("-0.417", "1.250"))
+        program = tmp_path / "vivado"
+        program.write_text(
+            "#!/bin/sh\n"
+            "cp ../utilization top_utilization_synth.rpt\n"
+            "test -e ../broken && echo ERROR: no site left && exit 1\n"
+            "cp ../utilization top_utilization_place.rpt\n"
+            "cp ../timing top_timing.rpt\n"
+        )
+        program.chmod(0o755)
+        monkeypatch.setenv("VIVADO", str(program))
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        (folder / "build_top.sh").write_text('"$VIVADO" -mode batch\n')
+        return Job(find("arty"), folder, (), lambda _: nullcontext())
+
+    def test_chosen_when_it_is_there(self, job):
+        assert choose(job.board, "auto") == "vivado"
+
+    def test_not_there(self, monkeypatch):
+        monkeypatch.setenv("PATH", "")
+        monkeypatch.delenv("AMARANTH_ENV_VIVADO", raising=False)
+        monkeypatch.delenv("VIVADO", raising=False)
+        with pytest.raises(ToolchainError, match="Vivado is not on PATH"):
+            choose(find("arty"), "vivado")
+        assert choose(find("arty"), "auto") == "yosys"
+
+    def test_reports_are_read(self, job):
+        outcome = vivado.run(job)
+        assert outcome.used["bram36"] == 36.5
+        assert outcome.bitstream == "top.bit"
+        assert outcome.fmax_mhz == pytest.approx(1e3 / (20 - 1.25))
+
+    def test_missed_clock(self, job, tmp_path):
+        (tmp_path / "timing").write_text(TIMING)
+        with pytest.raises(ToolchainError, match=r"48\.98 MHz on arty_a7_35t, 1\.02 MHz less"):
+            vivado.run(job)
+
+    def test_missed_hold(self, job, tmp_path):
+        (tmp_path / "timing").write_text(TIMING.replace("-0.417", "1").replace("0.035", "-0.012"))
+        with pytest.raises(ToolchainError, match=r"hold times by 0\.012 ns"):
+            vivado.run(job)
+
+    def test_failure_of_a_design_that_is_too_large_says_so(self, job, tmp_path):
+        (tmp_path / "broken").touch()
+        with pytest.raises(ToolchainError, match="ERROR: no site left"):
+            vivado.run(job)
+        (tmp_path / "utilization").write_text(UTILIZATION.replace(" 8123 ", "28123 "))
+        with pytest.raises(ToolchainError, match=r"lut 28,123 of 20,800 \(7,323 over\)"):
+            vivado.run(job)
+
+
+class TestCounts:
+    @staticmethod
+    def statistics(**cells):
+        return json.dumps({"design": {"num_cells_by_type": {"$scopeinfo": 3} | cells}})
+
+    def test_xc7(self):
+        cells = {"LUT1": 1, "LUT6": 2, "INV": 4, "RAM32M": 8, "RAM64X1D": 16, "SRL16E": 32}
+        cells |= {"FDRE": 5, "FDPE": 6, "RAMB18E1": 3, "RAMB36E1": 4, "DSP48E1": 9, "CARRY4": 99}
+        used = yosys.count("xc7", self.statistics(**cells))
+        assert used == {"lut": 1 + 2 + 4 + 32 + 32 + 32, "ff": 11, "bram36": 5.5, "dsp": 9}
+
+    def test_ecp5(self):
+        cells = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 3, "TRELLIS_FF": 4, "DP16KD": 5}
+        used = yosys.count("ecp5", self.statistics(**cells, MULT18X18D=6, PFUMX=9))
+        assert used == {"lut": 1 + 4 + 18, "ff": 4, "ebr": 5, "dsp": 6}
+
+    def test_unknown_primitive_is_not_counted_as_nothing(self):
+        with pytest.raises(ToolchainError, match="cannot count 2 × RAM512M"):
+            yosys.count("xc7", self.statistics(RAM512M=2))
