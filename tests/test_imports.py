@@ -15,7 +15,6 @@ EXEMPT = {
     "sw/cli",  # verbs call all three parts
     "sim/engine.py",  # the design under test
     "sim/verilog.py",  # reads the digest of the hardware's sources
-    "sim/bench",  # benches of blocks
 }
 
 

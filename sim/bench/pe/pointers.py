@@ -1,0 +1,169 @@
+"""Bench of `hw.pe.pointers.PointerStage`."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import Any
+
+import cocotb
+from cocotb.triggers import ClockCycles
+
+from hw import layouts
+from hw.regmap import Window
+from sim.bench.blocks import (
+    Trace,
+    bits_of,
+    configuration,
+    drive,
+    fields_of,
+    load,
+    load_word,
+    toggle,
+)
+from sim.bench.streams import StreamDriver, StreamMonitor, parameters, start
+
+CONFIG = configuration()
+UNIT: int = parameters()["unit"]
+TOKEN, COLUMN, POINTER = (f(CONFIG) for f in (layouts.token, layouts.column, layouts.pointer))
+
+Pointers = list[tuple[int, int]]
+Fields = dict[str, Any]
+
+
+def reference(pointers: Pointers, token: Fields) -> Fields | None:
+    """The column that a token becomes; None if it goes no further."""
+    first, count = pointers[token["column"]]
+    if token["null"]:
+        count = 0
+    if count == 0 and not token["last"]:
+        return None
+    column = {"activation": token["activation"], "last": token["last"]}
+    return significant({"pointer": {"start": first, "count": count}, **column})
+
+
+def significant(column: Fields) -> Fields:
+    """A column without what has no meaning in a mere marker."""
+    if column["pointer"]["count"]:
+        return column
+    return {"last": column["last"]}
+
+
+def random_pointers(numbers: random.Random) -> Pointers:
+    """Pointers of all columns, a third of them empty."""
+    pointers = []
+    for _ in range(CONFIG.column_depth):
+        count = numbers.randint(1, CONFIG.accumulator_depth) if numbers.random() < 0.67 else 0
+        pointers.append((numbers.randrange(CONFIG.entry_depth), count))
+    return pointers
+
+
+def random_tokens(numbers: random.Random, count: int) -> list[Fields]:
+    high = (1 << CONFIG.activation_bits - 1) - 1
+    tokens = []
+    for _ in range(count):
+        last = int(numbers.random() < 0.3)
+        tokens.append(
+            {
+                "column": numbers.randrange(CONFIG.column_depth),
+                "activation": numbers.randint(-high - 1, high),
+                "null": int(last and numbers.random() < 0.5),
+                "last": last,
+            }
+        )
+    return tokens
+
+
+async def begin(dut: Any, stalls: float = 0.0) -> tuple[Trace, StreamDriver, StreamMonitor]:
+    driver = StreamDriver(dut, "i", dut.clk, stalls=stalls, seed=1)
+    drive(dut, room=1, load__enable=0)
+    monitor = StreamMonitor(dut, "o", dut.clk)
+    await start(dut)
+    signals = ("room", "i__valid", "i__ready", "i__payload", "o__valid", "o__payload")
+    return Trace(dut, *signals), driver, monitor
+
+
+async def load_pointers(dut: Any, pointers: Pointers) -> None:
+    items = (bits_of(POINTER, start=s, count=c) for s, c in pointers)
+    await load(dut, Window.POINTERS, UNIT, items)
+
+
+def check_every_cycle(trace: Trace, pointers: Pointers) -> int:
+    """Compare each cycle with what the cycle before it asks for; returns the tokens taken."""
+    count = 0
+    for before, now in itertools.pairwise(trace.cycles):
+        assert now["i__ready"] == before["room"], "ready is room, one cycle late"
+        expected = None
+        if before["i__valid"] and before["i__ready"]:
+            count += 1
+            expected = reference(pointers, fields_of(TOKEN, before["i__payload"]))
+        assert now["o__valid"] == (expected is not None)
+        if expected is not None:
+            assert significant(fields_of(COLUMN, now["o__payload"])) == expected
+    return count
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(stalls=[0.0, 0.5], no_room=[0.0, 0.5])
+async def agrees(dut: Any, stalls: float, no_room: float) -> None:
+    numbers = random.Random(3)
+    pointers, tokens = random_pointers(numbers), random_tokens(numbers, 200)
+    trace, driver, monitor = await begin(dut, stalls)
+    await load_pointers(dut, pointers)
+    cocotb.start_soon(toggle(dut.room, dut.clk, stalls=no_room, seed=2))
+    await driver.send(bits_of(TOKEN, **token) for token in tokens)
+    expected = [c for t in tokens if (c := reference(pointers, t)) is not None]
+    columns = [fields_of(COLUMN, bits) for bits in await monitor.receive(len(expected))]
+    assert [significant(column) for column in columns] == expected
+    await monitor.silent(10)
+    assert check_every_cycle(trace, pointers) == len(tokens)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def one_token_per_cycle_one_cycle_of_latency(dut: Any) -> None:
+    pointers = [(n, 1) for n in range(CONFIG.column_depth)]
+    trace, driver, monitor = await begin(dut)
+    await load_pointers(dut, pointers)
+    plain = {"activation": 7, "null": 0, "last": 0}
+    await driver.send(bits_of(TOKEN, column=n, **plain) for n in range(CONFIG.column_depth))
+    await monitor.receive(CONFIG.column_depth)
+    taken = trace.times(lambda c: c["i__valid"] and c["i__ready"])
+    assert taken == list(range(taken[0], taken[0] + CONFIG.column_depth))
+    assert trace.times(lambda c: c["o__valid"]) == [time + 1 for time in taken]
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def empty_columns_go_no_further_but_markers_do(dut: Any) -> None:
+    pointers = [(5, 0)] * CONFIG.column_depth
+    pointers[2] = (9, 3)
+    _, driver, monitor = await begin(dut)
+    await load_pointers(dut, pointers)
+
+    def token(column: int, null: int, last: int) -> int:
+        return bits_of(TOKEN, column=column, activation=-1, null=null, last=last)
+
+    await driver.send([token(0, 0, 0), token(1, 0, 0), token(1, 0, 1)])
+    # A null token points at a column that has entries all the same: its pointer must not count.
+    await driver.send([token(2, 1, 1), token(2, 0, 1)])
+    columns = [fields_of(COLUMN, bits) for bits in await monitor.receive(3)]
+    assert [column["pointer"]["count"] for column in columns] == [0, 0, 3]
+    assert [column["last"] for column in columns] == [1, 1, 1]
+    await monitor.silent(10)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def takes_only_the_words_that_are_its_own(dut: Any) -> None:
+    pointers = random_pointers(random.Random(4))
+    trace, driver, _ = await begin(dut)
+    await load_pointers(dut, pointers)
+    for window, unit, offset in (
+        (Window.ENTRIES, UNIT, 1),
+        (Window.POINTERS, UNIT + 1, 1),
+        (Window.POINTERS, UNIT, CONFIG.column_depth),
+        (Window.POINTERS, UNIT, 1 << 17),
+    ):
+        await load_word(dut, window, unit, offset, 0xFFFFFFFF)
+    plain = {"activation": 1, "null": 0, "last": 1}
+    await driver.send(bits_of(TOKEN, column=n, **plain) for n in range(CONFIG.column_depth))
+    await ClockCycles(dut.clk, 3)
+    assert check_every_cycle(trace, pointers) == CONFIG.column_depth
