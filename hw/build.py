@@ -18,7 +18,7 @@ from rich.console import Console, Group
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-import sw
+from sw import networks
 from sw.cli.output import console, emit, json_option
 from sw.errors import BadInput
 
@@ -28,8 +28,6 @@ from .project import Design, build_design
 from .toolchains import choose
 
 __all__ = ["build"]
-
-_SHIPPED_MODEL = Path(sw.__file__).parent / "networks" / "lenet300100.thr"
 
 
 class _Steps:
@@ -220,8 +218,8 @@ def build(
     chosen = choose(board, toolchain)
     notes = console()
     if model is None and not no_model:
-        if _SHIPPED_MODEL.exists():
-            model = _SHIPPED_MODEL
+        if networks.LENET300100.exists():
+            model = networks.LENET300100
         else:
             notes.print("note: the shipped network is not installed; memories are left empty")
     design = _design(board, config, model)

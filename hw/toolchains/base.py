@@ -79,19 +79,20 @@ def check_fits(board: Board, used: Mapping[str, float]) -> None:
         )
 
 
-def check_clock(board: Board, fmax_mhz: float) -> None:
+def check_clock(board: Board, fmax_mhz: float, slowest: str = "") -> None:
     """Refuse a design that is too slow for the board's clock.
 
     Raises
     ------
     ToolchainError
-        With both clocks.
+        With both clocks, and the slowest path where it is given.
     """
     clock_mhz = board.clock_hz / 1e6
     if fmax_mhz < clock_mhz:
+        where = f" (slowest: {slowest})" if slowest else ""
         raise ToolchainError(
             f"the design reaches {fmax_mhz:.2f} MHz on {board.name}, {clock_mhz - fmax_mhz:.2f} "
-            f"MHz less than its clock of {clock_mhz:g} MHz; use fewer --lanes or --groups"
+            f"MHz less than its clock of {clock_mhz:g} MHz{where}; use fewer --lanes or --groups"
         )
 
 

@@ -27,18 +27,24 @@ def available() -> bool:
     return yosys.available() and all(_find(name) for name in _TOOLS)
 
 
-def read_report(text: str) -> tuple[dict[str, float], float]:
-    """(resources used, Fmax in MHz) from the JSON of ``nextpnr-ecp5 --report``.
+def read_report(text: str) -> tuple[dict[str, float], float, str]:
+    """(resources used, Fmax in MHz, slowest path) from the JSON of ``nextpnr-ecp5 --report``.
 
-    Fmax is that of the clock which comes nearest to missing its constraint.
+    Fmax is that of the clock which comes nearest to missing its constraint, and the path is the
+    one that sets it, as "CELL to CELL".
     """
     report = json.loads(text)
     used = {key: report["utilization"][name]["used"] for name, key in _RESOURCES.items()}
-    clocks = report["fmax"].values()
-    slowest = min(clocks, key=lambda clock: clock["achieved"] / clock["constraint"], default=None)
-    if slowest is None:
+    if not report["fmax"]:
         raise ToolchainError("nextpnr-ecp5 found no clock in the design")
-    return used, slowest["achieved"]
+    clocks = report["fmax"].items()
+    clock, figures = min(clocks, key=lambda item: item[1]["achieved"] / item[1]["constraint"])
+    path = next(
+        path["path"]
+        for path in report["critical_paths"]
+        if path["from"] == path["to"] == f"posedge {clock}"
+    )
+    return used, figures["achieved"], f"{path[0]['from']['cell']} to {path[-1]['to']['cell']}"
 
 
 def run(job: Job) -> Outcome:
@@ -56,7 +62,7 @@ def run(job: Job) -> Outcome:
         with job.step(step):
             run_tool([tool, *commands[name]], job.folder, f"top_{name}.log")
         if name == "nextpnr-ecp5":
-            used, fmax_mhz = read_report((job.folder / "top_report.json").read_text())
+            used, fmax_mhz, slowest = read_report((job.folder / "top_report.json").read_text())
             check_fits(job.board, used)
-            check_clock(job.board, fmax_mhz)
+            check_clock(job.board, fmax_mhz, slowest)
     return Outcome(used, fmax_mhz, "top.bit")

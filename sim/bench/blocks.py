@@ -98,7 +98,8 @@ class Trace:
     Attributes
     ----------
     cycles : list of dict
-        By name, what each signal was when the cycle ended.
+        By name, what each signal was when the cycle ended. To a test that goes on at the end of a
+        cycle, that cycle may be missing yet.
     """
 
     def __init__(self, dut: Any, *names: str) -> None:

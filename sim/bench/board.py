@@ -25,12 +25,13 @@ from sw.transport import UartBone
 __all__ = ["CLOCK_HZ", "DIVISOR", "RECIPE", "packed"]
 
 DIVISOR = 4
-CLOCK_HZ = 400_000
-RECIPE = Recipe(sizes=[30, 20, 10], density=0.3)
+CLOCK_HZ = 100_000
+RECIPE = Recipe(sizes=[16, 12, 8], density=0.3)
 _SEED = 3
 _BAUD = CLOCK_HZ // DIVISOR
 _TIMEOUT = CLOCK_HZ * 3 // 20  # more than the 100 ms after which the bridge forgets a command
 _VECTORS = 3
+_SPOILED = 1000  # bytes among which one is spoiled: most of an image
 
 
 def packed() -> Image:
@@ -38,8 +39,8 @@ def packed() -> Image:
     return pack(random_network(RECIPE, _SEED), PRESETS["tiny"])
 
 
-class _LossyStream:
-    """Loses or spoils one of the bytes to the board, and is sound from then on."""
+class _SpoiledStream:
+    """Loses, repeats or changes one of the bytes to the board, and is sound from then on."""
 
     def __init__(self, uart: SimulatedUart, place: int, spoil: Callable[[int], bytes]) -> None:
         self._uart = uart
@@ -67,9 +68,11 @@ def _bone(stream: Any) -> UartBone:
     return UartBone(stream, port="simulated", baud=_BAUD)
 
 
-def _check_runs(accelerator: Accelerator) -> None:
-    """Runs agree with the golden model, and counters with the walk of the image."""
+def _check_runs(bone: UartBone) -> None:
+    """The image that is there agrees with the golden model, and its counters with the walk."""
     network, image = random_network(RECIPE, _SEED), packed()
+    accelerator = Accelerator(bone)
+    accelerator.attach(image)
     x = random_inputs(RECIPE, _VECTORS, _SEED)
     np.testing.assert_array_equal(accelerator.run(x), golden.run(network, x)[-1])
     counted = accelerator.counters()
@@ -82,37 +85,33 @@ def _check_runs(accelerator: Accelerator) -> None:
     np.testing.assert_array_equal(one, golden.run(network, x[:1])[-1])
 
 
-@cocotb.test()  # type: ignore[untyped-decorator]
+@cocotb.test()
 async def loads_and_runs(dut: Any) -> None:
     uart = await _open(dut)
 
     def host() -> None:
         shares: list[float] = []
-        accelerator = Accelerator(_bone(uart))
+        bone = _bone(uart)
+        accelerator = Accelerator(bone)
         assert accelerator.config_digest == PRESETS["tiny"].digest
         assert accelerator.image_id == 0
         accelerator.load(packed(), shares.append)
         assert shares[-1] == 1.0
         assert accelerator.image_id == packed().id
-        _check_runs(accelerator)
+        _check_runs(bone)
 
     await bridge(host)()
     assert not int(dut.busy.value)
 
 
-@cocotb.test()  # type: ignore[untyped-decorator]
+@cocotb.test()
 async def runs_what_it_was_built_with(dut: Any) -> None:
     uart = await _open(dut)
 
-    def host() -> None:
-        accelerator = Accelerator(_bone(uart))
-        accelerator.attach(packed())
-        _check_runs(accelerator)
-
-    await bridge(host)()
+    await bridge(lambda: _check_runs(_bone(uart)))()
 
 
-@cocotb.test()  # type: ignore[untyped-decorator]
+@cocotb.test()
 async def recovers_from_a_bad_line(dut: Any) -> None:
     """Whatever happens to one byte while an image is loaded: refused, or loaded all the same."""
     uart = await _open(dut)
@@ -125,21 +124,19 @@ async def recovers_from_a_bad_line(dut: Any) -> None:
 
     def host() -> int:
         refused = 0
+        sound = _bone(uart)
         for spoil in spoilers:
-            sound = _bone(uart)
-            lossy = _LossyStream(uart, dice.randrange(50, 2500), spoil)
-            accelerator = Accelerator(_bone(lossy))
+            lossy = _bone(_SpoiledStream(uart, dice.randrange(_SPOILED), spoil))
             try:
-                accelerator.load(packed())
+                Accelerator(lossy).load(packed())
             except BadInput:
                 refused += 1
                 sound.resynchronise()
                 assert Accelerator(sound).image_id == 0
-            Accelerator(sound).load(packed())
-            _check_runs(Accelerator(sound)) if False else None
-        accelerator = Accelerator(sound)
-        accelerator.attach(packed())
-        _check_runs(accelerator)
+            else:
+                _check_runs(sound)
+        Accelerator(sound).load(packed())
+        _check_runs(sound)
         return refused
 
-    assert await bridge(host)() == len(spoilers)
+    assert await bridge(host)() >= 2

@@ -221,6 +221,8 @@ def distort(images: Tensor, generator: torch.Generator) -> Tensor:
 def load(folder: Path) -> Data:
     """The training images of MNIST, 5,000 of them held out."""
     images, labels = (torch.from_numpy(array) for array in read_mnist(folder, "train"))
+    if len(images) < HELD_OUT + BATCH:
+        raise BadInput(f"{folder}: {len(images)} training images; {HELD_OUT + BATCH} are needed")
     # Not by --seed: what was chosen on held-out images must not be trained on by another seed.
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     images, labels = images[order], labels[order].long()
@@ -228,17 +230,16 @@ def load(folder: Path) -> Data:
     return Data(images[:cut], labels[:cut], images[cut:], labels[cut:])
 
 
-def report(net: Net, data: Data, folder: Path, console: Console) -> None:
-    """Print densities and errors; the test images are read only here."""
-    test_images, test_labels = (torch.from_numpy(array) for array in read_mnist(folder, "test"))
+def report(net: Net, data: Data, test: list[Tensor], console: Console) -> None:
+    """Print densities and errors; the test images and labels are used only here."""
     for index, weight in enumerate(net.weights, 1):
         kept = int((weight != 0).sum())
         console.print(f"ip{index}: {kept} of {weight.numel()} weights, {kept / weight.numel():.2%}")
     console.print(f"density {density(net):.2%}")
     for name, one in (("float", net), (f"{CODEBOOK} values a layer", share(net, CODEBOOK))):
         held = error_percent(one, data.held_images, data.held_labels)
-        test = error_percent(one, test_images, test_labels)
-        console.print(f"{name}: held-out error {held:.2f} %, test error {test:.2f} %")
+        tested = error_percent(one, *test)
+        console.print(f"{name}: held-out error {held:.2f} %, test error {tested:.2f} %")
 
 
 def save(net: Net, path: Path) -> None:
@@ -255,8 +256,12 @@ def save(net: Net, path: Path) -> None:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Network to write.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--density", default=0.05, show_default=True, type=click.FloatRange(0.002, 1))
-@click.option("--epochs", default=60, show_default=True, type=click.IntRange(1), help="Pruned.")
-@click.option("--dense-epochs", default=30, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--epochs", default=60, show_default=True, type=click.IntRange(1), help="With pruning."
+)
+@click.option(
+    "--dense-epochs", default=30, show_default=True, type=click.IntRange(1), help="Before."
+)
 def main(data: Path, out: Path, seed: int, density: float, epochs: int, dense_epochs: int) -> None:
     """Train LeNet-300-100 on MNIST, prune it to DENSITY and write it as an .npz network."""
     console = Console(stderr=True)
@@ -264,6 +269,7 @@ def main(data: Path, out: Path, seed: int, density: float, epochs: int, dense_ep
         if out.suffix != ".npz" or not out.parent.is_dir():
             raise BadInput(f"{out}: must be an .npz file in a folder that exists")
         digits = load(data)
+        test = [torch.from_numpy(array) for array in read_mnist(data, "test")]
         torch.set_num_threads(2)
         torch.manual_seed(seed)  # dropout takes no generator
         generator = torch.Generator().manual_seed(seed)
@@ -275,7 +281,7 @@ def main(data: Path, out: Path, seed: int, density: float, epochs: int, dense_ep
             train(net, digits, dense, None, generator, progress)
             train(net, digits, pruned, net.copy(), generator, progress)
         save(net, out)
-        report(net, digits, data, console)
+        report(net, digits, test, console)
     except BadInput as error:
         click.echo(str(error), err=True)
         sys.exit(2)

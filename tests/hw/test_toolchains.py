@@ -70,6 +70,8 @@ class TestLimits:
     def test_too_slow_says_by_how_much(self):
         with pytest.raises(ToolchainError, match=r"59\.50 MHz on ulx3s_85f, 0\.50 MHz less"):
             check_clock(find("ulx3s"), 59.5)
+        with pytest.raises(ToolchainError, match=r"60 MHz \(slowest: a to b\);"):
+            check_clock(find("ulx3s"), 1.0, "a to b")
         check_clock(find("ulx3s"), 60.0)
 
     def test_failing_tool_is_quoted(self, tmp_path):
@@ -96,7 +98,13 @@ class TestReports:
             vivado.read_slack(text)
 
     def test_nextpnr_takes_the_clock_that_is_nearest_to_failing(self):
+        def path(clock, first, last):
+            cells = [{"from": {"cell": first}, "to": {"cell": "lut"}}]
+            cells += [{"from": {"cell": "lut"}, "to": {"cell": last}}]
+            return {"from": f"posedge {clock}", "to": f"posedge {clock}", "path": cells}
+
         report = {
+            "critical_paths": [path("usb", "a", "b"), path("sync", "memory", "flip_flop")],
             "fmax": {
                 "sync": {"achieved": 70.0, "constraint": 60.0},
                 "usb": {"achieved": 50.0, "constraint": 12.0},
@@ -108,9 +116,9 @@ class TestReports:
                 "MULT18X18D": {"used": 4, "available": 156},
             },
         }
-        used, fmax_mhz = nextpnr.read_report(json.dumps(report))
+        used, fmax_mhz, slowest = nextpnr.read_report(json.dumps(report))
         assert used == {"lut": 1000, "ff": 500, "ebr": 7, "dsp": 4}
-        assert fmax_mhz == 70.0
+        assert (fmax_mhz, slowest) == (70.0, "memory to flip_flop")
 
 
 class TestVivado:

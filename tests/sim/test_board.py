@@ -1,11 +1,16 @@
 """The whole board, pins only: the real driver loads and runs it in simulation."""
 
 import pytest
+from dummy import BusDummy
 
 from hw.config import PRESETS
+from hw.regmap import MAGIC, VERSION
 from hw.top import Accelerator
+from sim import verilated
 from sim.bench import board
 from sim.bench.runner import run_bench
+from sim.verilog import to_verilog
+from sw import driver
 
 
 def run_board(testcase, *, seed=0, **built_in):
@@ -34,3 +39,20 @@ def test_an_empty_bitstream_holds_no_image():
 
 def test_a_bad_line_is_noticed_and_forgotten():
     run_board("recovers_from_a_bad_line", seed=1)
+
+
+@pytest.mark.parametrize(
+    ("first", "message"),
+    [
+        (0, "the device answers 0x00000000 where a Thresher accelerator has 0x54485253; is the r"),
+        # Its words count up from the magic number, so the second is no version.
+        (MAGIC, f"version {MAGIC + 1} of the register map, this driver {VERSION}; build"),
+    ],
+)
+def test_another_design_is_no_accelerator(first, message):
+    verilog = to_verilog(BusDummy(first), "bus_dummy")
+    with (
+        verilated.simulate(verilog, "bus_dummy") as transport,
+        pytest.raises(driver.DeviceError, match=message),
+    ):
+        driver.Accelerator(transport)

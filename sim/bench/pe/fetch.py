@@ -194,19 +194,20 @@ async def a_release_in_the_cycle_of_a_marker_counts(dut: Any) -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def reset_in_mid_vector_leaves_nothing(dut: Any) -> None:
-    _, driver, _ = await begin(dut)
-    columns = [column_of(0, 1, last=1), column_of(0, 1, last=1), column_of(0, 9)]
-    cocotb.start_soon(driver.send(bits_of(COLUMN, **column) for column in columns[:2]))
-    await ClockCycles(dut.clk, 6)
+    trace, driver, _ = await begin(dut)
+    await driver.send(bits_of(COLUMN, **c) for c in (column_of(0, 1, last=1), column_of(0, 9)))
+    await ClockCycles(dut.clk, 4)
+    assert trace.cycles[-1]["busy"]
     drive(dut, rst=1)
     await RisingEdge(dut.clk)
     drive(dut, rst=0)
-    columns = random_columns(3, 9, seed=1)
-    monitor = StreamMonitor(dut, "o", dut.clk)
+    trace, monitor = Trace(dut, *SIGNALS), StreamMonitor(dut, "o", dut.clk)
+    columns = [column_of(7, 2), column_of(9, 1, last=1), column_of(20, 3, last=1)]
     await driver.send(bits_of(COLUMN, **column) for column in columns)
     expected = reference(random_entries(), columns)
     encoded = [fields_of(ENCODED, bits) for bits in await monitor.receive(len(expected))]
     assert [significant(item) for item in encoded] == expected
+    check_every_cycle(trace)
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")

@@ -1,0 +1,244 @@
+"""Bench of `hw.pe.element.ProcessingElement`: tokens in, accumulators out."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import cocotb
+from cocotb.triggers import ClockCycles, RisingEdge
+
+from hw import layouts
+from hw.regmap import Window
+from sim.bench.blocks import (
+    Trace,
+    bits_of,
+    configuration,
+    drive,
+    load,
+    random_signed,
+    wait_until,
+)
+from sim.bench.pe.accumulate import drain
+from sim.bench.streams import StreamDriver, parameters, start
+
+__all__ = ["Contents", "random_contents", "random_vectors", "sums", "tokens_of"]
+
+CONFIG = configuration()
+COLUMNS = 20
+Vector = Sequence[int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Contents:
+    """What the memories of one processing element hold for a layer of `COLUMNS` columns.
+
+    Attributes
+    ----------
+    columns : entries (gap, code) of each column
+    """
+
+    codebook: list[int]
+    code_bits: int
+    codebook_base: int
+    column_base: int
+    columns: list[list[tuple[int, int]]]
+
+
+def sums(contents: Contents, vector: Vector) -> list[int]:
+    """The reference: accumulators after one vector of activations."""
+    totals = [0] * CONFIG.accumulator_depth
+    for column, activation in zip(contents.columns, vector, strict=True):
+        row = -1
+        for gap, code in column:
+            row += gap + 1
+            totals[row] += contents.codebook[code] * activation
+    return totals
+
+
+def entries_of(contents: Contents, vectors: Sequence[Vector]) -> int:
+    """Entries that vectors make the element execute."""
+    return sum(
+        len(column)
+        for vector in vectors
+        for column, activation in zip(contents.columns, vector, strict=True)
+        if activation
+    )
+
+
+def random_contents(seed: int, density: float) -> Contents:
+    """Columns of about `density` × accumulator_depth entries, some of them empty."""
+    numbers = random.Random(seed)
+    code_bits = numbers.randint(1, CONFIG.entry_bits - 1)
+    gap_bits = min(layouts.GAP_BITS_MAX, CONFIG.entry_bits - code_bits)
+    code_bits = min(code_bits, layouts.CODE_BITS_MAX, (CONFIG.codebook_depth // 2).bit_length() - 1)
+    columns = []
+    for _ in range(COLUMNS):
+        column, row = [], -1
+        while numbers.random() < 0.95 or density == 1.0:
+            gap = 0
+            while numbers.random() > density and gap < (1 << gap_bits) - 1:
+                gap += 1
+            row += gap + 1
+            if row >= CONFIG.accumulator_depth:
+                break
+            column.append((gap, numbers.getrandbits(code_bits)))
+        columns.append(column)
+    values = [random_signed(numbers, CONFIG.weight_bits - 4) for _ in range(1 << code_bits)]
+    return Contents(
+        codebook=values,
+        code_bits=code_bits,
+        codebook_base=numbers.randint(0, CONFIG.codebook_depth - len(values)),
+        column_base=numbers.randint(0, CONFIG.column_depth - COLUMNS),
+        columns=columns,
+    )
+
+
+def random_vectors(seed: int, count: int, density: float) -> list[list[int]]:
+    """Vectors of activations; sums of their products stay within the accumulators."""
+    numbers = random.Random(seed)
+    return [
+        [
+            random_signed(numbers, CONFIG.activation_bits - 4) if numbers.random() < density else 0
+            for _ in range(COLUMNS)
+        ]
+        for _ in range(count)
+    ]
+
+
+def tokens_of(contents: Contents, vectors: Sequence[Vector]) -> list[int]:
+    """Bits of the tokens that a feeder sends: a vector that ends in zeros has a null marker."""
+    tokens = []
+    for vector in vectors:
+        places = [place for place, activation in enumerate(vector) if activation]
+        marked = COLUMNS - 1 if not places or places[-1] < COLUMNS - 3 else places[-1]
+        for place in sorted({*places, marked}):
+            fields = {"column": contents.column_base + place, "activation": vector[place]}
+            flags = {"null": int(not vector[place]), "last": int(place == marked)}
+            tokens.append(bits_of(layouts.token(CONFIG), **fields, **flags))
+    return tokens
+
+
+async def load_contents(dut: Any, contents: Contents) -> None:
+    unit = parameters()["unit"]
+    entries, pointers = [], []
+    for column in contents.columns:
+        start_of_column = len(entries) if column else 0
+        pointers.append(
+            bits_of(layouts.pointer(CONFIG), start=start_of_column, count=len(column))
+        )
+        entries += [gap << contents.code_bits | code for gap, code in column]
+    await load(dut, Window.POINTERS, unit, pointers, first=contents.column_base)
+    await load(dut, Window.ENTRIES, unit, entries)
+    await load(dut, Window.CODEBOOK, 0, contents.codebook, first=contents.codebook_base)
+    drive(dut, code_bits=contents.code_bits, codebook_base=contents.codebook_base)
+
+
+async def begin(dut: Any, stalls: float = 0.0) -> tuple[Trace, StreamDriver]:
+    driver = StreamDriver(dut, "i", dut.clk, stalls=stalls, seed=1)
+    drive(dut, drain__enable=0, drain__release=0, load__enable=0)
+    await start(dut)
+    await clear(dut)
+    return Trace(dut, "busy", "stalled", "full", "i__valid", "i__ready"), driver
+
+
+async def clear(dut: Any) -> None:
+    """Clear both buffers, as write-back does after reset."""
+    for buffer in range(2):
+        await drain(dut, buffer, release=False)
+
+
+async def collect(dut: Any, count: int, slowest: int) -> list[list[int]]:
+    """Drain vectors, each some time after it is full; returns their totals."""
+    numbers = random.Random(7)
+    totals = []
+    for vector in range(count):
+        buffer = vector % 2
+        if not int(dut.full.value) >> buffer & 1:
+            await wait_until(dut.clk, lambda b=buffer: int(dut.full.value) >> b & 1)
+        if slowest:
+            await ClockCycles(dut.clk, numbers.randint(1, slowest))
+        totals.append(await drain(dut, buffer))
+    return totals
+
+
+async def check(
+    dut: Any, driver: StreamDriver, contents: Contents, vectors: list[list[int]], slowest: int = 0
+) -> None:
+    sending = cocotb.start_soon(driver.send(tokens_of(contents, vectors)))
+    totals = await collect(dut, len(vectors), slowest)
+    assert totals == [sums(contents, vector) for vector in vectors]
+    await sending
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(stalls=[0.0, 0.5], slowest=[0, 60], density=[0.1, 0.5, 1.0])
+async def agrees(dut: Any, stalls: float, slowest: int, density: float) -> None:
+    contents = random_contents(int(10 * density), density)
+    vectors = random_vectors(2, 6, density) + random_vectors(3, 3, 1.0) + [[0] * COLUMNS]
+    trace, driver = await begin(dut, stalls)
+    await load_contents(dut, contents)
+    await check(dut, driver, contents, vectors, slowest)
+    assert len(trace.times(lambda c: c["busy"])) == entries_of(contents, vectors)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def one_entry_per_cycle_without_bubbles(dut: Any) -> None:
+    """Between full columns lie empty ones, in smaller number than the entries before them."""
+    contents = random_contents(1, 1.0)
+    rows = CONFIG.accumulator_depth
+    empty = min(rows // 2, COLUMNS // 2 - 1)
+    full = contents.columns[0]
+    columns = [full] + [[]] * empty + [full] + [[]] * (COLUMNS - empty - 3) + [full]
+    contents = dataclasses.replace(contents, columns=columns)
+    vectors = random_vectors(1, 2, 2.0)
+    trace, driver = await begin(dut)
+    await load_contents(dut, contents)
+    await check(dut, driver, contents, vectors)
+    busy = trace.times(lambda c: c["busy"])
+    assert busy == list(range(busy[0], busy[0] + 6 * rows))
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def goes_on_with_the_next_vector_and_waits_for_the_third(dut: Any) -> None:
+    contents, vectors = random_contents(1, 1.0), random_vectors(1, 3, 2.0)
+    trace, driver = await begin(dut)
+    await load_contents(dut, contents)
+    sending = cocotb.start_soon(driver.send(tokens_of(contents, vectors)))
+    await wait_until(dut.clk, lambda: int(dut.full.value) == 3)
+    await ClockCycles(dut.clk, 100)
+    entries = entries_of(contents, vectors[:2])
+    busy = trace.times(lambda c: c["busy"])
+    assert busy == list(range(busy[0], busy[0] + entries)), "two vectors without a bubble"
+    assert trace.cycles[-1]["stalled"]
+    assert await collect(dut, 3, 0) == [sums(contents, vector) for vector in vectors]
+    await sending
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def reset_in_mid_vector_leaves_nothing_once_cleared(dut: Any) -> None:
+    contents, vectors = random_contents(5, 0.5), random_vectors(5, 3, 0.7)
+    _, driver = await begin(dut)
+    await load_contents(dut, contents)
+    for delay in (4, 9, 30, 55):
+        sending = cocotb.start_soon(driver.send(tokens_of(contents, vectors)))
+        await ClockCycles(dut.clk, delay)
+        sending.cancel()
+        drive(dut, rst=1, i__valid=0)
+        await RisingEdge(dut.clk)
+        drive(dut, rst=0)
+        await clear(dut)
+        await check(dut, driver, contents, vectors)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def nothing_of_another_layer_remains(dut: Any) -> None:
+    """A-B-A, with B larger than A."""
+    small, large = random_contents(11, 0.1), random_contents(12, 1.0)
+    small = dataclasses.replace(small, column_base=large.column_base)
+    _, driver = await begin(dut)
+    for contents, density in ((small, 0.5), (large, 1.0), (small, 0.5)):
+        await load_contents(dut, contents)
+        await check(dut, driver, contents, random_vectors(13, 4, density))

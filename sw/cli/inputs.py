@@ -1,0 +1,72 @@
+"""The options by which verbs are given inputs for a network, and where its outputs go."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from sim import golden
+from sw import datasets
+from sw import format as thr
+from sw.compressed import CompressedNetwork
+from sw.errors import BadInput
+from sw.read import read_inputs
+
+__all__ = ["choose_inputs", "input_options", "write_outputs"]
+
+
+def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --inputs, --dataset, --count, --data and --outputs."""
+    path = click.Path(path_type=Path)
+    options = (
+        click.option("--inputs", metavar="X.npy", type=path, help="Float inputs (n, inputs)."),
+        click.option("--dataset", type=click.Choice(datasets.NAMES), help="Real images instead."),
+        click.option("--count", metavar="N", type=int, help="Number of images of the data set."),
+        click.option(
+            "--data",
+            metavar="DIR",
+            type=path,
+            help="Folder of the data set's four IDX files; without it, 1,000 embedded MNIST images.",
+        ),
+        click.option(
+            "--outputs", metavar="Y.npy", type=path, help="Write the float outputs (n, outputs)."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def choose_inputs(
+    network: CompressedNetwork,
+    inputs: Path | None,
+    dataset: str | None,
+    count: int | None,
+    data: Path | None,
+) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+    """Integer inputs that the options name, and labels where there are any."""
+    width = network.layers[0].inputs
+    if (inputs is None) == (dataset is None):
+        raise BadInput("name the inputs: either --inputs X.npy or --dataset NAME")
+    if inputs is not None:
+        return golden.quantise(network, read_inputs(inputs, width)), None
+    x, labels = datasets.load(str(dataset), count, data)
+    if x.shape[1] != width:
+        raise BadInput(
+            f"layer {network.layers[0].name} takes {width} inputs, an image of {dataset} has "
+            f"{x.shape[1]} pixels"
+        )
+    return golden.quantise(network, x), labels
+
+
+def write_outputs(path: Path, network: CompressedNetwork, outputs: NDArray[np.int64]) -> None:
+    """Write integer outputs (n, outputs) as the floats that they stand for."""
+    file = io.BytesIO()
+    np.save(file, golden.dequantise(network, outputs))
+    thr.write_file(path, file.getvalue())
