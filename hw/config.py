@@ -16,7 +16,7 @@ class ConfigError(ValueError):
 _LIMITS = {
     "lanes": (1, 64),
     "groups": (1, 64),
-    "queue_depth": (4, 1024),
+    "queue_depth": (5, 1024),
     "activation_bits": (4, 16),
     "weight_bits": (4, 16),
     "accumulator_bits": (16, 48),
@@ -44,7 +44,7 @@ class AcceleratorConfig:
         Sets of lanes over which the columns are spread; each has its own feeder and memory bank.
     queue_depth : int
         Places in a processing element's queue of non-empty columns. The feeder stops when fewer
-        than four are left, since three columns may be on their way.
+        than four are left, since as many columns may be on their way.
     activation_bits, weight_bits, accumulator_bits : int
         Width of signed activations, codebook values and accumulators.
     entry_bits : int

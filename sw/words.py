@@ -14,7 +14,7 @@ from .image import Image, Port, word_address
 __all__ = ["activation_address", "activation_stride", "from_words", "image_words", "to_words"]
 
 
-def image_words(image: Image, most: int) -> list[tuple[int, NDArray[np.uint32]]]:
+def image_words(image: Image, most: int = 1 << 18) -> list[tuple[int, NDArray[np.uint32]]]:
     """All that an image holds: (bus address of the first, `most` words or fewer)."""
     return [
         (word_address(window, unit, start), words[start : start + most])

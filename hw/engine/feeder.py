@@ -1,6 +1,7 @@
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
 
 from .. import layouts
 from ..config import AcceleratorConfig
@@ -8,12 +9,17 @@ from ..config import AcceleratorConfig
 __all__ = ["Feeder"]
 
 
+def _without_lowest(bits):
+    """The bits but the lowest one that is set."""
+    return bits & (bits - 1)[: len(bits)]
+
+
 class Feeder(wiring.Component):
     """Walks the activation words of one group and broadcasts the non-zeros with their columns.
 
     One non-zero per cycle; a word of zeros passes in one cycle. The last token of every vector
     carries the marker; if the vector's last word is all zeros, that token is null. The first token
-    comes four cycles after `start`.
+    comes five cycles after `start`.
 
     Members
     -------
@@ -55,43 +61,55 @@ class Feeder(wiring.Component):
         self._read_words(m, read_next, read_valid, read_last, read_column)
 
         lanes = self.config.lanes
-        valid, last = Signal(), Signal()
-        column = Signal.like(read_column)
-        word = Signal.like(self.word)
-        pending = Signal(lanes)  # non-zeros of the word that are still to be sent
-        rest, send, word_done = Signal(lanes), Signal(), Signal()
+        # Stage 1 finds the non-zeros of a word. Stage 2 sends the lowest of those that are pending
+        # in every cycle; `more`, that others follow, is known beforehand, for it moves all words.
+        fresh, pending = Signal(lanes), Signal(lanes)
+        fresh_valid, fresh_last, fresh_next = Signal(), Signal(), Signal()
+        valid, last, more, next_word = Signal(), Signal(), Signal(), Signal()
+        fresh_column, column = Signal.like(read_column), Signal.like(read_column)
+        fresh_word, word = Signal.like(self.word), Signal.like(self.word)
+        free = Signal()
         m.d.comb += [
-            rest.eq(pending & (pending - 1)),
-            send.eq(valid & (pending.any() | last)),
-            word_done.eq(~valid | ((rest == 0) & (~send | ~self.o.valid | self.o.ready))),
-            read_next.eq(~read_valid | word_done),
+            free.eq(~self.o.valid | self.o.ready),
+            next_word.eq(~valid | (free & ~more)),
+            fresh_next.eq(~fresh_valid | next_word),
+            read_next.eq(~read_valid | fresh_next),
         ]
-        with m.If(word_done):
+        with m.If(fresh_next):
             m.d.sync += [
-                valid.eq(read_valid),
-                last.eq(read_last),
-                column.eq(read_column),
-                word.eq(self.word),
-                pending.eq(Cat(self.word[lane].any() for lane in range(lanes))),
+                fresh_valid.eq(read_valid),
+                fresh_last.eq(read_last),
+                fresh_column.eq(read_column),
+                fresh_word.eq(self.word),
+                fresh.eq(Cat(self.word[lane].any() for lane in range(lanes))),
             ]
-        with m.Elif(~self.o.valid | self.o.ready):
-            m.d.sync += pending.eq(rest)
+        with m.If(next_word):
+            m.d.sync += [
+                valid.eq(fresh_valid),
+                last.eq(fresh_last),
+                column.eq(fresh_column),
+                word.eq(fresh_word),
+                pending.eq(fresh),
+                more.eq(_without_lowest(fresh).any()),
+            ]
+        with m.Elif(free):
+            rest = _without_lowest(pending)
+            m.d.sync += [pending.eq(rest), more.eq(_without_lowest(rest).any())]
 
         lowest = Signal(lanes)
-        lane_index = Signal(range(lanes))
         activation = Const(0, self.config.activation_bits)
-        index = Const(0, len(lane_index))
+        index = Const(0, bits_for(lanes - 1))
         for lane in range(lanes):
             activation |= word[lane].as_unsigned() & lowest[lane].replicate(len(word[lane]))
-            index |= Const(lane, len(lane_index)) & lowest[lane].replicate(len(lane_index))
-        m.d.comb += [lowest.eq(pending & ~(pending - 1)), lane_index.eq(index)]
-        with m.If(~self.o.valid | self.o.ready):
+            index |= Const(lane, len(index)) & lowest[lane].replicate(len(index))
+        m.d.comb += lowest.eq(pending & ~(pending - 1))
+        with m.If(free):
             m.d.sync += [
-                self.o.valid.eq(send),
-                self.o.payload.column.eq(column + lane_index),
+                self.o.valid.eq(valid & (pending.any() | last)),
+                self.o.payload.column.eq(column + index),
                 self.o.payload.activation.eq(activation),
                 self.o.payload.null.eq(~pending.any()),
-                self.o.payload.last.eq(last & (rest == 0)),
+                self.o.payload.last.eq(last & ~more),
             ]
         return m
 

@@ -9,13 +9,22 @@ from ..memory import LoadSignature
 from ..pe.accumulate import DrainSignature
 from ..pe.element import ProcessingElement
 
-__all__ = ["Grid"]
+__all__ = ["Grid", "balanced_sum"]
+
+
+def balanced_sum(terms):
+    """Sum of the terms as a tree of adders, not a chain."""
+    terms = list(terms)
+    while len(terms) > 1:
+        pairs = [a + b for a, b in zip(terms[::2], terms[1::2], strict=False)]
+        terms = pairs + terms[len(pairs) * 2 :]
+    return terms[0]
 
 
 class Grid(wiring.Component):
     """Processing elements: every lane of a group takes the tokens of the group's feeder.
 
-    A token is taken when every lane has room for it.
+    A token is taken when every lane had room for it one cycle ago.
 
     Members
     -------
@@ -70,7 +79,8 @@ class Grid(wiring.Component):
             ]
         for group, lanes in enumerate(self.elements):
             tokens = self.i[group]
-            m.d.comb += tokens.ready.eq(Cat(element.i.ready for element in lanes).all())
+            # Registered, since it goes far; the queues keep places for what is then on its way.
+            m.d.sync += tokens.ready.eq(Cat(element.room for element in lanes).all())
             for lane, element in enumerate(lanes):
                 m.d.comb += [
                     element.i.payload.eq(tokens.payload),
@@ -81,8 +91,8 @@ class Grid(wiring.Component):
         m.d.sync += [
             busy.eq(Cat(element.busy for element in elements)),
             stalled.eq(Cat(element.stalled for element in elements)),
-            self.busy.eq(sum(busy)),
-            self.stalled.eq(sum(stalled)),
+            self.busy.eq(balanced_sum(busy)),
+            self.stalled.eq(balanced_sum(stalled)),
         ]
         # Not while a buffer is being released: the elements' flags are a cycle ahead of this one.
         for buffer in range(2):

@@ -7,6 +7,7 @@ from ..config import AcceleratorConfig
 from ..memory import LoadedMemory, LoadSignature
 from ..pe.accumulate import DrainSignature
 from ..regmap import Window
+from .grid import balanced_sum
 
 __all__ = ["LaneWriteBack", "WriteBack"]
 
@@ -58,17 +59,17 @@ class LaneWriteBack(wiring.Component):
         high = (1 << (self.config.activation_bits - 1)) - 1
         m.d.comb += memory.index.eq(self.bias_index)
         m.d.sync += [
-            total.eq(sum(self.totals[group] for group in range(self.config.groups))),
+            total.eq(balanced_sum(self.totals[group] for group in range(self.config.groups))),
             bias.eq(memory.item.as_signed()),
             biased.eq(total + bias),
             shifted.eq(biased >> self.shift),
         ]
-        with m.If(self.relu & (shifted < 0)):
+        # Too large for an activation: not all bits above are the sign.
+        negative, above = shifted[-1], shifted[self.config.activation_bits - 1 :]
+        with m.If(self.relu & negative):
             m.d.sync += self.activation.eq(0)
-        with m.Elif(shifted > high):
-            m.d.sync += self.activation.eq(high)
-        with m.Elif(shifted < -high - 1):
-            m.d.sync += self.activation.eq(-high - 1)
+        with m.Elif(above.any() & ~above.all()):
+            m.d.sync += self.activation.eq(Mux(negative, -high - 1, high))
         with m.Else():
             m.d.sync += self.activation.eq(shifted)
         return m

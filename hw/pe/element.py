@@ -30,7 +30,10 @@ class ProcessingElement(wiring.Component):
     load : In(LoadSignature())
     code_bits, codebook_base : In
         Of the layer's instruction; they change only while the element is idle.
-    i : In(stream.Signature(layouts.token))
+    i : In(stream.Signature(layouts.token, always_ready=True))
+        Lost if the queue is full: the sender heeds `room`.
+    room : Out(1)
+        See `ColumnQueue`.
     drain : In(DrainSignature(config))
     total, full, busy, stalled : Out
         See `MultiplyAccumulate` and `EntryFetch`.
@@ -55,7 +58,8 @@ class ProcessingElement(wiring.Component):
                 "load": In(LoadSignature()),
                 "code_bits": In(instruction["code_bits"].shape),
                 "codebook_base": In(instruction["codebook_base"].shape),
-                "i": In(stream.Signature(layouts.token(config))),
+                "i": In(stream.Signature(layouts.token(config), always_ready=True)),
+                "room": Out(1),
                 "drain": In(DrainSignature(config)),
                 "total": Out(self.accumulate.total.shape()),
                 "full": Out(2),
@@ -81,7 +85,7 @@ class ProcessingElement(wiring.Component):
         connect(m, decoder.o, accumulate.i)
         connect(m, flipped(self.drain), accumulate.drain)
         m.d.comb += [
-            pointers.room.eq(queue.room),
+            self.room.eq(queue.room),
             fetch.release.eq(self.drain.release),
             decoder.code_bits.eq(self.code_bits),
             decoder.codebook_base.eq(self.codebook_base),

@@ -21,7 +21,7 @@ class EntryFetch(wiring.Component):
     load : In(LoadSignature())
     i : In(stream.Signature(layouts.column))
     o : Out(stream.Signature(layouts.encoded, always_ready=True))
-        Two cycles after its column is taken, then one entry every cycle.
+        Three cycles after its column is taken, then one entry every cycle.
     release : In(1)
         Write-back has emptied a buffer.
     busy : Out(1)
@@ -87,13 +87,19 @@ class EntryFetch(wiring.Component):
             ]
         m.d.sync += unreleased.eq(unreleased + marker - self.release)
 
+        # One register more behind the memory: its output is late in the cycle.
+        entry = self.o.payload
+        read = Signal.like(entry)
+        read_valid = Signal()
         m.d.sync += [
-            self.o.valid.eq(active),
-            self.o.payload.activation.eq(column.activation),
-            self.o.payload.first.eq(first),
-            self.o.payload.null.eq(column.pointer.count == 0),
-            self.o.payload.last.eq(column.last & final),
-            self.o.payload.buffer.eq(buffer),
+            read_valid.eq(active),
+            read.activation.eq(column.activation),
+            read.first.eq(first),
+            read.null.eq(column.pointer.count == 0),
+            read.last.eq(column.last & final),
+            read.buffer.eq(buffer),
+            self.o.valid.eq(read_valid),
+            entry.eq(read),
+            entry.entry.eq(memory.item),
         ]
-        m.d.comb += self.o.payload.entry.eq(memory.item)
         return m

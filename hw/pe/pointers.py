@@ -1,4 +1,4 @@
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -11,7 +11,7 @@ __all__ = ["PointerStage"]
 
 
 class PointerStage(wiring.Component):
-    """Looks up where a column's entries are: one token per cycle, one cycle of latency.
+    """Looks up where a column's entries are: one token per cycle, two cycles of latency.
 
     A column that has no entry in this element goes no further, so it costs nothing in the queue,
     unless it carries the marker.
@@ -19,10 +19,7 @@ class PointerStage(wiring.Component):
     Members
     -------
     load : In(LoadSignature())
-    room : In(1)
-        The queue can take what may be on its way and one more.
-    i : In(stream.Signature(layouts.token))
-        `ready` is `room`, one cycle late: the lanes agree on it without a long path.
+    i : In(stream.Signature(layouts.token, always_ready=True))
     o : Out(stream.Signature(layouts.column, always_ready=True))
     """
 
@@ -34,8 +31,7 @@ class PointerStage(wiring.Component):
         super().__init__(
             {
                 "load": In(LoadSignature()),
-                "room": In(1),
-                "i": In(stream.Signature(layouts.token(config))),
+                "i": In(stream.Signature(layouts.token(config), always_ready=True)),
                 "o": Out(stream.Signature(layouts.column(config), always_ready=True)),
             }
         )
@@ -48,20 +44,15 @@ class PointerStage(wiring.Component):
         token = Signal.like(self.i.payload)
         valid = Signal()
         pointer = layouts.pointer(self.config)(memory.item)
-        empty = token.null | (pointer.count == 0)
+        column = self.o.payload
+        m.d.comb += memory.index.eq(self.i.payload.column)
         m.d.sync += [
-            self.i.ready.eq(self.room),
-            valid.eq(self.i.valid & self.i.ready),
+            valid.eq(self.i.valid),
             token.eq(self.i.payload),
+            self.o.valid.eq(valid & ((~token.null & (pointer.count != 0)) | token.last)),
+            column.pointer.start.eq(pointer.start),
+            column.pointer.count.eq(Mux(token.null, 0, pointer.count)),
+            column.activation.eq(token.activation),
+            column.last.eq(token.last),
         ]
-        m.d.comb += [
-            memory.index.eq(self.i.payload.column),
-            self.o.valid.eq(valid & (~empty | token.last)),
-            self.o.payload.pointer.start.eq(pointer.start),
-            self.o.payload.pointer.count.eq(pointer.count),
-            self.o.payload.activation.eq(token.activation),
-            self.o.payload.last.eq(token.last),
-        ]
-        with m.If(token.null):
-            m.d.comb += self.o.payload.pointer.count.eq(0)
         return m

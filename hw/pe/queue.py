@@ -21,9 +21,9 @@ class ColumnQueue(wiring.Component):
         At least `IN_FLIGHT` places are free.
     """
 
-    # Columns that may still arrive after `room` was read: one is accepted as `room` goes, and two
-    # are in the pointer stage, uncounted.
-    IN_FLIGHT = 3
+    # Columns that may still arrive when `room` goes: it reaches the feeder one cycle late, and so
+    # one is on its way to the pointer stage, one on its way into the queue and two in between.
+    IN_FLIGHT = 4
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config

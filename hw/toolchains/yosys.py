@@ -89,7 +89,7 @@ def count(family: str, statistics: str) -> dict[str, float]:
             raise ToolchainError(f"cannot count {number} × {name}: not a known primitive")
         for resource, each in primitives.get(name, {}).items():
             used[resource] += number * each
-    return used
+    return {resource: int(n) if n == int(n) else n for resource, n in used.items()}
 
 
 def run(job: Job) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -17,6 +18,7 @@ from hw.regmap import Window, window_items
 from sim.bench.streams import parameters
 
 __all__ = [
+    "RoomDriver",
     "Trace",
     "bits_of",
     "configuration",
@@ -26,9 +28,10 @@ __all__ = [
     "load_word",
     "random_signed",
     "signed",
-    "toggle",
     "wait_until",
 ]
+
+_WATCHDOG = 2000
 
 
 def configuration() -> AcceleratorConfig:
@@ -117,15 +120,43 @@ class Trace:
             self.cycles.append({name: int(s.value) for name, s in self._signals.items()})
 
 
-async def toggle(port: Any, clock: Any, *, stalls: float, seed: int) -> None:
-    """Hold a port at 1 but for a share of the cycles, for ever."""
-    numbers = random.Random(seed)
-    while True:
-        port.value = int(numbers.random() >= stalls)
-        await RisingEdge(clock)
+class RoomDriver:
+    """The source of the stream `i` of a component that is always ready and says `room` instead.
+
+    Parameters
+    ----------
+    age : int
+        Cycles after which the source knows of `room`.
+    stalls : float
+        Share of the cycles in which nothing is sent although there is room.
+    """
+
+    def __init__(self, dut: Any, *, age: int, stalls: float = 0.0) -> None:
+        self._dut = dut
+        self._age = age
+        self._stalls = stalls
+        self._random = random.Random(1)
+        drive(dut, i__valid=0)
+
+    async def send(self, payloads: Iterable[int]) -> None:
+        """Send payloads in order; returns in the cycle after the last one."""
+        dut = self._dut
+        room = deque([False] * self._age, self._age)
+        for payload in payloads:
+            for _ in range(_WATCHDOG):
+                await RisingEdge(dut.clk)
+                room.append(bool(int(dut.room.value)))
+                if room[0] and self._random.random() >= self._stalls:
+                    break
+                drive(dut, i__valid=0)
+            else:
+                raise AssertionError(f"no room for {payload:#x} within {_WATCHDOG} cycles")
+            drive(dut, i__valid=1, i__payload=payload)
+        await RisingEdge(dut.clk)
+        drive(dut, i__valid=0)
 
 
-async def wait_until(clock: Any, condition: Callable[[], Any], watchdog: int = 2000) -> None:
+async def wait_until(clock: Any, condition: Callable[[], Any], watchdog: int = _WATCHDOG) -> None:
     """Return at the end of the first cycle in which a condition is met."""
     for _ in range(watchdog):
         await RisingEdge(clock)

@@ -32,7 +32,7 @@ def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--data",
             metavar="DIR",
             type=path,
-            help="Folder of the data set's four IDX files; without it, 1,000 embedded MNIST images.",
+            help="Folder of the data set's IDX files; without it, the 1,000 embedded MNIST images.",
         ),
         click.option(
             "--outputs", metavar="Y.npy", type=path, help="Write the float outputs (n, outputs)."
@@ -54,6 +54,8 @@ def choose_inputs(
     width = network.layers[0].inputs
     if (inputs is None) == (dataset is None):
         raise BadInput("name the inputs: either --inputs X.npy or --dataset NAME")
+    if dataset is None and (count is not None or data is not None):
+        raise BadInput("--count and --data are about a --dataset; --inputs has neither")
     if inputs is not None:
         return golden.quantise(network, read_inputs(inputs, width)), None
     x, labels = datasets.load(str(dataset), count, data)

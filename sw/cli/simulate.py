@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,14 @@ from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from sim import golden
 from sim.simulate import TARGETS, Simulation, Target
 from sim.simulate import simulate as run_simulation
-from sw import datasets
 from sw import format as thr
 from sw.compressed import CompressedNetwork
-from sw.errors import BadInput
 from sw.image import Image
 from sw.pack import pack
-from sw.read import read_inputs
 
+from .inputs import choose_inputs, input_options, write_outputs
 from .output import console, emit, json_option
 from .target import accelerator_options, choose_config
 
@@ -49,26 +45,7 @@ __all__ = ["progress_bar", "run_with_progress", "simulate"]
     show_default=True,
     help="The integer specification, the bits of the packed memories, or the engine itself.",
 )
-@click.option(
-    "--inputs",
-    metavar="X.npy",
-    type=click.Path(path_type=Path),
-    help="Float inputs (n, inputs).",
-)
-@click.option("--dataset", type=click.Choice(datasets.NAMES), help="Real images instead.")
-@click.option("--count", metavar="N", type=int, help="Number of images of the data set.")
-@click.option(
-    "--data",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="Folder of the data set's four IDX files; without it, 1,000 embedded MNIST images.",
-)
-@click.option(
-    "--outputs",
-    metavar="Y.npy",
-    type=click.Path(path_type=Path),
-    help="Write the float outputs (n, outputs).",
-)
+@input_options
 @json_option
 def simulate(model: Path, outputs: Path | None, as_json: bool, **options: Any) -> None:
     """Run MODEL.thr on real inputs and compare every output with the golden model, to the bit.
@@ -79,12 +56,10 @@ def simulate(model: Path, outputs: Path | None, as_json: bool, **options: Any) -
     grid = {name: options[name] for name in ("board", "lanes", "groups")}
     config = choose_config(network, **grid)
     inputs = {name: options[name] for name in ("inputs", "dataset", "count", "data")}
-    x, labels = _read_inputs(network, **inputs)
+    x, labels = choose_inputs(network, **inputs)
     result = run_with_progress(network, pack(network, config), x, options["target"])
     if outputs is not None:
-        file = io.BytesIO()
-        np.save(file, golden.dequantise(network, result.outputs))
-        thr.write_file(outputs, file.getvalue())
+        write_outputs(outputs, network, result.outputs)
     report = result.report(labels)
     emit(report, _show(report), as_json)
     if not result.agrees:
@@ -117,28 +92,6 @@ def progress_bar() -> Progress:
         TimeElapsedColumn(),
         console=console(),
     )
-
-
-def _read_inputs(
-    network: CompressedNetwork,
-    inputs: Path | None,
-    dataset: str | None,
-    count: int | None,
-    data: Path | None,
-) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
-    """Integer inputs, and labels where there are any."""
-    width = network.layers[0].inputs
-    if (inputs is None) == (dataset is None):
-        raise BadInput("name the inputs: either --inputs X.npy or --dataset NAME")
-    if inputs is not None:
-        return golden.quantise(network, read_inputs(inputs, width)), None
-    x, labels = datasets.load(str(dataset), count, data)
-    if x.shape[1] != width:
-        raise BadInput(
-            f"layer {network.layers[0].name} takes {width} inputs, an image of {dataset} has "
-            f"{x.shape[1]} pixels"
-        )
-    return golden.quantise(network, x), labels
 
 
 def _show(report: dict[str, Any]) -> Table:

@@ -30,7 +30,7 @@ ENGINES = {
     "tiny": PRESETS["tiny"],
     "one lane": AcceleratorConfig(
         lanes=1,
-        queue_depth=4,
+        queue_depth=5,
         entry_bits=16,
         entry_depth=1 << 16,
         column_depth=2048,
@@ -41,7 +41,7 @@ ENGINES = {
     "three lanes, two groups": AcceleratorConfig(
         lanes=3,
         groups=2,
-        queue_depth=5,
+        queue_depth=6,
         entry_bits=10,
         entry_depth=1 << 15,
         column_depth=1024,

@@ -31,7 +31,7 @@ IMAGE = pack(NETWORK, TINY)
 OTHER = pack(random_network(RECIPE, 2), TINY)
 X = random_inputs(RECIPE, IMAGE.vectors, 1)
 EXPECTED = golden.run(NETWORK, X)[-1]
-IMAGE_WORDS = sum(len(words) for _, words in image_words(IMAGE, 1 << 18))
+IMAGE_WORDS = sum(len(words) for _, words in image_words(IMAGE))
 ADDRESS = {register.name: place for place, register in enumerate(REGISTERS)}
 
 

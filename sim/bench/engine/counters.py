@@ -6,9 +6,9 @@ import random
 from typing import Any
 
 import cocotb
-from cocotb.triggers import RisingEdge
 from amaranth.lib import data
 from amaranth.utils import bits_for
+from cocotb.triggers import RisingEdge
 
 from hw.regmap import COUNTERS
 from sim.bench.blocks import bits_of, configuration, drive

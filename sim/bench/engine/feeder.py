@@ -128,17 +128,17 @@ async def agrees(dut: Any, stalls: float, density: float) -> None:
         if not stalls:
             began = bench.trace.times(lambda c: c["start"])[-1]
             came = [time for time in bench.trace.times(lambda c: c["o__valid"]) if time > began]
-            assert came == [began + 4 + time for time, _ in expected]
+            assert came == [began + 5 + time for time, _ in expected]
         await bench.monitor.silent(10)
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def first_token_four_cycles_after_start_then_one_per_cycle(dut: Any) -> None:
+async def first_token_five_cycles_after_start_then_one_per_cycle(dut: Any) -> None:
     bench = await begin(dut)
     await bench.check_layer([[1] * LANES] * 6, in_words=3)
     (began,) = bench.trace.times(lambda c: c["start"])
     came = bench.trace.times(lambda c: c["o__valid"])
-    assert came == list(range(began + 4, began + 4 + 6 * LANES))
+    assert came == list(range(began + 5, began + 5 + 6 * LANES))
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -146,7 +146,7 @@ async def a_word_of_zeros_passes_in_one_cycle(dut: Any) -> None:
     bench = await begin(dut)
     await bench.check_layer([[0] * LANES] * 10 + [[0] * (LANES - 1) + [-1]], in_words=11)
     (began,) = bench.trace.times(lambda c: c["start"])
-    assert bench.trace.times(lambda c: c["o__valid"]) == [began + 4 + 10]
+    assert bench.trace.times(lambda c: c["o__valid"]) == [began + 5 + 10]
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")

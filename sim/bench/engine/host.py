@@ -19,8 +19,16 @@ from sim.bench.streams import parameters, start
 CONFIG = configuration()
 IMAGE_ID: int = parameters()["image_id"]
 PLACE = {register.name: place for place, register in enumerate(REGISTERS)}
-SIGNALS = ("bus__request", "bus__acknowledge", "start", "abort", "read_address")
-SIGNALS += ("load__enable", "load__address", "load__data")
+SIGNALS = (
+    "bus__request",
+    "bus__acknowledge",
+    "start",
+    "abort",
+    "read_address",
+    "load__enable",
+    "load__address",
+    "load__data",
+)
 MASK = (1 << layouts.BUS_BITS) - 1
 
 

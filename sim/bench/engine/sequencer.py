@@ -11,7 +11,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from hw import layouts
 from hw.regmap import Window
-from sim.bench.blocks import Trace, bits_of, configuration, drive, load, load_word, wait_until
+from sim.bench.blocks import Trace, configuration, drive, load, load_word, wait_until
 from sim.bench.streams import start
 
 CONFIG = configuration()
@@ -19,7 +19,9 @@ INSTRUCTION = layouts.instruction(CONFIG)
 SIGNALS = ("start", "busy", "layer", "instruction", "layer_start", "layer_done", "cycles")
 
 
-def reference(began: int, program: Sequence[int], durations: Sequence[int]) -> list[tuple[int, ...]]:
+def reference(
+    began: int, program: Sequence[int], durations: Sequence[int]
+) -> list[tuple[int, int, int, int]]:
     """(layer, its instruction, cycle of its start, cycle of its end) of each layer of a run."""
     layers = []
     last = INSTRUCTION["last"].offset
@@ -68,7 +70,7 @@ async def pulse_start(dut: Any) -> None:
 
 async def check_run(
     dut: Any, trace: Trace, program: list[int], durations: Sequence[int]
-) -> list[tuple[int, ...]]:
+) -> list[tuple[int, int, int, int]]:
     """Run the program and compare every cycle; returns what was expected of the layers."""
     running = cocotb.start_soon(run_layers(dut, durations))
     before = len(trace.cycles)

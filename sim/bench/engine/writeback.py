@@ -18,8 +18,19 @@ CONFIG = configuration()
 LANES, GROUPS, ROWS = CONFIG.lanes, CONFIG.groups, CONFIG.accumulator_depth
 HIGH = (1 << CONFIG.activation_bits - 1) - 1
 END = 1 << CONFIG.accumulator_bits - 1
-SIGNALS = ("start", "clearing", "drain__enable", "drain__buffer", "drain__row", "drain__release")
-SIGNALS += ("full", "write_enable", "write_index", "write_word", "done")
+SIGNALS = (
+    "start",
+    "clearing",
+    "drain__enable",
+    "drain__buffer",
+    "drain__row",
+    "drain__release",
+    "full",
+    "write_enable",
+    "write_index",
+    "write_word",
+    "done",
+)
 
 Vector = list[list[list[int]]]  # totals by row, lane, group
 

@@ -75,6 +75,12 @@ async def drain(dut: Any, buffer: int, *, release: bool = True, pause: float = 0
     return totals
 
 
+async def until_full(dut: Any, buffer: int) -> None:
+    """Wait for `full` of a buffer."""
+    if not int(dut.full.value) >> buffer & 1:
+        await wait_until(dut.clk, lambda: int(dut.full.value) >> buffer & 1)
+
+
 async def begin(dut: Any, stalls: float = 0.0) -> tuple[Trace, StreamDriver]:
     """Reset, and clear both buffers, for reset leaves the accumulators as they are."""
     driver = StreamDriver(dut, "i", dut.clk, stalls=stalls, seed=1)
@@ -101,8 +107,8 @@ def check_full(trace: Trace) -> None:
         if cycle["drain__release"]:
             full.discard(cycle["drain__buffer"])
         operand = OPERAND.from_bits(cycle["i__payload"])
-        markers = [{operand["buffer"]} if cycle["i__valid"] and operand["last"] else set()] + markers
-        del markers[3:]
+        arrives = cycle["i__valid"] and operand["last"]
+        markers = [{operand["buffer"]} if arrives else set(), *markers[:2]]
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -154,7 +160,7 @@ async def one_buffer_is_drained_while_the_other_is_filled(
         if draining is not None:
             assert await draining == expected
         expected = reference(operands)[buffer]
-        await wait_until(dut.clk, lambda b=buffer: int(dut.full.value) >> b & 1)
+        await until_full(dut, buffer)
         draining = cocotb.start_soon(drain(dut, buffer, pause=pause))
     assert draining is not None
     assert await draining == expected
@@ -172,9 +178,7 @@ async def full_in_three_cycles_and_readable_at_once(dut: Any, null: int) -> None
     await ClockCycles(dut.clk, 2)
     assert await drain(dut, 0) == reference([operand_of(0), last])[0]
     await ClockCycles(dut.clk, 2)
-    (marker,) = trace.times(
-        lambda c: c["i__valid"] and OPERAND.from_bits(c["i__payload"])["last"]
-    )
+    (marker,) = trace.times(lambda c: c["i__valid"] and OPERAND.from_bits(c["i__payload"])["last"])
     assert trace.times(lambda c: c["full"])[0] == marker + 3
     assert trace.times(lambda c: c["drain__enable"])[0] == marker + 3
     check_full(trace)

@@ -30,7 +30,9 @@ CODE_BITS = range(1, min(layouts.CODE_BITS_MAX, CONFIG.entry_bits) + 1)
 Fields = dict[str, Any]
 
 
-def reference(codebook: list[int], code_bits: int, base: int, entries: list[Fields]) -> list[Fields]:
+def reference(
+    codebook: list[int], code_bits: int, base: int, entries: list[Fields]
+) -> list[Fields]:
     """The operands of entries: weights from the codebook, rows from the gaps."""
     operands, row = [], 0
     for entry in entries:
@@ -121,7 +123,9 @@ async def agrees_at_every_split_of_the_entry(dut: Any, stalls: float) -> None:
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def one_entry_per_cycle_one_cycle_of_latency(dut: Any) -> None:
     trace, *_ = parts = await begin(dut)
-    await check(dut, parts, random_entries(CODE_BITS[0], 100, seed=1), code_bits=CODE_BITS[0], base=0)
+    await check(
+        dut, parts, random_entries(CODE_BITS[0], 100, seed=1), code_bits=CODE_BITS[0], base=0
+    )
     arrived = trace.times(lambda c: c["o__valid"])
     assert arrived == list(range(arrived[0], arrived[0] + 100))
 

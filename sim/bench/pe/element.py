@@ -13,6 +13,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from hw import layouts
 from hw.regmap import Window
 from sim.bench.blocks import (
+    RoomDriver,
     Trace,
     bits_of,
     configuration,
@@ -21,12 +22,22 @@ from sim.bench.blocks import (
     random_signed,
     wait_until,
 )
-from sim.bench.pe.accumulate import drain
-from sim.bench.streams import StreamDriver, parameters, start
+from sim.bench.pe.accumulate import drain, until_full
+from sim.bench.streams import parameters, start
 
-__all__ = ["Contents", "random_contents", "random_vectors", "sums", "tokens_of"]
+__all__ = [
+    "COLUMNS",
+    "Contents",
+    "entries_of",
+    "load_contents",
+    "random_contents",
+    "random_vectors",
+    "sums",
+    "tokens_of",
+]
 
 CONFIG = configuration()
+UNIT: int = parameters().get("unit", 0)
 COLUMNS = 20
 Vector = Sequence[int]
 
@@ -121,14 +132,13 @@ def tokens_of(contents: Contents, vectors: Sequence[Vector]) -> list[int]:
     return tokens
 
 
-async def load_contents(dut: Any, contents: Contents) -> None:
-    unit = parameters()["unit"]
-    entries, pointers = [], []
+async def load_contents(dut: Any, contents: Contents, unit: int) -> None:
+    """Load the memories of element `unit`, and set the layer's code bits and codebook."""
+    entries: list[int] = []
+    pointers = []
     for column in contents.columns:
         start_of_column = len(entries) if column else 0
-        pointers.append(
-            bits_of(layouts.pointer(CONFIG), start=start_of_column, count=len(column))
-        )
+        pointers.append(bits_of(layouts.pointer(CONFIG), start=start_of_column, count=len(column)))
         entries += [gap << contents.code_bits | code for gap, code in column]
     await load(dut, Window.POINTERS, unit, pointers, first=contents.column_base)
     await load(dut, Window.ENTRIES, unit, entries)
@@ -136,12 +146,12 @@ async def load_contents(dut: Any, contents: Contents) -> None:
     drive(dut, code_bits=contents.code_bits, codebook_base=contents.codebook_base)
 
 
-async def begin(dut: Any, stalls: float = 0.0) -> tuple[Trace, StreamDriver]:
-    driver = StreamDriver(dut, "i", dut.clk, stalls=stalls, seed=1)
+async def begin(dut: Any, stalls: float = 0.0) -> tuple[Trace, RoomDriver]:
+    driver = RoomDriver(dut, age=1, stalls=stalls)
     drive(dut, drain__enable=0, drain__release=0, load__enable=0)
     await start(dut)
     await clear(dut)
-    return Trace(dut, "busy", "stalled", "full", "i__valid", "i__ready"), driver
+    return Trace(dut, "busy", "stalled", "full", "i__valid"), driver
 
 
 async def clear(dut: Any) -> None:
@@ -156,8 +166,7 @@ async def collect(dut: Any, count: int, slowest: int) -> list[list[int]]:
     totals = []
     for vector in range(count):
         buffer = vector % 2
-        if not int(dut.full.value) >> buffer & 1:
-            await wait_until(dut.clk, lambda b=buffer: int(dut.full.value) >> b & 1)
+        await until_full(dut, buffer)
         if slowest:
             await ClockCycles(dut.clk, numbers.randint(1, slowest))
         totals.append(await drain(dut, buffer))
@@ -165,7 +174,7 @@ async def collect(dut: Any, count: int, slowest: int) -> list[list[int]]:
 
 
 async def check(
-    dut: Any, driver: StreamDriver, contents: Contents, vectors: list[list[int]], slowest: int = 0
+    dut: Any, driver: RoomDriver, contents: Contents, vectors: list[list[int]], slowest: int = 0
 ) -> None:
     sending = cocotb.start_soon(driver.send(tokens_of(contents, vectors)))
     totals = await collect(dut, len(vectors), slowest)
@@ -179,9 +188,22 @@ async def agrees(dut: Any, stalls: float, slowest: int, density: float) -> None:
     contents = random_contents(int(10 * density), density)
     vectors = random_vectors(2, 6, density) + random_vectors(3, 3, 1.0) + [[0] * COLUMNS]
     trace, driver = await begin(dut, stalls)
-    await load_contents(dut, contents)
+    await load_contents(dut, contents, UNIT)
     await check(dut, driver, contents, vectors, slowest)
     assert len(trace.times(lambda c: c["busy"])) == entries_of(contents, vectors)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def the_latencies_of_the_stages_add_up(dut: Any) -> None:
+    """Two cycles in the pointer stage, one in the queue; fetch, decoder and accumulators."""
+    contents = dataclasses.replace(random_contents(1, 1.0), columns=[[(0, 1)]] * COLUMNS)
+    vector = [0] * (COLUMNS - 1) + [3]
+    trace, driver = await begin(dut)
+    await load_contents(dut, contents, UNIT)
+    await check(dut, driver, contents, [vector])
+    (taken,) = trace.times(lambda c: c["i__valid"])
+    assert trace.times(lambda c: c["busy"]) == [taken + 2 + 1 + 1]
+    assert trace.times(lambda c: c["full"])[0] == taken + 2 + 1 + 3 + 1 + 3
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -195,7 +217,7 @@ async def one_entry_per_cycle_without_bubbles(dut: Any) -> None:
     contents = dataclasses.replace(contents, columns=columns)
     vectors = random_vectors(1, 2, 2.0)
     trace, driver = await begin(dut)
-    await load_contents(dut, contents)
+    await load_contents(dut, contents, UNIT)
     await check(dut, driver, contents, vectors)
     busy = trace.times(lambda c: c["busy"])
     assert busy == list(range(busy[0], busy[0] + 6 * rows))
@@ -205,7 +227,7 @@ async def one_entry_per_cycle_without_bubbles(dut: Any) -> None:
 async def goes_on_with_the_next_vector_and_waits_for_the_third(dut: Any) -> None:
     contents, vectors = random_contents(1, 1.0), random_vectors(1, 3, 2.0)
     trace, driver = await begin(dut)
-    await load_contents(dut, contents)
+    await load_contents(dut, contents, UNIT)
     sending = cocotb.start_soon(driver.send(tokens_of(contents, vectors)))
     await wait_until(dut.clk, lambda: int(dut.full.value) == 3)
     await ClockCycles(dut.clk, 100)
@@ -221,7 +243,7 @@ async def goes_on_with_the_next_vector_and_waits_for_the_third(dut: Any) -> None
 async def reset_in_mid_vector_leaves_nothing_once_cleared(dut: Any) -> None:
     contents, vectors = random_contents(5, 0.5), random_vectors(5, 3, 0.7)
     _, driver = await begin(dut)
-    await load_contents(dut, contents)
+    await load_contents(dut, contents, UNIT)
     for delay in (4, 9, 30, 55):
         sending = cocotb.start_soon(driver.send(tokens_of(contents, vectors)))
         await ClockCycles(dut.clk, delay)
@@ -240,5 +262,5 @@ async def nothing_of_another_layer_remains(dut: Any) -> None:
     small = dataclasses.replace(small, column_base=large.column_base)
     _, driver = await begin(dut)
     for contents, density in ((small, 0.5), (large, 1.0), (small, 0.5)):
-        await load_contents(dut, contents)
+        await load_contents(dut, contents, UNIT)
         await check(dut, driver, contents, random_vectors(13, 4, density))

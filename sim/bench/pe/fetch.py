@@ -25,8 +25,16 @@ from sim.bench.streams import StreamDriver, StreamMonitor, parameters, start
 CONFIG = configuration()
 UNIT: int = parameters()["unit"]
 COLUMN, ENCODED = layouts.column(CONFIG), layouts.encoded(CONFIG)
-SIGNALS = ("i__valid", "i__ready", "i__payload", "o__valid", "o__payload")
-SIGNALS += ("release", "busy", "stalled")
+SIGNALS = (
+    "i__valid",
+    "i__ready",
+    "i__payload",
+    "o__valid",
+    "o__payload",
+    "release",
+    "busy",
+    "stalled",
+)
 
 Fields = dict[str, Any]
 
@@ -108,14 +116,14 @@ def check_every_cycle(trace: Trace) -> None:
     unreleased = 0  # vectors
     remaining: int = 0  # entries of the column at hand, this one included; a marker counts as one
     mere_marker = False
-    active = [False, False]  # in the two cycles before
+    active = [False] * 3  # in the cycles before, the last one first
     for cycle in trace.cycles:
         free = remaining <= 1
         assert cycle["i__ready"] == (free and unreleased < 2)
         assert cycle["stalled"] == (free and unreleased == 2 and cycle["i__valid"])
         assert cycle["busy"] == (remaining > 0 and not mere_marker)
-        assert cycle["o__valid"] == active[-1], "two cycles after its column is taken"
-        active = [active[-1], remaining > 0]
+        assert cycle["o__valid"] == active[1], "three cycles after its column is taken"
+        active = [remaining > 0, *active[:2]]
         remaining = max(0, remaining - 1)
         if cycle["i__valid"] and cycle["i__ready"]:
             column = fields_of(COLUMN, cycle["i__payload"])
@@ -153,11 +161,11 @@ async def one_entry_per_cycle_without_bubbles(dut: Any) -> None:
     await monitor.receive(cycles)
     taken = trace.times(lambda c: c["i__valid"] and c["i__ready"])
     arrived = trace.times(lambda c: c["o__valid"])
-    assert arrived == list(range(taken[0] + 2, taken[0] + 2 + cycles))
+    assert arrived == list(range(taken[0] + 3, taken[0] + 3 + cycles))
     firsts = [
         time for time in arrived if fields_of(ENCODED, trace.cycles[time]["o__payload"])["first"]
     ]
-    assert firsts == [time + 2 for time in taken]
+    assert firsts == [time + 3 for time in taken]
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")

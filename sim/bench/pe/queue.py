@@ -11,7 +11,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from hw import layouts
 from hw.pe.queue import ColumnQueue
-from sim.bench.blocks import Trace, configuration, drive
+from sim.bench.blocks import RoomDriver, Trace, configuration, drive
 from sim.bench.streams import StreamMonitor, start
 
 CONFIG = configuration()
@@ -44,23 +44,6 @@ async def begin(dut: Any, stalls: float = 0.0) -> tuple[Trace, StreamMonitor]:
     return Trace(dut, *SIGNALS), monitor
 
 
-async def send(dut: Any, payloads: list[int], stalls: float) -> None:
-    """Send as the pointer stage does, on the word of a `room` that is two cycles old.
-
-    That is a cycle for the lanes to agree and one to look up the pointers.
-    """
-    numbers = random.Random(1)
-    left = deque(payloads)
-    room_before = room = False
-    while left:
-        await RisingEdge(dut.clk)
-        room_before, room = room, bool(int(dut.room.value))
-        go = room_before and numbers.random() >= stalls
-        drive(dut, i__valid=int(go), i__payload=left.popleft() if go else 0)
-    await RisingEdge(dut.clk)
-    drive(dut, i__valid=0)
-
-
 def random_payloads(count: int) -> list[int]:
     numbers = random.Random(3)
     return [numbers.getrandbits(WIDTH) for _ in range(count)]
@@ -71,7 +54,9 @@ def random_payloads(count: int) -> list[int]:
 async def agrees(dut: Any, stalls_in: float, stalls_out: float) -> None:
     payloads = random_payloads(250)
     trace, monitor = await begin(dut, stalls_out)
-    cocotb.start_soon(send(dut, payloads, stalls_in))
+    # A cycle until `room` is where columns come from, and two to look up their pointers.
+    driver = RoomDriver(dut, age=3, stalls=stalls_in)
+    cocotb.start_soon(driver.send(payloads))
     assert await monitor.receive(len(payloads)) == payloads
     await monitor.silent(10)
     most = check_every_cycle(trace)

@@ -7,8 +7,8 @@ from hw.pe.element import ProcessingElement
 from sim.bench.runner import run_bench
 
 CONFIGS = {
-    # Three places must be kept free, so that there is hardly a queue.
-    "shortest queue": {"queue_depth": 4},
+    # Four places must be kept free, so that there is hardly a queue.
+    "shortest queue": {"queue_depth": 5},
     "odd": {
         "groups": 2,
         "queue_depth": 9,

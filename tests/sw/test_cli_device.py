@@ -1,0 +1,248 @@
+"""`thresher load` and `thresher run`: on a simulated engine behind a pseudo-terminal, and none."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import select
+import threading
+import tty
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from faulty import Faulty, flipped
+
+from hw.boards import find
+from hw.config import PRESETS
+from hw.regmap import Window
+from sim import golden
+from sim.engine import open_engine
+from sim.random_network import Recipe, random_inputs, random_network
+from sw import format as thr
+from sw.cli import main
+from sw.image import word_address
+from sw.pack import pack
+from sw.words import image_words
+
+ARTY = PRESETS["arty_a7_35t"]
+RECIPE = Recipe(sizes=[40, 30, 10], density=0.2)
+NETWORK = random_network(RECIPE, 7)
+IMAGE = pack(NETWORK, ARTY)
+COUNT = IMAGE.vectors + 3
+X = random_inputs(RECIPE, COUNT, 7)
+_WRITE, _READ = 1, 2
+
+
+class Board:
+    """A pseudo-terminal whose far end hands UARTBone commands to a transport."""
+
+    def __init__(self, transport):
+        self._transport = transport
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        self.port = os.ttyname(self._slave)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self):
+        pending = bytearray()
+        while not self._stop.is_set():
+            if select.select([self._master], [], [], 0.01)[0]:
+                pending += os.read(self._master, 1 << 16)
+            while len(pending) >= 6:
+                command, count, address = pending[0], pending[1], pending[2:6]
+                size = 6 + (4 * count if command == _WRITE else 0)
+                if len(pending) < size:
+                    break
+                self._execute(command, count, int.from_bytes(address, "big"), pending[6:size])
+                del pending[:size]
+
+    def _execute(self, command, count, address, data):
+        if command == _WRITE:
+            self._transport.write(address, np.frombuffer(data, ">u4").astype(np.uint32))
+        else:
+            assert command == _READ
+            words = self._transport.read(address, count)
+            os.write(self._master, words.astype(">u4").tobytes())
+
+    def close(self):
+        self._stop.set()
+        self._thread.join()
+        os.close(self._master)
+        os.close(self._slave)
+
+
+@pytest.fixture(scope="module")
+def engine():
+    with open_engine(ARTY) as transport:
+        yield transport
+
+
+@contextlib.contextmanager
+def board_with(transport):
+    board = Board(transport)
+    try:
+        yield board.port
+    finally:
+        board.close()
+
+
+@pytest.fixture
+def port(engine):
+    """A board as after power-up."""
+    engine.reset()
+    with board_with(engine) as name:
+        yield name
+
+
+@pytest.fixture
+def model(tmp_path):
+    path = tmp_path / "network.thr"
+    thr.write_file(path, thr.to_bytes(NETWORK))
+    return path
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, X * 2.0**-NETWORK.input.fraction)
+    return path
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def record_of(result):
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def refused(*arguments):
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    return result.stderr.splitlines()[-1]
+
+
+def test_load_and_run(port, model, inputs, tmp_path):
+    loaded = record_of(run("load", model, "--port", port, "--json"))
+    assert loaded["image_id"] == f"{IMAGE.id:08x}"
+    assert loaded["config_digest"] == f"{ARTY.digest:08x}"
+    assert loaded["board"] == "arty_a7_35t"
+    assert loaded["words"] == sum(len(words) for _, words in image_words(IMAGE))
+
+    y = tmp_path / "y.npy"
+    record = record_of(
+        run("run", model, "--port", port, "--inputs", inputs, "--outputs", y, "--json")
+    )
+    assert record["loaded"] is False
+    assert record["vectors"] == COUNT
+    assert record["agrees_with_golden"] is True
+    assert record["accuracy"] is None
+    clock = find("arty").clock_hz
+    assert record["microseconds_per_vector"] == pytest.approx(
+        record["cycles_per_vector"] / clock * 1e6
+    )
+    expected = golden.dequantise(NETWORK, golden.run(NETWORK, X)[-1])
+    np.testing.assert_array_equal(np.load(y), expected)
+
+
+def test_run_loads_what_is_not_there(port, model, inputs):
+    first = run("run", model, "--port", port, "--inputs", inputs)
+    assert first.exit_code == 0, first.stderr
+    assert "loaded now" in first.stdout
+    assert "to the bit" in first.stdout
+    again = run("run", model, "--port", port, "--inputs", inputs)
+    assert "held already" in again.stdout
+    assert "loading" in first.stderr
+    assert "loading" not in again.stderr
+
+
+def test_run_on_images_of_digits(port, tmp_path):
+    network = random_network(Recipe(sizes=[784, 10], density=0.05), 1)
+    model = tmp_path / "digits.thr"
+    thr.write_file(model, thr.to_bytes(network))
+    arguments = ["--dataset", "mnist", "--count", 20]
+    record = record_of(run("run", model, "--port", port, *arguments, "--json"))
+    simulated = record_of(run("sim", model, "--target", "golden", *arguments, "--json"))
+    assert record["accuracy"] == simulated["accuracy"]
+    assert record["vectors"] == 20
+
+
+def test_an_output_that_differs_is_exit_status_1(port, engine, model, inputs):
+    """A board that holds other contents under the image's name."""
+    record_of(run("load", model, "--port", port, "--json"))
+    place = word_address(Window.CODEBOOK, offset=1)
+    engine.write(place, np.array([-NETWORK.layers[0].codebook[1] & 0xFFFF], np.uint32))
+    result = run("run", model, "--port", port, "--inputs", inputs, "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["agrees_with_golden"] is False
+    assert "differs from the golden model: " in result.stderr
+
+
+def test_a_bad_cable(engine, model):
+    engine.reset()
+    with board_with(Faulty(engine, 100, flipped(random.Random(1)))) as port:
+        sentence = refused("load", model, "--port", port)
+    assert sentence.startswith("thresher load: the image did not arrive whole: ")
+
+
+@pytest.mark.parametrize("verb", ["load", "run"])
+class TestRefusals:
+    def arguments(self, verb, inputs):
+        return ["--inputs", inputs] if verb == "run" else []
+
+    def test_missing_port(self, verb, model, inputs):
+        sentence = refused(verb, model, "--port", "/dev/ttyNONE7", *self.arguments(verb, inputs))
+        assert sentence.startswith(f"thresher {verb}: /dev/ttyNONE7: there is no such port; ")
+
+    def test_silent_device(self, verb, model, inputs):
+        master, slave = os.openpty()
+        try:
+            port = os.ttyname(slave)
+            sentence = refused(verb, model, "--port", port, *self.arguments(verb, inputs))
+        finally:
+            os.close(master)
+            os.close(slave)
+        # The baud rate is the board's own.
+        assert sentence == (
+            f"thresher {verb}: {port}: no answer to a read of register magic within 1 s; is the "
+            f"board programmed and is {find('arty').baud} its baud rate?"
+        )
+
+    def test_device_of_another_configuration(self, verb, port, model, inputs):
+        other = ["--board", "ulx3s_85f", *self.arguments(verb, inputs)]
+        sentence = refused(verb, model, "--port", port, *other)
+        assert sentence == (
+            f"thresher {verb}: the device was built for configuration {ARTY.digest:08x}, the image "
+            f"was packed for {PRESETS['ulx3s_85f'].digest:08x}; pack it for the board's "
+            "configuration"
+        )
+
+    @pytest.mark.parametrize("baud", [0, 1200])
+    def test_impossible_baud_rate(self, verb, model, inputs, baud):
+        arguments = ["--port", "/dev/null", "--baud", baud, *self.arguments(verb, inputs)]
+        assert f"baud rate {baud} is too low" in refused(verb, model, *arguments)
+
+    def test_unknown_board(self, verb, model, inputs):
+        arguments = ["--port", "/dev/null", "--board", "artie", *self.arguments(verb, inputs)]
+        assert "did you mean arty?" in refused(verb, model, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name the inputs: either --inputs X.npy or --dataset NAME"),
+        (["--inputs", "x.npy", "--dataset", "mnist"], "name the inputs"),
+        (["--inputs", "x.npy", "--count", 3], "--count and --data are about a --dataset"),
+        (["--dataset", "mnist", "--count", 3], "takes 40 inputs, an image of mnist has 784 pixels"),
+    ],
+)
+def test_run_without_a_choice_of_inputs(model, arguments, message):
+    assert message in refused("run", model, "--port", "/dev/null", *arguments)
