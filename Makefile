@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint mutants bench network clean
+.PHONY: demo test lint mutants soak bench network clean
 
 demo: $(STAMP)
 	$(PYTHON) -m sw.cli demo
@@ -19,6 +19,10 @@ lint: $(STAMP)
 # Proof that the tests can fail: breaks the hardware in many small ways, each of which must be seen.
 mutants: $(STAMP)
 	$(PYTHON) -m tests.mutations.run
+
+# Engines of random shape, each compiled anew.
+soak: $(STAMP)
+	$(PYTHON) -m tests.soak --minutes 30
 
 bench: $(STAMP)
 	$(PYTHON) -m sw.cli bench sim

@@ -18,6 +18,8 @@ _VERBS = {
     "compress": ("sw.cli.compress:compress", "Compress a trained network into a .thr file."),
     "fit": ("sw.cli.fit:fit", "Tell whether a network fits a board, and what is short."),
     "sim": ("sw.cli.simulate:simulate", "Run a compressed network in simulation, checked."),
+    "load": ("sw.cli.load:load", "Load a network into a board, verified."),
+    "run": ("sw.cli.run:run", "Run a network on a board, checked against the golden model."),
     "build": ("hw.build:build", "Build the accelerator for a board."),
     "bench": ("sw.cli.bench:bench", "Measure speed and size."),
     "demo": ("sw.cli.demo:demo", "Build for a board, run the shipped network, show figures."),

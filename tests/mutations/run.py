@@ -34,15 +34,15 @@ MUTATIONS = (
     Mutation(
         "a mere marker has the entries of the column that its token names",
         "pe/pointers.py",
-        "with m.If(token.null):",
-        "with m.If(0):",
+        "Mux(token.null, 0, pointer.count)",
+        "pointer.count",
         "tests/hw/pe/test_pointers.py",
     ),
     Mutation(
         "empty columns enter the queue",
         "pe/pointers.py",
-        "self.o.valid.eq(valid & (~empty | token.last))",
-        "self.o.valid.eq(valid)",
+        "valid & ((~token.null & (pointer.count != 0)) | token.last)",
+        "valid",
         "tests/hw/pe/test_pointers.py",
     ),
     Mutation(
@@ -55,15 +55,15 @@ MUTATIONS = (
     Mutation(
         "the queue keeps no place for what is on its way",
         "pe/queue.py",
-        "IN_FLIGHT = 3",
+        "IN_FLIGHT = 4",
         "IN_FLIGHT = 0",
         "tests/hw/pe/test_element.py",
     ),
     Mutation(
         "the queue keeps one place too few",
         "pe/queue.py",
+        "IN_FLIGHT = 4",
         "IN_FLIGHT = 3",
-        "IN_FLIGHT = 2",
         "tests/hw/pe/test_queue.py",
     ),
     Mutation(
@@ -139,8 +139,8 @@ MUTATIONS = (
     Mutation(
         "a token is taken when one lane has room for it",
         "engine/grid.py",
-        "Cat(element.i.ready for element in lanes).all()",
-        "Cat(element.i.ready for element in lanes).any()",
+        "Cat(element.room for element in lanes).all()",
+        "Cat(element.room for element in lanes).any()",
         "tests/hw/engine/test_grid.py",
     ),
     Mutation(
@@ -165,10 +165,17 @@ MUTATIONS = (
         "tests/hw/engine/test_feeder.py",
     ),
     Mutation(
-        "saturation upwards is off by one",
+        "saturation one below the highest activation",
         "engine/writeback.py",
-        "m.Elif(shifted > high)",
-        "m.Elif(shifted > high + 1)",
+        "Mux(negative, -high - 1, high)",
+        "Mux(negative, -high - 1, high - 1)",
+        "tests/hw/engine/test_writeback.py",
+    ),
+    Mutation(
+        "saturation starts a bit too high",
+        "engine/writeback.py",
+        "shifted[self.config.activation_bits - 1 :]",
+        "shifted[self.config.activation_bits :]",
         "tests/hw/engine/test_writeback.py",
     ),
     Mutation(

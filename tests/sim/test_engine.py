@@ -6,10 +6,10 @@ import functools
 
 import numpy as np
 import pytest
+from engines import ENGINES
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from hw.config import PRESETS, AcceleratorConfig
 from hw.regmap import Window
 from sim import golden
 from sim.engine import open_engine
@@ -18,51 +18,6 @@ from sim.walk import walk
 from sw.driver import Accelerator
 from sw.errors import BadInput
 from sw.pack import pack
-
-# Each differs from the others in what it exercises: one lane, groups that divide nothing, a queue
-# with hardly any place, narrow and wide numbers, entries of other widths, many lanes.
-_ROOMY = {
-    "activation_depth": 1024,
-    "codebook_depth": 1024,
-    "layer_depth": 8,
-}
-ENGINES = {
-    "tiny": PRESETS["tiny"],
-    "one lane": AcceleratorConfig(
-        lanes=1,
-        queue_depth=5,
-        entry_bits=16,
-        entry_depth=1 << 16,
-        column_depth=2048,
-        accumulator_depth=1024,
-        bias_depth=2048,
-        **(_ROOMY | {"activation_depth": 2048}),
-    ),
-    "three lanes, two groups": AcceleratorConfig(
-        lanes=3,
-        groups=2,
-        queue_depth=6,
-        entry_bits=10,
-        entry_depth=1 << 15,
-        column_depth=1024,
-        accumulator_depth=256,
-        bias_depth=1024,
-        **_ROOMY,
-    ),
-    "five lanes, three groups, 8-bit activations": AcceleratorConfig(
-        lanes=5,
-        groups=3,
-        activation_bits=8,
-        accumulator_bits=36,
-        entry_bits=12,
-        entry_depth=1 << 14,
-        column_depth=512,
-        accumulator_depth=128,
-        bias_depth=512,
-        **_ROOMY,
-    ),
-    "arty_a7_35t": PRESETS["arty_a7_35t"],
-}
 
 
 @functools.cache

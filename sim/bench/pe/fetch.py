@@ -116,14 +116,14 @@ def check_every_cycle(trace: Trace) -> None:
     unreleased = 0  # vectors
     remaining: int = 0  # entries of the column at hand, this one included; a marker counts as one
     mere_marker = False
-    active = [False] * 3  # in the cycles before, the last one first
+    active = [False] * 2  # in the cycles before, the last one first
     for cycle in trace.cycles:
         free = remaining <= 1
         assert cycle["i__ready"] == (free and unreleased < 2)
         assert cycle["stalled"] == (free and unreleased == 2 and cycle["i__valid"])
         assert cycle["busy"] == (remaining > 0 and not mere_marker)
         assert cycle["o__valid"] == active[1], "three cycles after its column is taken"
-        active = [remaining > 0, *active[:2]]
+        active = [remaining > 0, active[0]]
         remaining = max(0, remaining - 1)
         if cycle["i__valid"] and cycle["i__ready"]:
             column = fields_of(COLUMN, cycle["i__payload"])
