@@ -1,12 +1,21 @@
-"""The register map for people and tools: regmap.json, and csr.csv in the form of LiteX."""
+"""The register map for people and tools: regmap.md, regmap.json, and csr.csv as LiteX has it."""
 
 import json
 
 from . import layouts
 from .config import AcceleratorConfig
-from .regmap import COUNTERS, MAGIC, REGISTERS, VERSION, Window, window_items
+from .regmap import (
+    COUNTER_DOCS,
+    COUNTERS,
+    MAGIC,
+    REGISTERS,
+    VERSION,
+    WINDOW_UNITS,
+    Window,
+    window_items,
+)
 
-__all__ = ["csr_csv", "regmap_json"]
+__all__ = ["csr_csv", "regmap_json", "regmap_markdown"]
 
 _WORD_BYTES = layouts.BUS_BITS // 8
 _UNIT_BYTES = _WORD_BYTES << layouts.address["unit"].offset
@@ -87,3 +96,36 @@ def csr_csv(config: AcceleratorConfig, clock_hz: int) -> str:
         address = window * _WINDOW_BYTES
         rows.append(f"memory_region,{window.name.lower()},0x{address:08x},{size},io")
     return "\n".join(rows) + "\n"
+
+
+def regmap_markdown() -> str:
+    """docs/regmap.md: ``python -m hw.csr > docs/regmap.md``."""
+    fields = ", ".join(
+        f"{name} (bits {field.offset + field.width - 1}..{field.offset})"
+        for name, field in layouts.address
+    )
+    rows = ["| byte address | register | access | what |", "|---|---|---|---|"]
+    rows += [
+        f"| {place * _WORD_BYTES:#06x} | {register.name} | {register.access} | {register.doc} |"
+        for place, register in enumerate(REGISTERS)
+    ]
+    rows += ["", "## Memory windows", ""]
+    rows += [
+        f"A word address is a byte address divided by four: {fields}. An item of more than 32 bits",
+        "takes several words, the low one first, rounded up to a power of two. Sizes depend on the",
+        "configuration; regmap.json and csr.csv in a build folder give them.",
+        "",
+        "| window | byte address | unit |",
+        "|---|---|---|",
+    ]
+    rows += [
+        f"| {window.name.lower()} | {window * _WINDOW_BYTES:#010x} | {WINDOW_UNITS[window]} |"
+        for window in Window
+    ]
+    rows += ["", "## Counters of a layer", "", "| offset | counter | what |", "|---|---|---|"]
+    rows += [f"| {n} | {name} | {doc} |" for n, (name, doc) in enumerate(COUNTER_DOCS.items())]
+    return "\n".join(["# Register map", "", "Made by `python -m hw.csr`.", "", *rows, ""])
+
+
+if __name__ == "__main__":
+    print(regmap_markdown(), end="")

@@ -8,7 +8,17 @@ from amaranth.lib.data import StructLayout
 from . import layouts
 from .config import AcceleratorConfig
 
-__all__ = ["COUNTERS", "MAGIC", "REGISTERS", "VERSION", "Register", "Window", "window_items"]
+__all__ = [
+    "COUNTERS",
+    "COUNTER_DOCS",
+    "MAGIC",
+    "REGISTERS",
+    "VERSION",
+    "WINDOW_UNITS",
+    "Register",
+    "Window",
+    "window_items",
+]
 
 MAGIC = 0x54485253  # "THRS"
 VERSION = 1
@@ -18,13 +28,26 @@ class Window(enum.IntEnum):
     """The memory windows: value of the `window` field of a bus address."""
 
     REGISTERS = 0
-    PROGRAM = 1  # unit 0
-    ENTRIES = 2  # unit: processing element (group * lanes + lane)
-    POINTERS = 3  # unit: processing element
-    CODEBOOK = 4  # unit 0: all processing elements take the same write
-    BIAS = 5  # unit: lane
-    ACTIVATIONS = 6  # unit: group; the one window that can be read back
-    COUNTERS = 7  # unit: layer; offset: index in COUNTERS; read only
+    PROGRAM = 1
+    ENTRIES = 2
+    POINTERS = 3
+    CODEBOOK = 4
+    BIAS = 5
+    ACTIVATIONS = 6
+    COUNTERS = 7
+
+
+# What the units of a window are, and what may be done with it.
+WINDOW_UNITS = {
+    Window.REGISTERS: "0; see above",
+    Window.PROGRAM: "0; an item is one layer's instruction; write only",
+    Window.ENTRIES: "processing element, group × lanes + lane; write only",
+    Window.POINTERS: "processing element; an item is one column; write only",
+    Window.CODEBOOK: "any: all processing elements take the same write; write only",
+    Window.BIAS: "lane; write only",
+    Window.ACTIVATIONS: "group; an item is an activation word; read and write while not busy",
+    Window.COUNTERS: "layer; read only",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,15 +72,16 @@ REGISTERS = (
     Register("cycles", "ro", "clock cycles of the last run, from start to the last word written"),
 )
 
-# What is counted while a layer runs. `busy` and `stalled` are summed over the processing elements;
-# in what remains of cycles × elements, an element was starved.
-COUNTERS = (
-    "cycles",  # from the layer's start to its last output word written
-    "activations",  # non-zero activations broadcast, summed over the groups
-    "blocked",  # cycles in which a group had an activation but a full queue, summed over groups
-    "busy",  # entries issued, padding included
-    "stalled",  # a column waits because both accumulator buffers wait for write-back
-)
+# What is counted while a layer runs, in the order of the window. `busy` and `stalled` are summed
+# over the processing elements; in what remains of cycles × elements, an element was starved.
+COUNTER_DOCS = {
+    "cycles": "from the layer's start to its last output word written",
+    "activations": "non-zero activations broadcast, summed over the groups",
+    "blocked": "cycles in which a group had an activation but a full queue, summed over the groups",
+    "busy": "entries issued, padding included",
+    "stalled": "a column waits because both accumulator buffers wait for write-back",
+}
+COUNTERS = tuple(COUNTER_DOCS)
 
 
 def window_items(window: Window, config: AcceleratorConfig) -> tuple[int, int, int]:

@@ -84,8 +84,8 @@ ARTY_A7_35T = Board(
     family="xc7",
     capacity={"lut": 20_800, "ff": 41_600, "bram36": 50, "dsp": 90},
     preset="arty_a7_35t",
-    # Half of the oscillator until it has been routed: the same engine reaches more than 60 MHz
-    # in the slower ULX3S.
+    # Half of the oscillator, to be careful: Yosys counts but has no timing, and Vivado has not
+    # routed this design yet.
     clock_hz=50_000_000,
     toolchains=("vivado", "yosys"),
     make_platform=_Arty35Platform,

@@ -3,11 +3,12 @@
 import csv
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
 from hw.config import PRESETS
-from hw.csr import csr_csv, regmap_json
+from hw.csr import csr_csv, regmap_json, regmap_markdown
 from hw.regmap import COUNTERS, MAGIC, REGISTERS, Window, window_items
 from sw.image import word_address
 
@@ -63,3 +64,8 @@ def test_json_addresses_agree_with_the_bus():
     assert (activations["item_bits"], activations["item_bytes"]) == (64, 8)
     place = activations["address"] + 2 * activations["unit_bytes"] + 5 * activations["item_bytes"]
     assert place == 4 * word_address(Window.ACTIVATIONS, 2, 10)
+
+
+def test_the_document_is_up_to_date():
+    document = Path(__file__).resolve().parents[2] / "docs" / "regmap.md"
+    assert document.read_text() == regmap_markdown(), "python -m hw.csr > docs/regmap.md"

@@ -6,6 +6,7 @@
 import concurrent.futures
 import dataclasses
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -248,15 +249,18 @@ def apply(mutation: Mutation, folder: Path) -> None:
     path.write_text(text.replace(mutation.old, mutation.new))
 
 
-def outcome(mutation: Mutation, folder: Path, build: Path) -> str:
-    """What became of a fault: "caught", "survived", or why neither can be said."""
+def outcome(mutation: Mutation, folder: Path, build: Path) -> tuple[bool, str]:
+    """Whether a fault was caught, and by which test of a bench, or what happened instead."""
     copy_project(folder)
     apply(mutation, folder)
     done = run_tests(folder, [mutation.tests], build)
     shutil.rmtree(folder)
-    # 1: tests ran and failed. Anything else but 0 is no proof, a test that cannot be found say.
-    verdict = {0: "survived", 1: "caught"}
-    return verdict.get(done.returncode, f"pytest ended with {done.returncode}: {done.stdout}")
+    if done.returncode == 0:
+        return False, "survived"
+    # Only a bench that ran and failed is a proof; hardware that cannot even be built is none.
+    if failed := re.search(r"\d+ of \d+ tests failed\nE +([^\s:]+): ", done.stdout):
+        return True, failed[1]
+    return False, f"pytest ended with {done.returncode}: {done.stdout}"
 
 
 def main() -> int:
@@ -274,13 +278,13 @@ def main() -> int:
             console.print(done.stdout, markup=False)
             console.print("the tests fail without any fault, which proves nothing")
             return 1
-        table = Table("file", "fault", "outcome")
+        table = Table("file", "fault", "caught by")
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             folders = (Path(scratch, str(number)) for number in range(len(MUTATIONS)))
             outcomes = pool.map(outcome, MUTATIONS, folders, [build] * len(MUTATIONS))
             caught = 0
-            for mutation, result in zip(MUTATIONS, outcomes, strict=True):
-                caught += result == "caught"
+            for mutation, (is_caught, result) in zip(MUTATIONS, outcomes, strict=True):
+                caught += is_caught
                 console.print(f"{mutation.fault}: {result}", markup=False)
                 table.add_row(f"hw/{mutation.file}", mutation.fault, result)
     console.print(table)

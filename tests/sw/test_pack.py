@@ -58,7 +58,7 @@ def recipes(draw, greatest=600):
     )
 
 
-@examples(250)
+@examples(150)
 @given(
     recipe=recipes(),
     lanes=st.integers(1, 64),
@@ -186,12 +186,15 @@ class TestBalance:
         load = np.bincount(balance(np.full((64, 1), 7), 16, 4) % 16)
         assert load.tolist() == [4] * 16
 
-    def test_groups_are_balanced_each_by_itself(self):
-        """Two kinds of rows, each with work in one group only."""
-        work = np.array([[10, 0]] * 4 + [[0, 10]] * 4)
-        slots = balance(work, 4, 2)
-        for group in range(2):
-            assert np.bincount(slots % 4, work[:, group]).tolist() == [10] * 4
+    def test_the_heaviest_row_comes_first(self):
+        work = np.array([1] * 8 + [8])
+        assert np.bincount(balance(work[:, None], 2, 8) % 2, work).tolist() == [8, 8]
+
+    def test_the_fullest_element_counts_and_not_the_fullest_lane(self):
+        work = np.array([[9, 0], [0, 9], [8, 0], [0, 8]])
+        lanes = balance(work, 2, 2) % 2
+        loads = [np.bincount(lanes, work[:, group], minlength=2).max() for group in range(2)]
+        assert loads == [9, 9]
 
     def test_a_skewed_network_takes_no_more_than_its_share(self):
         """Rows of decreasing density, which a plain round robin would pile up in lane 0."""
@@ -235,6 +238,21 @@ class TestEntries:
         (layer,) = place(network, config_for(network, lanes=1, entry_bits=4)).layers
         # Three gap bits: four entries of code 0 skip eight rows each, and 39 = 4 * 8 + 7.
         assert layer.entries[0].tolist() == [0b1110] * 4 + [0b1111]
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+def test_usage_is_what_the_image_holds(groups):
+    image = pack(NETWORK, config_for(NETWORK, lanes=4, groups=groups))
+    ports = [image.input, *image.layer_ports]
+    assert {need.knob: need.used for need in usage(NETWORK, image.config)} == {
+        "entry_depth": max(len(items) for items in image.contents[Window.ENTRIES]),
+        "column_depth": len(image.contents[Window.POINTERS][0]),
+        "accumulator_depth": max(port.words for port in image.layer_ports) * groups,
+        "bias_depth": len(image.contents[Window.BIAS][0]),
+        "codebook_depth": len(image.contents[Window.CODEBOOK][0]),
+        "activation_depth": max(a.words + b.words for a, b in itertools.pairwise(ports)),
+        "layer_depth": len(image.contents[Window.PROGRAM][0]),
+    }
 
 
 class TestShortage:
