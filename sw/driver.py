@@ -293,8 +293,8 @@ def _checked_inputs(x: NDArray[np.integer], image: Image) -> NDArray[np.int64]:
         raise BadInput(
             f"inputs are {x.dtype} of shape {x.shape}; integers of shape (n, {features}) are needed"
         )
-    high = (1 << (image.config.activation_bits - 1)) - 1
-    if x.size and (x.max() > high or x.min() < -high - 1):
+    low, high = image.input_low, image.input_high
+    if x.size and (x.max() > high or x.min() < low):
         worst = x.max() if x.max() > high else x.min()
-        raise BadInput(f"an input is {worst}; activations go from {-high - 1} to {high}")
+        raise BadInput(f"an input is {worst}; the network was proved for {low} to {high}")
     return x.astype(np.int64)

@@ -51,6 +51,8 @@ class Image:
         Where the outputs of every layer are (the last is `output`).
     vectors : int
         Greatest number of vectors of one run.
+    input_low, input_high : int
+        Range of the inputs for which it is proved that no accumulator overflows.
     """
 
     config: AcceleratorConfig
@@ -58,6 +60,8 @@ class Image:
     input: Port
     layer_ports: tuple[Port, ...]
     vectors: int
+    input_low: int
+    input_high: int
 
     @property
     def output(self) -> Port:

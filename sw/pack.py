@@ -130,10 +130,12 @@ def _check_widths(network: CompressedNetwork, config: AcceleratorConfig) -> None
 
 
 def _shortage(need: Usage) -> str:
+    depth = 1 << (need.used - 1).bit_length()
+    possible = depth <= AcceleratorConfig.limits(need.knob)[1]
     return (
         f"layer {need.layer}: {need.used} {need.holds} are needed, {need.available} are there, "
-        f"{need.used - need.available} too few; {need.knob} = "
-        f"{1 << (need.used - 1).bit_length()} would do"
+        f"{need.used - need.available} too few; "
+        + (f"{need.knob} = {depth} would do" if possible else "an engine with more lanes would do")
     )
 
 
@@ -188,6 +190,8 @@ class _Packer:
             input=ports[0],
             layer_ports=tuple(ports[1:]),
             vectors=vectors,
+            input_low=self.network.input.low,
+            input_high=self.network.input.high,
         )
 
     def _ports(self) -> tuple[list[Port], int]:

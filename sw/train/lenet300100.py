@@ -100,7 +100,8 @@ class Phase:
 
 def density(net: Net) -> float:
     """Share of the weights that are not zero."""
-    return sum(int((w != 0).sum()) for w in net.weights) / sum(w.numel() for w in net.weights)
+    kept = sum(int((w != 0).sum()) for w in net.weights)
+    return kept / sum(int(w.numel()) for w in net.weights)
 
 
 def error_percent(net: Net, images: Tensor, labels: Tensor) -> float:
