@@ -219,9 +219,12 @@ class TestRun:
             (X[:, 1:], r"int64 of shape \(\d+, 29\); integers of shape \(n, 30\)"),
             (X.astype(float), "inputs are float64 of shape"),
             (X[:1] > 0, "inputs are bool of shape"),
-            (np.full((1, 30), 32768), "an input is 32768; the network was proved for -32768 to 32767"),
+            (
+                np.full((1, 30), 32768),
+                "an input is 32768; the network was proved for -32768 to 32767",
+            ),
             (np.full((1, 30), -32769), "an input is -32769; the network"),
-            (np.full((1, 30), 1 << 63, np.uint64), f"an input is {1 << 63}; activations"),
+            (np.full((1, 30), 1 << 63, np.uint64), f"an input is {1 << 63}; the network"),
         ],
     )
     def test_inputs_that_do_not_suit(self, accelerator, x, message):
