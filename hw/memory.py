@@ -41,8 +41,8 @@ def items_to_ints(items: Sequence[Sequence[int]] | None) -> list[int]:
 class LoadedMemory(wiring.Component):
     """A memory that only the host writes: one item is `layouts.stride(width)` bus words.
 
-    A read takes one cycle; its result is held while `enable` is low. Reading an item in the cycle
-    in which it is loaded gives no defined value.
+    A read takes one cycle. Reading an item in the cycle in which it is loaded gives no defined
+    value.
 
     Parameters
     ----------
@@ -56,10 +56,9 @@ class LoadedMemory(wiring.Component):
     Members
     -------
     load : In(LoadSignature())
-    enable : In(1)
     index : In(range(depth))
     item : Out(width)
-        The item at `index` one enabled cycle ago.
+        The item at `index` one cycle ago.
     """
 
     def __init__(self, window: Window, unit: int | None, width: int, depth: int, *, init=None):
@@ -69,7 +68,6 @@ class LoadedMemory(wiring.Component):
         super().__init__(
             {
                 "load": In(LoadSignature()),
-                "enable": In(1, init=1),
                 "index": In(bits_for(depth - 1)),
                 "item": Out(width),
             }
@@ -94,7 +92,6 @@ class LoadedMemory(wiring.Component):
             write.addr.eq(address.offset >> part_bits),
             write.data.eq(Cat(self.load.data for _ in range(parts))),
             read.addr.eq(self.index),
-            read.en.eq(self.enable),
             self.item.eq(read.data),
         ]
         for part in range(len(write.en)):

@@ -16,7 +16,7 @@ class LayerCounters(wiring.Component):
     Members
     -------
     start, done : In(1)
-        First and last cycle of a layer.
+        First cycle of a layer, and the cycle after its last.
     layer : In(range(layer_depth))
     steps : In
         By how much each counter grows in this cycle; `cycles` is counted here.

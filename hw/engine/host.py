@@ -24,7 +24,7 @@ class HostPort(wiring.Component):
     bus : In(BusSignature())
     load : Out(LoadSignature())
     read_address : Out(layouts.address)
-        Window word to read: `activation` or `counter` two cycles later.
+        Window word to read: `activation` or `counter` is its value in the next cycle.
     activation, counter : In(32)
     start, abort : Out(1)
         One cycle each, on the host's command.

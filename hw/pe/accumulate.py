@@ -20,7 +20,7 @@ class DrainSignature(wiring.Signature):
     buffer : Out(1)
     row : Out(range(accumulator_depth))
     release : Out(1)
-        This is the last row: `buffer` is free for another vector.
+        This is the last row: `buffer` takes operands of another vector two cycles from now.
     """
 
     def __init__(self, config: AcceleratorConfig):

@@ -278,14 +278,15 @@ def main() -> int:
             console.print(done.stdout, markup=False)
             console.print("the tests fail without any fault, which proves nothing")
             return 1
-        table = Table("file", "fault", "caught by")
+        table = Table("file", "fault")
+        table.add_column("caught by", overflow="fold")
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             folders = (Path(scratch, str(number)) for number in range(len(MUTATIONS)))
             outcomes = pool.map(outcome, MUTATIONS, folders, [build] * len(MUTATIONS))
             caught = 0
             for mutation, (is_caught, result) in zip(MUTATIONS, outcomes, strict=True):
                 caught += is_caught
-                console.print(f"{mutation.fault}: {result}", markup=False)
+                console.print(f"{mutation.fault}: {result}", markup=False, soft_wrap=True)
                 table.add_row(f"hw/{mutation.file}", mutation.fault, result)
     console.print(table)
     console.print(f"{caught} of {len(MUTATIONS)} faults caught")

@@ -33,6 +33,7 @@ open_simulations = contextlib.ExitStack()
 def close_simulations():
     yield
     open_simulations.close()
+    engine.cache_clear()  # the same process may come back to this module
 
 
 def agree(name, network, x):

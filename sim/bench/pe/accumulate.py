@@ -185,6 +185,20 @@ async def full_in_three_cycles_and_readable_at_once(dut: Any, null: int) -> None
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_buffer_takes_operands_two_cycles_after_its_release(dut: Any) -> None:
+    """A cycle earlier, the row that was drained last would not be cleared yet."""
+    trace, driver = await begin(dut)
+    last_row = [operand_of(ROWS - 1, last=1)]
+    await driver.send(bits(last_row))
+    for _ in range(3):
+        await until_full(dut, 0)
+        assert await drain(dut, 0) == reference(last_row)[0]
+        await driver.send(bits(last_row))
+    (*_, before_last, _) = trace.times(lambda c: c["i__valid"])
+    assert trace.cycles[before_last - 2]["drain__release"]
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def reaches_both_ends_of_the_accumulator(dut: Any) -> None:
     _, driver = await begin(dut)
     end = 1 << CONFIG.accumulator_bits - 1
