@@ -9,6 +9,8 @@ demo: $(STAMP)
 	$(PYTHON) -m sw.cli demo
 
 test: lint
+	@$(PYTHON) -c 'import find_libpython as f, sys; sys.exit(f.find_libpython() is None)' || \
+	  { echo "make: the benches load Python as a library: apt install libpython3-dev" >&2; exit 2; }
 	$(PYTHON) -m pytest -q -n 2 --dist worksteal --durations=10
 
 lint: $(STAMP)

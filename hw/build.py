@@ -109,15 +109,12 @@ def _configuration(
 def _design(board: Board, config: AcceleratorConfig, model: Path | None) -> Design:
     """With the network of a file in its memories, or with empty ones."""
     from sw.format import read
-    from sw.pack import pack
+    from sw.pack import pack_file
 
     if model is None:
         return Design(board, config)
     network = read(model)
-    try:
-        image = pack(network, config)
-    except BadInput as error:
-        raise BadInput(f"{model}: {error}") from error
+    image = pack_file(model, network, config)
     return Design(board, config, image.contents, image.id, str(model))
 
 

@@ -39,20 +39,42 @@ class LayerWalk:
     entries: Ints
 
 
+_PARTS = [field.name for field in dataclasses.fields(LayerWalk)]
+
+
 def walk(image: Image, x: NDArray[np.integer]) -> list[LayerWalk]:
     """Execute an image on integer inputs (vectors, inputs); one `LayerWalk` a layer."""
-    config = image.config
-    instructions = [_fields(words, config) for words in image.contents[Window.PROGRAM][0]]
-    slots = np.zeros((len(x), image.input.words * config.groups * config.lanes), np.int64)
-    slots[:, image.input.slots] = x
+    chunks = [
+        _walk_chunk(image, x[at : at + image.vectors]) for at in range(0, len(x), image.vectors)
+    ]
+    return [
+        LayerWalk(*(np.concatenate([getattr(walk, name) for walk in layer]) for name in _PARTS))
+        for layer in zip(*chunks, strict=True)
+    ]
+
+
+def _walk_chunk(image: Image, x: NDArray[np.integer]) -> list[LayerWalk]:
+    """The vectors of one run, which share the activation memories."""
+    config, port = image.config, image.input
+    slots = np.zeros((len(x), port.words * config.groups * config.lanes), np.int64)
+    slots[:, port.slots] = x
+    memory = np.zeros((config.groups, config.activation_depth, config.lanes), np.int64)
+    for vector, words in enumerate(slots):
+        _store(memory, port.base + vector * port.words, words)
     layers = []
-    for instruction in instructions:
-        layer = _walk_layer(image, instruction, slots)
-        layers.append(layer)
-        slots = layer.outputs
+    for words in image.contents[Window.PROGRAM][0]:
+        instruction = _fields(words, config)
+        layers.append(_walk_layer(image, instruction, memory, len(x)))
         if instruction["last"]:
             break
     return layers
+
+
+def _store(memory: Ints, base: int, slots: Ints) -> None:
+    """Word w of a vector becomes word base + w // groups of group w % groups."""
+    groups, _, lanes = memory.shape
+    words = slots.reshape(-1, groups, lanes)
+    memory[:, base : base + len(words)] = words.transpose(1, 0, 2)
 
 
 def _fields(words: NDArray[np.uint32], config: AcceleratorConfig) -> dict[str, int]:
@@ -64,27 +86,27 @@ def _fields(words: NDArray[np.uint32], config: AcceleratorConfig) -> dict[str, i
     }
 
 
-def _walk_layer(image: Image, instruction: dict[str, int], slots: Ints) -> LayerWalk:
+def _walk_layer(image: Image, instruction: dict[str, int], memory: Ints, vectors: int) -> LayerWalk:
+    """All vectors of a layer, one after the other, from and to the activation memories."""
     config = image.config
     lanes, groups = config.lanes, config.groups
-    rows = instruction["out_rows"]
-    # Word w of a vector is word w // groups of group w % groups: (vector, group, local column).
-    words = slots.reshape(len(slots), instruction["in_words"], groups, lanes)
-    columns = words.transpose(0, 2, 1, 3).reshape(len(slots), groups, -1)
-
-    totals = np.zeros((len(slots), rows, lanes), np.int64)
-    executed = np.zeros((len(slots), config.elements), np.int64)
-    for vector in range(len(slots)):
+    rows, in_words = instruction["out_rows"], instruction["in_words"]
+    outputs = np.zeros((vectors, rows * lanes), np.int64)
+    tokens = np.zeros((vectors, groups), np.int64)
+    executed = np.zeros((vectors, config.elements), np.int64)
+    for vector in range(vectors):
+        base = instruction["in_base"] + vector * in_words
+        columns = memory[:, base : base + in_words].reshape(groups, -1)
+        totals = np.zeros((rows, lanes), np.int64)
         for element in range(config.elements):
             group, lane = divmod(element, lanes)
-            sums, count = _walk_element(image, element, instruction, columns[vector, group])
-            totals[vector, :, lane] += sums[:rows]
+            sums, count = _walk_element(image, element, instruction, columns[group])
+            totals[:, lane] += sums[:rows]
             executed[vector, element] = count
-    return LayerWalk(
-        outputs=_write_back(image, instruction, totals).reshape(len(slots), -1),
-        tokens=np.count_nonzero(columns, axis=2),
-        entries=executed,
-    )
+        tokens[vector] = np.count_nonzero(columns, axis=1)
+        outputs[vector] = _write_back(image, instruction, totals).ravel()
+        _store(memory, instruction["out_base"] + vector * rows // groups, outputs[vector])
+    return LayerWalk(outputs=outputs, tokens=tokens, entries=executed)
 
 
 def _walk_element(
@@ -116,7 +138,7 @@ def _walk_element(
 
 
 def _write_back(image: Image, instruction: dict[str, int], totals: Ints) -> Ints:
-    """(vectors, rows, lanes) sums -> activations."""
+    """(rows, lanes) sums -> activations."""
     config = image.config
     base, rows = instruction["bias_base"], instruction["out_rows"]
     bias = np.stack(

@@ -56,7 +56,8 @@ class Accelerator:
     """A device with one image at a time.
 
     What is written is verified before it is used: a word of an image, of inputs or of a command
-    that is lost or changed on its way gives a `DeviceError`, never a wrong output.
+    that is lost or changed on its way to the device gives a `DeviceError`, never a wrong output.
+    What is read comes back unverified: UARTBone has no checksum for it.
 
     Parameters
     ----------
@@ -199,7 +200,8 @@ class Accelerator:
     def _run(self, image: Image, x: NDArray[np.int64], timeout: float) -> NDArray[np.int64]:
         try:
             self._write_inputs(image, x)
-        except DeviceError:
+        except BadInput:
+            # Whatever went wrong, a word may have reached another memory.
             self._forget()
             raise
         self._set("control", _START)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from .image import Image, Port
 from .numbers import prove
 from .place import Placement, place
 
-__all__ = ["Usage", "config_for", "pack", "usage"]
+__all__ = ["Usage", "config_for", "pack", "pack_file", "usage"]
 
 # The knob of each memory and what it holds, in the order in which `fit` shows them.
 _MEMORIES = {
@@ -112,6 +113,14 @@ def pack(network: CompressedNetwork, config: AcceleratorConfig) -> Image:
     if short:
         raise BadInput("; ".join(_shortage(need) for need in short))
     return _Packer(network, config, placement).image()
+
+
+def pack_file(model: str | Path, network: CompressedNetwork, config: AcceleratorConfig) -> Image:
+    """`pack`, for a network read from the file `model`, which every error names."""
+    try:
+        return pack(network, config)
+    except BadInput as error:
+        raise BadInput(f"{model}: {error}") from error
 
 
 def _check_widths(network: CompressedNetwork, config: AcceleratorConfig) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from hw.config import AcceleratorConfig
 from hw.regmap import Window, window_items
@@ -100,7 +101,7 @@ def _show(record: dict[str, Any]) -> Group:
             memory["holds"],
             f"{memory['used']:,}",
             f"{memory['available']:,}",
-            f"[red]{share:.0%}[/red]" if share > 1 else f"{share:.0%}",
+            Text(f"{share:.0%}", style="red" if share > 1 else ""),
             memory["layer"],
         )
     verdict = "fits" if record["fits"] else f"does not fit: {record['short']}"

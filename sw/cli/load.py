@@ -15,7 +15,7 @@ from hw import boards
 from sw import format as thr
 from sw.driver import Accelerator
 from sw.image import Image
-from sw.pack import pack
+from sw.pack import pack_file
 from sw.transport import open_serial
 from sw.words import image_words
 
@@ -78,7 +78,7 @@ def load(model: Path, port: str, board: str, baud: int | None, as_json: bool) ->
     The board must run the bitstream that `thresher build` makes for it. The network stays until
     another is loaded or the board loses power: no synthesis, no new bitstream.
     """
-    image = pack(thr.read(model), board_config(board))
+    image = pack_file(model, thr.read(model), board_config(board))
     with open_device(port, board, baud) as accelerator:
         began = time.perf_counter()
         words = load_image(accelerator, image)

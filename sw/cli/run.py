@@ -17,7 +17,7 @@ from sim.simulate import accuracy, first_difference
 from sw import format as thr
 from sw.driver import Accelerator
 from sw.image import Image
-from sw.pack import pack
+from sw.pack import pack_file
 
 from .inputs import choose_inputs, input_options, write_outputs
 from .load import device_options, load_image, open_device
@@ -55,7 +55,7 @@ def run(
     differs.
     """
     network = thr.read(model)
-    image = pack(network, board_config(board))
+    image = pack_file(model, network, board_config(board))
     x, labels = choose_inputs(network, **options)
     with open_device(port, board, baud) as accelerator:
         held = accelerator.image_id == image.id

@@ -16,7 +16,7 @@ from sim.simulate import simulate as run_simulation
 from sw import format as thr
 from sw.compressed import CompressedNetwork
 from sw.image import Image
-from sw.pack import pack
+from sw.pack import pack_file
 
 from .inputs import choose_inputs, input_options, write_outputs
 from .output import console, emit, json_option
@@ -55,9 +55,10 @@ def simulate(model: Path, outputs: Path | None, as_json: bool, **options: Any) -
     network = thr.read(model)
     grid = {name: options[name] for name in ("board", "lanes", "groups")}
     config = choose_config(network, **grid)
+    image = pack_file(model, network, config)
     inputs = {name: options[name] for name in ("inputs", "dataset", "count", "data")}
     x, labels = choose_inputs(network, **inputs)
-    result = run_with_progress(network, pack(network, config), x, options["target"])
+    result = run_with_progress(network, image, x, options["target"])
     if outputs is not None:
         write_outputs(outputs, network, result.outputs)
     report = result.report(labels)

@@ -48,6 +48,6 @@ def choose_config(
         raise BadInput("--board names a whole engine; give it or --lanes and --groups, not both")
     if lanes is None:
         raise BadInput("--groups needs --lanes")
-    grid = {"lanes": lanes, "groups": groups or 1}
+    grid = {"lanes": lanes, "groups": 1 if groups is None else groups}
     wide = max(layer.code_bits for layer in network.layers) + 5
     return config_for(network, **grid, entry_bits=max(9, wide))

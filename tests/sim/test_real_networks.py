@@ -71,8 +71,16 @@ def test_real_network_agrees(shared_models, name, config):
 
 
 def test_real_pruned_network_keeps_its_accuracy(shared_models, mnist_folder):
-    """4-bit codes without training: 2.2 % error at most; the float network has 1.99 %."""
+    """4-bit codes without training, 10,000 images on the engine: 2.2 % error at most.
+
+    The float network has 1.99 %.
+    """
     network = compress(read_network(shared_models / "lenet300100_pruned.npz"), code_bits=4)
     x, labels = datasets.load("mnist", folder=mnist_folder)
-    outputs = golden.run(network, golden.quantise(network, x))[-1]
+    inputs = golden.quantise(network, x)
+    with open_engine(ARTY) as transport:
+        accelerator = Accelerator(transport)
+        accelerator.load(pack(network, ARTY))
+        outputs = accelerator.run(inputs)
+    np.testing.assert_array_equal(outputs, golden.run(network, inputs)[-1])
     assert 1 - accuracy(outputs, labels) <= 0.022
