@@ -1,0 +1,136 @@
+"""`thresher fit` and `thresher sim` on files and settings, good and bad."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from hw.config import PRESETS
+from sim import golden
+from sim.random_network import Recipe, random_network
+from sw import format as thr
+from sw import networks
+from sw.cli import main
+
+SMALL = random_network(Recipe(sizes=[30, 20, 5]), 3)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "small.thr"
+    thr.write(path, SMALL)
+    return path
+
+
+@pytest.fixture(scope="module")
+def too_large(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "large.thr"
+    thr.write(path, random_network(Recipe(sizes=[784, 600, 10], density=0.5), 3))
+    return path
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    path = tmp_path_factory.mktemp("inputs") / "x.npy"
+    np.save(path, np.random.default_rng(0).normal(size=(4, 30)))
+    return path
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def refused(*arguments) -> str:
+    """The sentence with which a verb refuses its input."""
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+class TestFit:
+    def test_what_fits(self):
+        result = run("fit", networks.LENET300100, "--board", "arty", "--json")
+        assert result.exit_code == 0
+        record = json.loads(result.stdout)
+        assert record["fits"]
+        assert record["short"] is None
+        assert {memory["knob"] for memory in record["memories"]} <= set(
+            PRESETS["arty_a7_35t"].__dataclass_fields__
+        )
+        assert all(memory["used"] <= memory["available"] for memory in record["memories"])
+
+    def test_what_does_not_fit_is_exit_status_1_and_says_what_is_short(self, too_large):
+        result = run("fit", too_large, "--board", "arty", "--json")
+        assert result.exit_code == 1
+        record = json.loads(result.stdout)
+        assert not record["fits"]
+        assert "entry_depth = " in record["short"]
+        assert "too few" in record["short"]
+        assert "[red]" not in run("fit", too_large).stdout
+
+    def test_unknown_board(self, model):
+        assert "nonsense" in refused("fit", model, "--board", "nonsense")
+
+
+class TestSim:
+    @pytest.mark.parametrize("target", ["golden", "image"])
+    def test_outputs(self, model, inputs, target, tmp_path):
+        out = tmp_path / "y.npy"
+        result = run(
+            *("sim", model, "--lanes", 3, "--groups", 2, "--target", target, "--inputs", inputs),
+            *("--outputs", out, "--json"),
+        )
+        assert result.exit_code == 0, result.output
+        record = json.loads(result.stdout)
+        assert record["target"] == target
+        assert record["vectors"] == 4
+        assert record["agrees_with_golden"] is True
+        assert record["accuracy"] is None
+        x = golden.quantise(SMALL, np.load(inputs))
+        expected = golden.dequantise(SMALL, golden.run(SMALL, x)[-1])
+        np.testing.assert_array_equal(np.load(out), expected)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["--lanes", 0], "lanes is 0"),
+            (["--lanes", 4, "--groups", 0], "groups is 0"),
+            (["--groups", 2], "--groups needs --lanes"),
+            (["--board", "nonsense"], "nonsense"),
+            (["--board", "arty", "--lanes", 4], "not both"),
+        ],
+    )
+    def test_settings_that_no_engine_has(self, model, inputs, options, message):
+        assert message in refused("sim", model, "--inputs", inputs, *options)
+
+    def test_too_large_a_network_names_file_layer_and_numbers(self, too_large, tmp_path):
+        out = tmp_path / "y.npy"
+        said = refused("sim", too_large, "--dataset", "mnist", "--count", 1, "--outputs", out)
+        assert str(too_large) in said
+        assert "layer layer0" in said
+        assert "too few" in said
+        assert not out.exists()
+
+    def test_inputs_of_another_width(self, model):
+        said = refused("sim", model, "--dataset", "mnist", "--count", 1)
+        assert "30 inputs" in said
+        assert "784" in said
+
+
+@pytest.mark.parametrize("verb", ["fit", "sim"])
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "foreign", "missing"])
+def test_damaged_model(verb, damage, model, inputs, tmp_path):
+    data = bytearray(model.read_bytes())
+    path = tmp_path / "damaged.thr"
+    if damage == "truncated":
+        path.write_bytes(data[: len(data) // 2])
+    elif damage == "flipped":
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    elif damage == "foreign":
+        path.write_bytes(inputs.read_bytes())
+    options = ["--inputs", inputs] if verb == "sim" else []
+    assert str(path) in refused(verb, path, *options)
