@@ -59,6 +59,11 @@ class _Verbs(click.Group):
             sentence = " ".join(str(error).split())
             click.echo(f"thresher {ctx.invoked_subcommand}: {sentence}", err=True)
             ctx.exit(_BAD_INPUT)
+        except BrokenPipeError:
+            raise  # click ends quietly when nobody reads on
+        except OSError as error:
+            click.echo(f"thresher {ctx.invoked_subcommand}: {error}", err=True)
+            ctx.exit(_BAD_INPUT)
         except KeyboardInterrupt:
             ctx.exit(_INTERRUPTED)
 

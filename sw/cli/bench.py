@@ -25,7 +25,7 @@ def bench() -> None:
     """Measure speed and size, and print what was measured."""
 
 
-@bench.command(name="sim")
+@bench.command(name="sim", short_help="Clock cycles per second of the Verilated engine.")
 @click.option("--preset", default="arty_a7_35t", show_default=True, help="Engine to simulate.")
 @click.option("--count", metavar="N", type=int, default=1000, show_default=True, help="Images.")
 @json_option

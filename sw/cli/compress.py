@@ -17,7 +17,7 @@ from sw.errors import BadInput
 from sw.network import Network
 from sw.read import read_inputs, read_network
 
-from .output import console, emit, json_option
+from .output import check_output, console, emit, json_option
 
 __all__ = ["compress"]
 
@@ -83,6 +83,7 @@ def compress(
     (--code-bits), and every number becomes an integer (--calibrate), chosen such that no sum can
     overflow. Weights that are 0 stay 0.
     """
+    check_output(output, source, calibrate)
     network = read_network(source)
     calibration = None
     if calibrate is not None:

@@ -36,9 +36,9 @@ def demo(board: str, count: int, as_json: bool) -> None:
     every output compared with the golden model.
     """
     network = thr.read(networks.LENET300100)
-    summary = _build(board)
     x, labels = datasets.load("mnist", count)
     image = pack(network, board_config(board))
+    summary = _build(board)
     result = run_with_progress(network, image, golden.quantise(network, x), "verilator")
     record = {
         "network": _sizes(network),

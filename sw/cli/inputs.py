@@ -18,6 +18,8 @@ from sw.compressed import CompressedNetwork
 from sw.errors import BadInput
 from sw.read import read_inputs
 
+from .output import console
+
 __all__ = ["choose_inputs", "input_options", "write_outputs"]
 
 
@@ -57,14 +59,29 @@ def choose_inputs(
     if dataset is None and (count is not None or data is not None):
         raise BadInput("--count and --data are about a --dataset; --inputs has neither")
     if inputs is not None:
-        return golden.quantise(network, read_inputs(inputs, width)), None
+        return _quantise(network, read_inputs(inputs, width)), None
     x, labels = datasets.load(str(dataset), count, data)
     if x.shape[1] != width:
         raise BadInput(
             f"layer {network.layers[0].name} takes {width} inputs, an image of {dataset} has "
             f"{x.shape[1]} pixels"
         )
-    return golden.quantise(network, x), labels
+    return _quantise(network, x), labels
+
+
+def _quantise(network: CompressedNetwork, x: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Integer inputs; a note says how many had to be clamped."""
+    low, high = (
+        bound * 2.0**-network.input.fraction for bound in (network.input.low, network.input.high)
+    )
+    outside = int(np.count_nonzero((x < low) | (x > high)))
+    if outside:
+        console().print(
+            f"note: {outside:,} of {x.size:,} inputs lie outside of {low:g} to {high:g}, the range "
+            "that the network was compressed for, and are clamped",
+            markup=False,
+        )
+    return golden.quantise(network, x)
 
 
 def write_outputs(path: Path, network: CompressedNetwork, outputs: NDArray[np.int64]) -> None:

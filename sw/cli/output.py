@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 import click
 import numpy as np
 from rich.console import Console, RenderableType
 
-__all__ = ["console", "emit", "json_option"]
+from sw.errors import BadInput
+
+__all__ = ["check_output", "console", "emit", "json_option"]
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object on stdout, nothing else there."
@@ -22,6 +25,21 @@ def console() -> Console:
     """Console on stderr, for progress and notes."""
     # Made when needed: a console keeps the stream that stderr is at that time.
     return Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def check_output(output: Path, *sources: Path | None) -> None:
+    """Refuse, before any work is done, to write over an input or into a folder that is not there.
+
+    Raises
+    ------
+    BadInput
+        Naming the file.
+    """
+    for source in sources:
+        if source is not None and os.path.realpath(source) == os.path.realpath(output):
+            raise BadInput(f"{output} is read and would be overwritten: name another output")
+    if not output.absolute().parent.is_dir():
+        raise BadInput(f"{output} cannot be written: there is no folder {output.parent}")
 
 
 def emit(record: Mapping[str, Any], shown: RenderableType, as_json: bool) -> None:

@@ -21,7 +21,7 @@ from sw.pack import pack_file
 
 from .inputs import choose_inputs, input_options, write_outputs
 from .load import device_options, load_image, open_device
-from .output import console, emit, json_option
+from .output import check_output, console, emit, json_option
 from .simulate import progress_bar
 from .target import board_config
 
@@ -54,6 +54,8 @@ def run(
     The network is loaded first, unless the board holds it already. Exit status 1 if an output
     differs.
     """
+    if outputs is not None:
+        check_output(outputs, model, options["inputs"])
     network = thr.read(model)
     image = pack_file(model, network, board_config(board))
     x, labels = choose_inputs(network, **options)

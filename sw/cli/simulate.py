@@ -19,7 +19,7 @@ from sw.image import Image
 from sw.pack import pack_file
 
 from .inputs import choose_inputs, input_options, write_outputs
-from .output import console, emit, json_option
+from .output import check_output, console, emit, json_option
 from .target import accelerator_options, choose_config
 
 __all__ = ["progress_bar", "run_with_progress", "simulate"]
@@ -52,9 +52,13 @@ def simulate(model: Path, outputs: Path | None, as_json: bool, **options: Any) -
 
     Exit status 1 if an output differs.
     """
+    if outputs is not None:
+        check_output(outputs, model, options["inputs"])
     network = thr.read(model)
     grid = {name: options[name] for name in ("board", "lanes", "groups")}
-    config = choose_config(network, **grid)
+    # The golden model has no memories that could be too small.
+    unbounded = options["target"] == "golden"
+    config = choose_config(network, **grid, unbounded=unbounded)
     image = pack_file(model, network, config)
     inputs = {name: options[name] for name in ("inputs", "dataset", "count", "data")}
     x, labels = choose_inputs(network, **inputs)

@@ -114,6 +114,26 @@ class TestSim:
         assert "too few" in said
         assert not out.exists()
 
+    def test_the_golden_model_runs_what_no_board_holds(self, too_large):
+        options = ("--dataset", "mnist", "--count", 1, "--target", "golden", "--json")
+        assert run("sim", too_large, *options).exit_code == 0
+
+    def test_inputs_are_not_overwritten(self, model, inputs):
+        before = model.read_bytes()
+        assert "overwritten" in refused("sim", model, "--inputs", inputs, "--outputs", model)
+        assert "overwritten" in refused("sim", model, "--inputs", inputs, "--outputs", inputs)
+        assert model.read_bytes() == before
+
+    def test_a_folder_that_is_not_there(self, model, inputs, tmp_path):
+        out = tmp_path / "nowhere" / "y.npy"
+        assert "no folder" in refused("sim", model, "--inputs", inputs, "--outputs", out)
+
+    def test_clamped_inputs_are_counted(self, model, tmp_path):
+        path = tmp_path / "x.npy"
+        np.save(path, np.full((1, 30), 1e9))
+        result = run("sim", model, "--lanes", 4, "--inputs", path, "--target", "golden")
+        assert "30 of 30 inputs lie outside" in " ".join(result.stderr.split())
+
     def test_inputs_of_another_width(self, model):
         said = refused("sim", model, "--dataset", "mnist", "--count", 1)
         assert "30 inputs" in said
