@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 
 from sw.compressed import CompressedLayer, CompressedNetwork
+from sw.convolution import at_positions
 
 __all__ = ["dequantise", "products", "quantise", "run", "run_layer"]
 
@@ -27,14 +31,22 @@ def run_layer(
 ) -> NDArray[np.int64]:
     """Outputs (n, outputs) of one layer for integer activations (n, inputs).
 
-    ``y = clamp(relu((W x + b + 2**(shift - 1)) >> shift))``: the sum is exact, halves round up.
+    ``y = clamp(relu((W x + b + 2**(shift - 1)) >> shift))``: the sum is exact, halves round up. A
+    convolution does so at every position, and then takes the maximum of each pooling window.
     """
-    weights = layer.codebook[layer.codes]
-    total = np.asarray(x, np.int64) @ weights.T + layer.bias
+    # Floats for the sake of BLAS. They are exact: `sw.numbers.prove` shows that no partial sum
+    # leaves the accumulator, which has 48 bits at most.
+    weights = layer.codebook[layer.codes].astype(np.float64)
     half = (1 << layer.shift) >> 1
-    y: NDArray[np.int64] = (total + half) >> layer.shift
     high = (1 << (activation_bits - 1)) - 1
-    return np.clip(y, 0 if layer.relu else -high - 1, high)
+    low = 0 if layer.relu else -high - 1
+
+    def product(patches: NDArray[np.integer]) -> NDArray[np.int64]:
+        sums = (patches.astype(np.float64) @ weights.T).astype(np.int64)
+        y: NDArray[np.int64] = np.clip((sums + layer.bias + half) >> layer.shift, low, high)
+        return y
+
+    return at_positions(layer.convolution, x, product)
 
 
 def run(network: CompressedNetwork, x: NDArray[np.integer]) -> list[NDArray[np.int64]]:
@@ -58,6 +70,12 @@ def products(
     """
     count = np.zeros(len(x), np.int64)
     for layer, activations in zip(network.layers, [x, *outputs[:-1]], strict=True):
-        nonzeros = np.count_nonzero(layer.codebook[layer.codes], axis=0)
-        count += (activations != 0) @ nonzeros
+        nonzeros = np.count_nonzero(layer.codebook[layer.codes], axis=0)[:, None]
+        where = layer.convolution and dataclasses.replace(layer.convolution, pool=1)
+        counts = at_positions(where, activations != 0, functools.partial(_times, nonzeros))
+        count += counts.sum(axis=1)
     return count
+
+
+def _times(nonzeros: NDArray[np.int64], active: NDArray[np.bool_]) -> NDArray[np.int64]:
+    return active @ nonzeros

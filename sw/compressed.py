@@ -7,6 +7,8 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
+from .convolution import Convolution
+
 __all__ = ["CompressedLayer", "CompressedNetwork", "NumberFormat"]
 
 
@@ -24,20 +26,22 @@ class NumberFormat:
 
 @dataclasses.dataclass(frozen=True)
 class CompressedLayer:
-    """A fully connected layer in shared sparse encoding.
+    """A layer in shared sparse encoding.
 
     Attributes
     ----------
-    codes : (outputs, inputs) uint8
+    codes : (rows, columns) uint8
         Index of each weight in the codebook; 0 where the weight was pruned.
     codebook : (n,) int64, n <= 256
         Weight of each code, with `weight_fraction` fraction bits; ``codebook[0] == 0``.
-    bias : (outputs,) int64
+    bias : (rows,) int64
         In the accumulator's scale: weight_fraction + the input's fraction bits.
     shift : int
         Bits by which (sum + bias) is shifted right, rounding halves up, to give the output.
     relu : bool
         Whether negative outputs become 0.
+    convolution : Convolution, optional
+        Where the layer is a convolution: a row is an output channel. None: fully connected.
     """
 
     name: str
@@ -47,14 +51,27 @@ class CompressedLayer:
     bias: NDArray[np.int64]
     shift: int
     relu: bool
+    convolution: Convolution | None = None
 
     @property
-    def inputs(self) -> int:
+    def rows(self) -> int:
+        return int(self.codes.shape[0])
+
+    @property
+    def columns(self) -> int:
         return int(self.codes.shape[1])
 
     @property
+    def inputs(self) -> int:
+        """Activations that go in; those of a convolution are flattened, channel first."""
+        return self.columns if self.convolution is None else self.convolution.inputs
+
+    @property
     def outputs(self) -> int:
-        return int(self.codes.shape[0])
+        """Activations that come out, flattened likewise."""
+        if self.convolution is None:
+            return self.rows
+        return self.rows * int(np.prod(self.convolution.plane))
 
     @property
     def code_bits(self) -> int:

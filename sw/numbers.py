@@ -12,11 +12,13 @@ from hw.config import PRESETS, ConfigError
 from hw.layouts import CODE_BITS_MAX, SHIFT_MAX
 
 from .compressed import CompressedLayer, CompressedNetwork
+from .convolution import per_column, per_output
 from .errors import BadInput
 
 __all__ = ["FRACTION_MAX", "Bounds", "bound_layer", "bound_sums", "check", "prove", "signed_bits"]
 
 FRACTION_MAX = 64  # of any number format, either way: every scale is a float64 without overflow
+ACTIVATIONS_MAX = 1 << 28  # of one layer: what it may cost in memory
 NAME_BYTES_MAX = 255  # the .thr file gives the length one byte
 _CHUNK = 1 << 22  # weights decoded at once
 
@@ -27,11 +29,11 @@ class Bounds:
 
     Attributes
     ----------
-    sum_low, sum_high : (outputs,) int64
+    sum_low, sum_high : (rows,) int64
         No sum of any of the row's products leaves these, in whatever order they are added.
-    total_low, total_high : (outputs,) int64
+    total_low, total_high : (rows,) int64
         The same with the bias, and with the half that rounds.
-    output_low, output_high : (outputs,) int64
+    output_low, output_high : (rows,) int64
         The layer's outputs, clamped to the activation width.
     """
 
@@ -77,7 +79,7 @@ def signed_bits(value: int) -> int:
 def bound_sums(
     layer: CompressedLayer, low: NDArray[np.int64], high: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Exact extremes (outputs,) of a layer's sums of products, for inputs in `low`..`high`.
+    """Exact extremes (rows,) of a layer's sums of products, for inputs in `low`..`high`.
 
     Products may be added in any order and those of zero activations left out, so every interval
     is widened to hold 0: then the greatest partial sum is the sum of the greatest products.
@@ -89,11 +91,12 @@ def bound_sums(
     low, high : (inputs,) int64
         Range of each input.
     """
+    low, high = per_column(layer.convolution, low, high)
     low, high = np.minimum(low, 0), np.maximum(high, 0)
-    sum_low = np.empty(layer.outputs, np.int64)
-    sum_high = np.empty(layer.outputs, np.int64)
-    step = max(1, _CHUNK // layer.inputs)
-    for start in range(0, layer.outputs, step):
+    sum_low = np.empty(layer.rows, np.int64)
+    sum_high = np.empty(layer.rows, np.int64)
+    step = max(1, _CHUNK // layer.columns)
+    for start in range(0, layer.rows, step):
         rows = slice(start, start + step)
         weights = layer.codebook[layer.codes[rows]]
         positive, negative = np.maximum(weights, 0), np.minimum(weights, 0)
@@ -161,7 +164,8 @@ def prove(network: CompressedNetwork, accumulator_bits: int | None = None) -> li
                 f"{width} accumulator bits; {bounds.accumulator_bits} bits would fit"
             )
         proof.append(bounds)
-        low, high = bounds.output_low, bounds.output_high
+        low = per_output(layer.convolution, bounds.output_low)
+        high = per_output(layer.convolution, bounds.output_high)
     return proof
 
 
@@ -221,8 +225,10 @@ def _check_layer(layer: CompressedLayer, network: CompressedNetwork) -> None:
         raise BadInput(f"{where}: a name is printable and at most {NAME_BYTES_MAX} bytes long")
     if layer.codes.ndim != 2 or not layer.codes.size or layer.codes.dtype != np.uint8:
         raise BadInput(f"{where} has codes of shape {layer.codes.shape}, {layer.codes.dtype}")
-    if layer.bias.shape != (layer.outputs,) or layer.codebook.ndim != 1:
+    if layer.bias.shape != (layer.rows,) or layer.codebook.ndim != 1:
         raise BadInput(f"{where} has a bias of shape {layer.bias.shape}")
+    if layer.convolution is not None:
+        _check_convolution(where, layer)
     if not 1 <= len(layer.codebook) <= 1 << CODE_BITS_MAX or layer.codebook[0] != 0:
         raise BadInput(f"{where}: a codebook has 1 to {1 << CODE_BITS_MAX} values, the first 0")
     if (code := int(layer.codes.max())) >= len(layer.codebook):
@@ -239,4 +245,20 @@ def _check_layer(layer: CompressedLayer, network: CompressedNetwork) -> None:
     if abs(layer.weight_fraction) > FRACTION_MAX:
         raise BadInput(
             f"{where}: {layer.weight_fraction} weight fraction bits are not within ±{FRACTION_MAX}"
+        )
+
+
+def _check_convolution(where: str, layer: CompressedLayer) -> None:
+    convolution = layer.convolution
+    assert convolution is not None
+    if fault := convolution.fault():
+        raise BadInput(f"{where}: {fault}")
+    if convolution.columns != layer.columns:
+        raise BadInput(
+            f"{where} has {layer.columns} columns of codes; its kernel takes {convolution.columns}"
+        )
+    if max(layer.inputs, layer.outputs) > ACTIVATIONS_MAX:
+        raise BadInput(
+            f"{where} takes {layer.inputs} activations and gives {layer.outputs}; at most "
+            f"{ACTIVATIONS_MAX} are allowed"
         )

@@ -68,8 +68,14 @@ def place(network: CompressedNetwork, config: AcceleratorConfig) -> Placement:
     Raises
     ------
     BadInput
-        If the codes of a layer are wider than an entry.
+        If the codes of a layer are wider than an entry, or a layer is a convolution.
     """
+    for layer in network.layers:
+        if layer.convolution is not None:
+            raise BadInput(
+                f"layer {layer.name} is a convolution, which the engine does not run yet; the "
+                "golden model does"
+            )
     slots = input_slots = np.arange(network.layers[0].inputs)
     layers = []
     for layer in network.layers:

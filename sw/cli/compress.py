@@ -87,7 +87,7 @@ def compress(
     network = read_network(source)
     calibration = None
     if calibrate is not None:
-        calibration = read_inputs(calibrate, network.layers[0].weights.shape[1])
+        calibration = read_inputs(calibrate, network.inputs)
     with console().status("compressing"):
         try:
             compressed = compress_network(

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from hw.layouts import SHIFT_MAX
 from sw.compressed import CompressedLayer, NumberFormat
+from sw.convolution import Convolution, per_column, per_output
 from sw.errors import BadInput
+from sw.network import Layer
 from sw.numbers import FRACTION_MAX, bound_layer, bound_sums
 
 __all__ = ["Shared", "Statistics", "Widths", "choose", "input_format", "measure"]
@@ -39,10 +41,17 @@ class Shared:
     centroids: NDArray[np.float64]
     bias: NDArray[np.float64]
     relu: bool
+    convolution: Convolution | None = None
+
+    @property
+    def layer(self) -> Layer:
+        """The float layer that this stands for."""
+        weights = self.centroids[self.codes]
+        return Layer(self.name, weights, self.bias, self.relu, self.convolution)
 
     @functools.cached_property
     def split(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Weights (outputs, inputs): the positive ones, and the negative ones, 0 elsewhere."""
+        """Weights (rows, columns): the positive ones, and the negative ones, 0 elsewhere."""
         return (
             np.maximum(self.centroids, 0.0)[self.codes],
             np.minimum(self.centroids, 0.0)[self.codes],
@@ -116,20 +125,18 @@ def measure(layers: Sequence[Shared], inputs: NDArray[np.float64]) -> list[Stati
         If the outputs of a layer overflow.
     """
     peak, power, active = (np.zeros(len(layers)) for _ in range(3))
-    weights = [layer.centroids[layer.codes] for layer in layers]
+    floats = [layer.layer for layer in layers]
     with np.errstate(over="ignore", invalid="ignore"):  # shows in `power`
         for start in range(0, len(inputs), _BLOCK):
             x = inputs[start : start + _BLOCK]
-            for i, layer in enumerate(layers):
-                x = x @ weights[i].T + layer.bias
-                if layer.relu:
-                    x = np.maximum(x, 0.0)
+            for i, layer in enumerate(floats):
+                x = layer.run(x)
                 peak[i] = max(peak[i], np.abs(x).max())
                 power[i] += np.square(x).sum()
                 active[i] += np.count_nonzero(x)
     if len(bad := np.flatnonzero(~np.isfinite(power))):
         raise BadInput(f"layer {layers[bad[0]].name!r}: its outputs are too large for floats")
-    sizes = [len(layer.bias) * len(inputs) for layer in layers]
+    sizes = [layer.outputs * len(inputs) for layer in floats]
     return [
         Statistics(float(peak[i]), float(power[i] / size), float(active[i] / size))
         for i, size in enumerate(sizes)
@@ -164,7 +171,7 @@ def choose(
     BadInput
         If no format of a layer fits.
     """
-    low = np.full(layers[0].codes.shape[1], fmt.low, np.int64)
+    low = np.full(layers[0].layer.inputs, fmt.low, np.int64)
     inputs = _Range(fmt.fraction, low, np.full_like(low, fmt.high))
     chosen: list[CompressedLayer] = []
     for i, layer in enumerate(layers):
@@ -196,9 +203,10 @@ def _finest(peak: float, bits: int) -> int:
 
 
 def _extremes(layer: Shared, inputs: _Range) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Least and greatest sums (outputs,) of float weights and integer inputs, without bias."""
+    """Least and greatest sums (rows,) of float weights and integer inputs, without bias."""
     positive, negative = layer.split
-    low, high = np.minimum(inputs.low, 0), np.maximum(inputs.high, 0)
+    low, high = per_column(layer.convolution, inputs.low, inputs.high)
+    low, high = np.minimum(low, 0), np.maximum(high, 0)
     return positive @ low + negative @ high, positive @ high + negative @ low
 
 
@@ -238,7 +246,9 @@ def _candidates(
                 bounds = bound_layer(shifted, sums, widths.activation)
                 fits = bounds.accumulator_bits <= widths.accumulator
                 if fits and abs(fraction) <= FRACTION_MAX:
-                    outputs = _Range(fraction, bounds.output_low, bounds.output_high)
+                    ends = (bounds.output_low, bounds.output_high)
+                    low, high = (per_output(layer.convolution, end) for end in ends)
+                    outputs = _Range(fraction, low, high)
                     candidates.append((shifted, outputs))
         if candidates:
             return candidates
@@ -268,6 +278,7 @@ def _quantise(
         bias=bias.astype(np.int64),
         shift=0,
         relu=layer.relu,
+        convolution=layer.convolution,
     )
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sw.compressed import CompressedNetwork, NumberFormat
 from sw.errors import BadInput
-from sw.network import DenseLayer, Network
+from sw.network import Layer, Network
 from sw.numbers import check_widths, prove
 
 from .formats import Shared, Widths, choose, input_format, measure
@@ -61,7 +61,7 @@ def compress(
     check_widths(widths.activation, widths.weight, widths.accumulator)
     for layer in network.layers:
         _check_magnitude(f"layer {layer.name!r}", layer.weights, layer.bias)
-    inputs = network.layers[0].weights.shape[1]
+    inputs = network.inputs
     if calibration is None:
         fmt, seen = _stand_ins(inputs, widths.activation)
         margin = _STAND_IN_MARGIN
@@ -86,10 +86,10 @@ def compress(
     return compressed
 
 
-def _share(layer: DenseLayer, density: float | None, code_bits: int) -> Shared:
+def _share(layer: Layer, density: float | None, code_bits: int) -> Shared:
     weights = layer.weights if density is None else prune(layer.weights, density)
     codes, centroids = share(weights, code_bits)
-    return Shared(layer.name, codes, centroids, layer.bias, layer.relu)
+    return Shared(layer.name, codes, centroids, layer.bias, layer.relu, layer.convolution)
 
 
 def _check_magnitude(where: str, *arrays: NDArray[np.float64]) -> None:

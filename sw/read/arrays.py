@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw.errors import BadInput
-from sw.network import DenseLayer, Network
+from sw.network import Layer, Network
 
 __all__ = ["MAX_VALUES", "check_header", "pair", "require_file"]
 
@@ -100,7 +100,7 @@ def pair(path: Path, arrays: Sequence[tuple[str, Array]]) -> Network:
             raise BadInput(f"{path}: layer {name!r} has no bias; it needs an array {name + '_b'!r}")
         _check_shapes(f"{path}: layer {name!r}", weights[name].shape, biases[name].shape)
         layers.append(
-            DenseLayer(
+            Layer(
                 name,
                 _finite(path, name + "_w", weights[name]),
                 _finite(path, name + "_b", biases[name]),
@@ -124,7 +124,7 @@ def _check_shapes(where: str, weights: tuple[int, ...], bias: tuple[int, ...]) -
         raise BadInput(f"{where} has a bias of shape {bias}; with its weights it is {weights[:1]}")
 
 
-def _check_chain(path: Path, layers: Sequence[DenseLayer]) -> None:
+def _check_chain(path: Path, layers: Sequence[Layer]) -> None:
     for before, after in itertools.pairwise(layers):
         outputs, inputs = before.weights.shape[0], after.weights.shape[1]
         if outputs != inputs:

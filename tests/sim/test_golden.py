@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from sim import golden
 from sim.random_network import Recipe, random_inputs, random_network
 from sw.compressed import CompressedLayer, CompressedNetwork, NumberFormat
+from sw.convolution import Convolution
 
 
 def slow_layer(layer, vector, activation_bits):
     outputs = []
-    for row in range(layer.outputs):
+    for row in range(layer.rows):
         total = int(layer.bias[row])
         for column, x in enumerate(vector):
             total += int(layer.codebook[layer.codes[row, column]]) * int(x)
@@ -26,6 +27,39 @@ def slow_layer(layer, vector, activation_bits):
             y = 0
         outputs.append(min(max(y, least), greatest))
     return outputs
+
+
+def slow_convolution(layer, vector, activation_bits):
+    """Index by index: the definition of convolution, padding and max pooling."""
+    geometry = layer.convolution
+    planes = np.reshape(vector, (geometry.channels, geometry.height, geometry.width)).tolist()
+
+    def pixel(channel, y, x):
+        inside = 0 <= y < geometry.height and 0 <= x < geometry.width
+        return planes[channel][y][x] if inside else 0
+
+    def at(y, x):
+        patch = [
+            pixel(
+                channel,
+                y * geometry.stride + v - geometry.padding,
+                x * geometry.stride + u - geometry.padding,
+            )
+            for channel in range(geometry.channels)
+            for v in range(geometry.kernel_height)
+            for u in range(geometry.kernel_width)
+        ]
+        return slow_layer(layer, patch, activation_bits)
+
+    height, width = geometry.positions
+    every = {(y, x): at(y, x) for y in range(height) for x in range(width)}
+    pool = geometry.pool
+    return [
+        max(every[y * pool + v, x * pool + u][row] for v in range(pool) for u in range(pool))
+        for row in range(layer.rows)
+        for y in range(height // pool)
+        for x in range(width // pool)
+    ]
 
 
 def slow_products(network, vector):
@@ -163,3 +197,56 @@ def test_products_leave_out_zeros_of_every_kind():
     network = one_layer_network(layer, NumberFormat(0, -8, 7))
     x = np.array([[1, 1, 1], [0, 1, 0], [0, 0, 0]])
     assert golden.products(network, x, golden.run(network, x)).tolist() == [4, 2, 0]
+
+
+@st.composite
+def convolutions(draw):
+    kernel = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    padding = draw(st.integers(0, min(kernel) - 1))
+    geometry = Convolution(
+        channels=draw(st.integers(1, 3)),
+        height=draw(st.integers(max(1, kernel[0] - 2 * padding), 7)),
+        width=draw(st.integers(max(1, kernel[1] - 2 * padding), 7)),
+        kernel_height=kernel[0],
+        kernel_width=kernel[1],
+        stride=draw(st.integers(1, 3)),
+        padding=padding,
+    )
+    pool = draw(st.integers(1, min(geometry.positions)))
+    return dataclasses.replace(geometry, pool=pool)
+
+
+@repeatable
+@given(geometry=convolutions(), rows=st.integers(1, 4), relu=st.booleans(), seed=st.integers(0, 99))
+def test_convolutions(geometry, rows, relu, seed):
+    assert geometry.fault() is None
+    rng = np.random.default_rng(seed)
+    layer = CompressedLayer(
+        name="conv",
+        codes=rng.integers(0, 4, (rows, geometry.columns)).astype(np.uint8),
+        codebook=np.array([0, -300, 7, 1000]),
+        weight_fraction=8,
+        bias=rng.integers(-9000, 9000, rows),
+        shift=4,
+        relu=relu,
+        convolution=geometry,
+    )
+    x = rng.integers(-900, 900, (2, geometry.inputs)) * rng.integers(0, 2, (2, geometry.inputs))
+    outputs = golden.run_layer(layer, x, 12)
+    assert outputs.shape == (2, layer.outputs)
+    np.testing.assert_array_equal(outputs, [slow_convolution(layer, vector, 12) for vector in x])
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"height": 2}, "the kernel of 3 × 3 is larger than the input of 2 × 6"),
+        ({"pool": 5}, "the pooling window of 5 is larger than 4 × 4"),
+        ({"stride": 0}, "stride is 0; it must be 1 or more"),
+        ({"padding": 3}, "the padding of 3 is not less than the kernel"),
+    ],
+)
+def test_impossible_convolutions(change, fault):
+    geometry = Convolution(2, 6, 6, 3, 3)
+    assert geometry.fault() is None
+    assert dataclasses.replace(geometry, **change).fault() == fault

@@ -17,7 +17,7 @@ from sw import format as thr
 from sw.compress import Widths, compress
 from sw.compressed import NumberFormat
 from sw.errors import BadInput
-from sw.network import DenseLayer, Network
+from sw.network import Layer, Network
 from sw.numbers import prove
 from sw.read import read_network
 from sw.read.idx import read_mnist
@@ -29,7 +29,7 @@ def random_network(shape, seed=1, scale=1.0) -> Network:
     rng = np.random.default_rng(seed)
     return Network(
         tuple(
-            DenseLayer(
+            Layer(
                 f"ip{i}",
                 rng.normal(size=(outputs, inputs)) * scale / np.sqrt(inputs),
                 rng.normal(size=outputs) * 0.1,
@@ -44,9 +44,7 @@ def shared_network(network: Network, compressed) -> Network:
     """The float network with the weights that were chosen, still unrounded in its sums."""
     return Network(
         tuple(
-            DenseLayer(
-                f.name, np.ldexp(c.codebook[c.codes], -c.weight_fraction), f.bias, relu=f.relu
-            )
+            Layer(f.name, np.ldexp(c.codebook[c.codes], -c.weight_fraction), f.bias, relu=f.relu)
             for f, c in zip(network.layers, compressed.layers, strict=True)
         )
     )
