@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sw.architectures import NAMES, template
 from sw.errors import BadInput
 from sw.network import Layer, Network
 
-__all__ = ["MAX_VALUES", "check_header", "pair", "require_file"]
+__all__ = ["MAX_VALUES", "check_header", "check_name", "finite", "require_file", "to_network"]
 
 # Values of one file: what it may cost in memory is known before anything is allocated.
 MAX_VALUES = 1 << 27
-_WANTED = "a network is made of arrays NAME_w (outputs, inputs) and NAME_b (outputs,)"
+_PARTS = {".weight": "weight", ".bias": "bias", "_w": "weight", "_b": "bias"}
+_NORMALISATION = (".running_mean", ".running_var", ".num_batches_tracked")
+_WANTED = (
+    "a network is made of arrays NAME.weight (outputs, inputs) and NAME.bias (outputs,), "
+    "or NAME_w and NAME_b"
+)
 
 Array = NDArray[np.floating[Any]]
 
@@ -63,18 +70,44 @@ def check_header(where: str, dtype: np.dtype[Any], shape: tuple[int, ...], total
     return total
 
 
-def pair(path: Path, arrays: Sequence[tuple[str, Array]]) -> Network:
-    """Fully connected network of arrays ``NAME_w`` and ``NAME_b``.
+def check_name(path: Path, array_name: str) -> tuple[str, str]:
+    """Layer of an array and which of its arrays it is, "weight" or "bias".
 
-    Layers are executed in the order of their weights; ReLU stands between layers and not after
-    the last.
+    Raises
+    ------
+    BadInput
+        If it is neither.
+    """
+    for suffix, part in _PARTS.items():
+        if array_name.endswith(suffix) and array_name != suffix:
+            return array_name.removesuffix(suffix), part
+    if array_name.endswith(_NORMALISATION):
+        raise BadInput(
+            f"{path} holds an array {array_name!r} of a batch normalisation, whose epsilon is not "
+            "in a file of arrays; write the network with torch.export.save (.pt2) or as ONNX"
+        )
+    raise BadInput(f"{path} holds an array {array_name!r}; {_WANTED}")
+
+
+def to_network(
+    path: Path, arrays: Sequence[tuple[str, Array]], architecture: str | None = None
+) -> Network:
+    """Network of arrays ``NAME.weight`` and ``NAME.bias``, or ``NAME_w`` and ``NAME_b``.
+
+    Without an architecture, all layers are fully connected, in the order of their weights, with
+    ReLU between them and none after the last. With one, each of its layers, in order, takes the
+    first weights left that have its shape, and keeps its own name: file order decides between
+    layers of equal shape, and the order of the others does not matter.
 
     Parameters
     ----------
     path : Path
         File that the arrays are from, for messages.
     arrays : sequence of (name, array)
-        In file order, names without repetition.
+        In file order, names without repetition. A layer without ``NAME.bias`` has zeros for it, as
+        ``bias=False`` in PyTorch; ``NAME_b`` must be there.
+    architecture : str, optional
+        One of `sw.architectures.NAMES`.
 
     Raises
     ------
@@ -83,45 +116,96 @@ def pair(path: Path, arrays: Sequence[tuple[str, Array]]) -> Network:
     """
     if not arrays:
         raise BadInput(f"{path} holds no arrays; {_WANTED}")
-    weights: dict[str, Array] = {}
-    biases: dict[str, Array] = {}
-    for array_name, array in arrays:
-        name, suffix = array_name[:-2], array_name[-2:]
-        if suffix not in ("_w", "_b") or not name:
-            raise BadInput(f"{path} holds an array {array_name!r}; {_WANTED}")
-        (weights if suffix == "_w" else biases)[name] = array
-    for name in biases:
-        if name not in weights:
-            raise BadInput(f"{path}: layer {name!r} has a bias but no array {name + '_w'!r}")
-    names = list(weights)
+    pairs = _pair(path, arrays)
+    if architecture is not None:
+        return _fit(path, pairs, architecture)
+    last = pairs[-1].name
     layers = []
-    for name in names:
-        if name not in biases:
-            raise BadInput(f"{path}: layer {name!r} has no bias; it needs an array {name + '_b'!r}")
-        _check_shapes(f"{path}: layer {name!r}", weights[name].shape, biases[name].shape)
-        layers.append(
-            Layer(
-                name,
-                _finite(path, name + "_w", weights[name]),
-                _finite(path, name + "_b", biases[name]),
-                relu=name != names[-1],
-            )
-        )
+    for item in pairs:
+        _check_dense(f"{path}: layer {item.name!r}", item.weights.shape)
+        layers.append(Layer(item.name, item.weights, item.bias, relu=item.name != last))
     _check_chain(path, layers)
     return Network(tuple(layers))
 
 
-def _check_shapes(where: str, weights: tuple[int, ...], bias: tuple[int, ...]) -> None:
+class _Pair(NamedTuple):
+    name: str
+    weights: NDArray[np.float64]
+    bias: NDArray[np.float64]
+
+
+def _pair(path: Path, arrays: Sequence[tuple[str, Array]]) -> list[_Pair]:
+    """Weights with their biases, in the order of the weights; shapes of biases are checked."""
+    weights: dict[str, tuple[str, Array]] = {}
+    biases: dict[str, tuple[str, Array]] = {}
+    for array_name, array in arrays:
+        name, part = check_name(path, array_name)
+        found = weights if part == "weight" else biases
+        if name in found:
+            raise BadInput(f"{path} holds both {found[name][0]!r} and {array_name!r}")
+        found[name] = (array_name, array)
+    for name, (array_name, _) in biases.items():
+        if name not in weights:
+            wanted = name + (".weight" if array_name.endswith(".bias") else "_w")
+            raise BadInput(f"{path}: layer {name!r} has a bias but no array {wanted!r}")
+    pairs = []
+    for name, (array_name, array) in weights.items():
+        if not array.ndim or 0 in array.shape:
+            raise BadInput(f"{path}: layer {name!r} is empty: its weights have shape {array.shape}")
+        rows = array.shape[:1]
+        if name not in biases and array_name.endswith("_w"):
+            raise BadInput(f"{path}: layer {name!r} has no bias; it needs an array {name + '_b'!r}")
+        bias_name, bias = biases.get(name, ("", np.zeros(rows)))
+        if bias.shape != rows:
+            raise BadInput(
+                f"{path}: layer {name!r} has a bias of shape {bias.shape}; with its weights it is "
+                f"{rows}"
+            )
+        pairs.append(
+            _Pair(
+                name,
+                finite(f"{path}: array {array_name!r}", array),
+                finite(f"{path}: array {bias_name!r}", bias),
+            )
+        )
+    return pairs
+
+
+def _fit(path: Path, pairs: Sequence[_Pair], architecture: str) -> Network:
+    left = list(pairs)
+    layers = []
+    for layer in template(architecture).layers:
+        rows, columns = layer.weights.shape
+        geometry = layer.convolution
+        shape: tuple[int, ...] = (rows, columns)
+        if geometry is not None:
+            shape = (rows, geometry.channels, geometry.kernel_height, geometry.kernel_width)
+        found = next((item for item in left if item.weights.shape == shape), None)
+        if found is None:
+            rest = ", ".join(f"{item.name!r} {item.weights.shape}" for item in left) or "none"
+            raise BadInput(
+                f"{path}: layer {layer.name!r} of architecture {architecture} takes weights of "
+                f"shape {shape}; of those in the file there are left: {rest}"
+            )
+        left.remove(found)
+        weights = found.weights.reshape(rows, columns)
+        layers.append(dataclasses.replace(layer, weights=weights, bias=found.bias))
+    if left:
+        raise BadInput(
+            f"{path}: layer {left[0].name!r} with weights of shape {left[0].weights.shape} has no "
+            f"place in architecture {architecture}"
+        )
+    return Network(tuple(layers))
+
+
+def _check_dense(where: str, weights: tuple[int, ...]) -> None:
     if len(weights) == 4:
         raise BadInput(
-            f"{where} has weights of shape {weights}: convolutions are not supported yet"
+            f"{where} has weights of shape {weights}, a convolution's, and a file of arrays does "
+            f"not say where kernels go; name its architecture: {', '.join(NAMES)}"
         )
     if len(weights) != 2:
         raise BadInput(f"{where} has weights of shape {weights}; it must be (outputs, inputs)")
-    if 0 in weights:
-        raise BadInput(f"{where} is empty: its weights have shape {weights}")
-    if bias != weights[:1]:
-        raise BadInput(f"{where} has a bias of shape {bias}; with its weights it is {weights[:1]}")
 
 
 def _check_chain(path: Path, layers: Sequence[Layer]) -> None:
@@ -134,12 +218,21 @@ def _check_chain(path: Path, layers: Sequence[Layer]) -> None:
             )
 
 
-def _finite(path: Path, array_name: str, array: Array) -> NDArray[np.float64]:
+def finite(where: str, array: Array) -> NDArray[np.float64]:
+    """The array as float64.
+
+    Parameters
+    ----------
+    where : str
+        File and array, for the message.
+
+    Raises
+    ------
+    BadInput
+        If a value is not finite; says where it is.
+    """
     bad = np.argwhere(~np.isfinite(array))
     if len(bad):
         index = tuple(int(i) for i in bad[0])
-        raise BadInput(
-            f"{path}: array {array_name!r} holds {array[index]} at {list(index)}; "
-            "every value must be finite"
-        )
+        raise BadInput(f"{where} holds {array[index]} at {list(index)}; every value must be finite")
     return np.ascontiguousarray(array, np.float64)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sw.errors import BadInput
 
-from .arrays import Array, check_header, require_file
+from .arrays import Array, check_header, check_name, require_file
 
 __all__ = ["read_arrays", "read_inputs"]
 
@@ -109,7 +109,9 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
 def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, total: int) -> int:
     if not member.filename.endswith(".npy"):
         raise BadInput(f"{path} holds {member.filename!r}, which is not an array")
-    where = f"{path}: array {member.filename[: -len('.npy')]!r}"
+    name = member.filename[: -len(".npy")]
+    check_name(path, name)
+    where = f"{path}: array {name!r}"
     with archive.open(member) as file:
         shape, dtype = _header(file)
         total = check_header(where, dtype, shape, total)

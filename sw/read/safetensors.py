@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import safetensors
 
 from sw.errors import BadInput
 
-from .arrays import Array, check_header
+from .arrays import Array, check_header, check_name
 
 __all__ = ["read_arrays"]
 
@@ -18,6 +20,9 @@ _DTYPES = {"F16": np.float16, "F32": np.float32, "F64": np.float64}
 
 def read_arrays(path: Path) -> list[tuple[str, Array]]:
     """Arrays of a .safetensors file with their names, in the order of their bytes in the file.
+
+    The common writers sort by name, and with that ``10`` before ``2``. Such a file is taken in the
+    order of the numbers in its names.
 
     Raises
     ------
@@ -28,7 +33,8 @@ def read_arrays(path: Path) -> list[tuple[str, Array]]:
     total = 0
     try:
         with safetensors.safe_open(path, framework="np") as file:
-            for name in file.offset_keys():
+            for name in _ordered(file.offset_keys()):
+                check_name(path, name)
                 header = file.get_slice(name)
                 if (dtype := header.get_dtype()) not in _DTYPES:
                     raise BadInput(
@@ -43,3 +49,16 @@ def read_arrays(path: Path) -> list[tuple[str, Array]]:
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror or error}") from error
     return arrays
+
+
+def _ordered(names: Sequence[str]) -> Sequence[str]:
+    if list(names) != sorted(names):
+        return names
+    # Alternately text and number: numbers are compared as such.
+    return sorted(
+        names,
+        key=lambda name: [
+            (int(part), "") if place % 2 else (0, part)
+            for place, part in enumerate(re.split(r"(\d{1,9})", name))
+        ],
+    )

@@ -94,9 +94,12 @@ INFINITE = np.array([0, 0, -np.inf, 0], np.float32)
         ({"a_w": None}, "layer 'a' has a bias but no array 'a_w'"),
         ({"scale": np.ones(3, np.float32)}, "array 'scale'; a network is made of"),
         ({"_w": np.ones((3, 3), np.float32)}, "array '_w'; a network is made of"),
-        ({"z_w": np.ones((4, 1, 3, 3), np.float32)}, "'z' .* convolutions are not supported yet"),
+        (
+            {"z_w": np.ones((4, 1, 3, 3), np.float32)},
+            "layer 'z' has weights of shape .* name its architecture: lenet300100, lenet5, ",
+        ),
         ({"z_w": np.ones(4, np.float32)}, r"'z' has weights of shape \(4,\); it must be"),
-        ({"z_w": np.ones((4, 0), np.float32)}, "layer 'z' is empty"),
+        ({"z_w": np.ones((4, 0), np.float32)}, "layer 'z' is empty: its weights have shape"),
         ({"z_b": np.ones(5, np.float32)}, r"'z' has a bias of shape \(5,\); .* \(4,\)"),
         ({"z_b": np.ones((4, 1), np.float32)}, r"'z' has a bias of shape \(4, 1\)"),
         (
@@ -169,8 +172,8 @@ def test_files_that_cannot_be_opened(tmp_path, suffix):
 
 
 def test_an_unknown_suffix(tmp_path):
-    with pytest.raises(BadInput, match=r"model.onnx is not .*; use .npz or .safetensors"):
-        read_network(tmp_path / "model.onnx")
+    with pytest.raises(BadInput, match=r"model.h5 is not .*; use .onnx, .pt2, .* or .pth"):
+        read_network(tmp_path / "model.h5")
 
 
 def zip_of(path, members):
