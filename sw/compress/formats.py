@@ -50,6 +50,11 @@ class Shared:
         return Layer(self.name, weights, self.bias, self.relu, self.convolution)
 
     @functools.cached_property
+    def used(self) -> NDArray[np.bool_]:
+        """Whether any weight has a centroid (n,)."""
+        return np.bincount(self.codes.ravel(), minlength=len(self.centroids)) > 0
+
+    @functools.cached_property
     def split(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Weights (rows, columns): the positive ones, and the negative ones, 0 elsewhere."""
         return (
@@ -261,9 +266,10 @@ def _quantise(
 ) -> CompressedLayer | None:
     """The layer in integers with shift 0, or None if a number does not fit in its width.
 
-    Centroids that round to 0 are pruned, those that round to the same integer merged.
+    Centroids that round to 0 are pruned, those that round to the same integer merged, and those
+    that no weight has left out.
     """
-    rounded = np.rint(np.ldexp(layer.centroids, weight_fraction))
+    rounded = np.rint(np.ldexp(layer.centroids, weight_fraction)) * layer.used
     bias = np.rint(np.ldexp(layer.bias, total))
     for values, bits in ((rounded, widths.weight), (bias, widths.accumulator)):
         if values.min() < -(1 << (bits - 1)) or values.max() >= 1 << (bits - 1):

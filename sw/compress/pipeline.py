@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from sw.compressed import CompressedNetwork, NumberFormat
 from sw.errors import BadInput
-from sw.network import Layer, Network
+from sw.network import Network
 from sw.numbers import check_widths, prove
 
+from .fold import fold_dead
 from .formats import Shared, Widths, choose, input_format, measure
-from .prune import prune
-from .share import share
+from .recipe import Coding, Recipe
+from .steps import prune_layers, share_layers
+
+if TYPE_CHECKING:
+    from sw.train.stages import Run
 
 __all__ = ["compress"]
 
 _MAGNITUDE_MAX = 2.0**32  # of weights, biases and inputs: no float in here overflows
 _MARGIN = 2.0  # by which outputs may exceed those of the calibration inputs
+_CALIBRATION = 2000  # training inputs that are enough to choose number formats
 # Without calibration inputs: how many random vectors stand in, and a margin for how little the
 # outputs that they give say of real ones.
 _STAND_INS = 1024
@@ -27,26 +35,23 @@ _STAND_IN_FRACTION = 8
 
 def compress(
     network: Network,
+    recipe: Recipe,
     *,
-    density: float | None = None,
-    code_bits: int = 4,
+    run: Run | None = None,
     calibration: NDArray[np.floating] | None = None,
-    widths: Widths = Widths(),  # noqa: B008 (frozen)
 ) -> CompressedNetwork:
-    """Prune, share and quantise a network, without training (Han et al. 2016, less its retraining).
+    """Prune, share and quantise a network as a recipe says (Deep Compression, Han et al. 2016).
 
     Parameters
     ----------
     network : Network
-    density : float, optional
-        Share of each layer's weights to keep; those that are not 0 if not given.
-    code_bits : int
-        Greatest width of a code, 1 to 8: at most ``2**code_bits - 1`` weights a layer, and 0.
+    recipe : Recipe
+    run : sw.train.stages.Run, optional
+        Training data, seed and checkpoint; for recipes that train. The checkpoint is left, for the
+        caller to delete when what comes of it is safe.
     calibration : (n, inputs) floating, optional
-        Inputs as the network will see, from which number formats are chosen. Without them inputs
-        are taken to lie in [0, 1] on a grid of 1/256.
-    widths : Widths
-        Signed widths of the numbers.
+        Inputs as the network will see, from which number formats are chosen; training inputs if
+        not given. Without either, inputs are taken to lie in [0, 1] on a grid of 1/256.
 
     Returns
     -------
@@ -56,25 +61,19 @@ def compress(
     Raises
     ------
     BadInput
-        If an argument is out of range, or no number format fits.
+        If the recipe needs training data and there is none, a number is out of range, or no number
+        format fits.
     """
-    check_widths(widths.activation, widths.weight, widths.accumulator)
     for layer in network.layers:
         _check_magnitude(f"layer {layer.name!r}", layer.weights, layer.bias)
-    inputs = network.inputs
-    if calibration is None:
-        fmt, seen = _stand_ins(inputs, widths.activation)
-        margin = _STAND_IN_MARGIN
-    else:
-        seen = np.asarray(calibration, np.float64)
-        if seen.ndim != 2 or seen.shape[1] != inputs or not len(seen):
-            raise BadInput(
-                f"calibration inputs have shape {seen.shape}; this network takes (n, {inputs})"
-            )
-        _check_magnitude("the calibration input", seen)
-        fmt = input_format(seen, widths.activation)
-        margin = _MARGIN
-    layers = [_share(layer, density, code_bits) for layer in network.layers]
+    what = "calibration"
+    if calibration is None and run is not None:
+        what, calibration = "training", run.images.x[:_CALIBRATION]
+    code = recipe.code
+    widths = Widths(code.activation_bits, code.weight_bits, code.accumulator_bits)
+    check_widths(widths.activation, widths.weight, widths.accumulator)
+    fmt, seen, margin = _inputs(network, calibration, widths, what)
+    layers = _coded(_shared(network, recipe, run), code)
     compressed = CompressedNetwork(
         input=fmt,
         activation_bits=widths.activation,
@@ -86,10 +85,52 @@ def compress(
     return compressed
 
 
-def _share(layer: Layer, density: float | None, code_bits: int) -> Shared:
-    weights = layer.weights if density is None else prune(layer.weights, density)
-    codes, centroids = share(weights, code_bits)
-    return Shared(layer.name, codes, centroids, layer.bias, layer.relu, layer.convolution)
+def _shared(network: Network, recipe: Recipe, run: Run | None) -> list[Shared]:
+    if not recipe.trains:
+        return share_layers(prune_layers(network, recipe), recipe)
+    if run is None:
+        raise BadInput(
+            "this recipe trains the network further: name the folder of the training data (--data)"
+        )
+    from sw.train.stages import prune_and_share  # PyTorch, which the other recipes do without
+
+    return prune_and_share(network, recipe, run)
+
+
+def _coded(layers: list[Shared], coding: Coding) -> list[Shared]:
+    """The layers without dead units, and with short biases."""
+    if coding.fold_dead:
+        layers = fold_dead(layers)
+    if coding.bias_bits is None:
+        return layers
+    return [
+        dataclasses.replace(layer, bias=_shorten(layer.bias, coding.bias_bits)) for layer in layers
+    ]
+
+
+def _shorten(bias: NDArray[np.float64], bits: int) -> NDArray[np.float64]:
+    """Biases as multiples of the power of two with which the largest has so many signed bits."""
+    _, exponent = np.frexp(np.abs(bias).max())
+    step = 2.0 ** (int(exponent) - (bits - 1))
+    if np.rint(np.abs(bias).max() / step) >= 1 << (bits - 1):
+        step *= 2
+    return np.rint(bias / step) * step
+
+
+def _inputs(
+    network: Network, calibration: NDArray[np.floating] | None, widths: Widths, what: str
+) -> tuple[NumberFormat, NDArray[np.float64], float]:
+    """Number format of the inputs, inputs to measure with, and the margin that they need."""
+    if calibration is None:
+        fmt, seen = _stand_ins(network.inputs, widths.activation)
+        return fmt, seen, _STAND_IN_MARGIN
+    seen = np.asarray(calibration, np.float64)
+    if seen.ndim != 2 or seen.shape[1] != network.inputs or not len(seen):
+        raise BadInput(
+            f"{what} inputs have shape {seen.shape}; this network takes (n, {network.inputs})"
+        )
+    _check_magnitude(f"the {what} input", seen)
+    return input_format(seen, widths.activation), seen, _MARGIN
 
 
 def _check_magnitude(where: str, *arrays: NDArray[np.float64]) -> None:

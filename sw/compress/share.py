@@ -2,36 +2,64 @@
 
 from __future__ import annotations
 
-import kmeans1d
 import numpy as np
 from numpy.typing import NDArray
 
 from hw.layouts import CODE_BITS_MAX
 from sw.errors import BadInput
 
-__all__ = ["share"]
+from .kmeans import Initialisation, Method, cluster, nearest
 
-# The optimal clustering takes 16 bytes and about 0.3 µs for each weight and centroid.
-_OPTIMAL_MAX = 1 << 23
-_SWEEPS_MAX = 300
+__all__ = ["share", "share_values", "squared_error"]
+
+_CHUNK = 1 << 20  # weights that exist a second time at once
 
 
 def share(
-    weights: NDArray[np.float64], code_bits: int
+    weights: NDArray[np.float64],
+    code_bits: int,
+    method: Method = "optimal",
+    initialisation: Initialisation = "linear",
+    seed: int = 0,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Replace each non-zero weight by the nearest of few centroids.
+    """`share_values` with as many values as codes of this width can name.
 
-    The centroids are the optimal one-dimensional k-means (Wu 1991) of the non-zero weights: weight
-    sharing as in Deep Compression (Han et al. 2016, section 3), without its choice of starting
-    points. Beyond `_OPTIMAL_MAX` weights × centroids, they are that optimum for evenly spaced order
-    statistics, then improved on all weights by Lloyd's iteration.
+    Parameters
+    ----------
+    code_bits : int
+        1 to 8; gives ``2**code_bits - 1`` centroids, code 0 being kept for pruned weights.
+
+    Raises
+    ------
+    BadInput
+        If `code_bits` is out of range; or as `share_values` does.
+    """
+    if not 1 <= code_bits <= CODE_BITS_MAX:
+        raise BadInput(f"code bits are {code_bits}; they must be from 1 to {CODE_BITS_MAX}")
+    return share_values(weights, (1 << code_bits) - 1, method, initialisation, seed)
+
+
+def share_values(
+    weights: NDArray[np.float64],
+    values: int,
+    method: Method = "optimal",
+    initialisation: Initialisation = "linear",
+    seed: int = 0,
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Replace each non-zero weight by the nearest of few centroids (Han et al. 2016, section 3).
 
     Parameters
     ----------
     weights : (outputs, inputs) float64
         Zeros are pruned weights.
-    code_bits : int
-        1 to 8; gives ``2**code_bits - 1`` centroids, code 0 being kept for pruned weights.
+    values : int
+        Greatest number of distinct weights beside 0, 1 to 255.
+    method : "optimal" or "lloyd"
+        As `cluster` has them: the least squared error that there is, or Lloyd's iteration.
+    initialisation : "linear", "density" or "forgy"
+        Where Lloyd's iteration starts.
+    seed : int
+        Of "forgy".
 
     Returns
     -------
@@ -43,39 +71,37 @@ def share(
     Raises
     ------
     BadInput
-        If `code_bits` is out of range.
+        If `values` is out of range, a weight is not finite, or there is no such method.
     """
-    if not 1 <= code_bits <= CODE_BITS_MAX:
-        raise BadInput(f"code bits are {code_bits}; they must be from 1 to {CODE_BITS_MAX}")
-    kept = weights != 0
-    values = np.sort(weights[kept])
-    count = (1 << code_bits) - 1
-    centroids = np.unique(values)
-    if len(centroids) > count:
-        centroids = _cluster(values, count)
+    most = (1 << CODE_BITS_MAX) - 1
+    if not 1 <= values <= most:
+        raise BadInput(f"a layer is to have {values} distinct weights; it can have 1 to {most}")
+    centroids = cluster(weights[weights != 0], values, method, initialisation, seed)
     codes = np.zeros(weights.shape, np.uint8)
-    codes[kept] = np.searchsorted(_edges(centroids), weights[kept]) + 1
+    flat, flat_codes = weights.reshape(-1), codes.reshape(-1)
+    for start in range(0, flat.size, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        flat_codes[part] = np.where(flat[part] != 0, nearest(flat[part], centroids) + 1, 0)
     return codes, np.concatenate([[0.0], centroids])
 
 
-def _cluster(values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Centroids of sorted values, ascending and distinct."""
-    most = _OPTIMAL_MAX // count
-    if len(values) <= most:
-        return np.unique(kmeans1d.cluster(values, count).centroids)
-    places = np.linspace(0, len(values) - 1, most // 2).astype(np.int64)
-    centroids = np.unique(kmeans1d.cluster(values[places], count).centroids)
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    for _ in range(_SWEEPS_MAX):
-        ends = np.searchsorted(values, _edges(centroids))
-        ends = np.unique(np.concatenate([[0], ends, [len(values)]]))
-        better = np.diff(sums[ends]) / np.diff(ends)
-        if np.array_equal(better, centroids):
-            break
-        centroids = better
-    return centroids
+def squared_error(
+    weights: NDArray[np.float64], codes: NDArray[np.integer], centroids: NDArray[np.float64]
+) -> float:
+    """Sum of ``(weights - centroids[codes])**2``.
 
-
-def _edges(centroids: NDArray[np.float64]) -> NDArray[np.float64]:
-    edges: NDArray[np.float64] = centroids[:-1] + np.diff(centroids) / 2
-    return edges
+    Parameters
+    ----------
+    weights : float64, of any shape
+    codes : integers, of the same shape
+    centroids : (n,) float64
+    """
+    flat, flat_codes = weights.reshape(-1), codes.reshape(-1)
+    return sum(
+        float(
+            np.square(
+                flat[start : start + _CHUNK] - centroids[flat_codes[start : start + _CHUNK]]
+            ).sum()
+        )
+        for start in range(0, flat.size, _CHUNK)
+    )

@@ -11,14 +11,18 @@ from sw import datasets
 from sw.errors import BadInput
 
 
+def write_idx(path, array: np.ndarray) -> None:
+    """An array in the form in which MNIST is published."""
+    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    path.write_bytes(header + array.tobytes())
+
+
 @pytest.fixture
 def folder(tmp_path):
-    """Five test images in the form in which MNIST is published."""
+    """Five test images."""
     images = np.random.default_rng(1).integers(0, 256, (5, 28, 28), dtype=np.uint8)
-    labels = np.array([3, 1, 4, 1, 5], np.uint8)
-    for name, array in (("t10k-images-idx3-ubyte", images), ("t10k-labels-idx1-ubyte", labels)):
-        header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-        (tmp_path / name).write_bytes(header + array.tobytes())
+    write_idx(tmp_path / "t10k-images-idx3-ubyte", images)
+    write_idx(tmp_path / "t10k-labels-idx1-ubyte", np.array([3, 1, 4, 1, 5], np.uint8))
     return tmp_path
 
 
@@ -85,3 +89,70 @@ def test_an_unknown_set(folder):
 def test_a_folder_without_the_files(tmp_path):
     with pytest.raises(BadInput, match="t10k-images-idx3-ubyte"):
         datasets.load("mnist", folder=tmp_path)
+
+
+def training_files(folder, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Training images of which each has its number in its first pixels, and labels to match."""
+    images = np.zeros((count, 28, 28), np.uint8)
+    number = np.arange(count)
+    images[:, 0, 0], images[:, 0, 1] = number % 256, number // 256
+    images[:, 5, 5] = 255
+    labels = (number % 10).astype(np.uint8)
+    write_idx(folder / "train-images-idx3-ubyte", images)
+    write_idx(folder / "train-labels-idx1-ubyte", labels)
+    return images, labels
+
+
+@pytest.fixture(scope="module")
+def training_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("training")
+    training_files(folder, 10_003)
+    return folder
+
+
+def test_training_images_are_split_and_none_is_lost(training_folder):
+    of = datasets.load_training(training_folder)
+    assert of.x.shape == (5_003, 784)
+    assert of.held_x.shape == (datasets.HELD_OUT, 784)
+    assert of.x.dtype == of.held_x.dtype == np.float32
+    assert of.labels.dtype == of.held_labels.dtype == np.int64
+    numbers = []
+    for x, labels in ((of.x, of.labels), (of.held_x, of.held_labels)):
+        pixels = x * 256
+        np.testing.assert_array_equal(pixels[:, 5 * 28 + 5], 255)
+        number = (pixels[:, 0] + 256 * pixels[:, 1]).astype(np.int64)
+        np.testing.assert_array_equal(labels, number % 10)
+        numbers.append(number)
+    assert sorted(np.concatenate(numbers)) == list(range(10_003))
+
+
+def test_the_held_out_ones_are_chosen_by_lot_and_always_the_same(training_folder):
+    one, again = datasets.load_training(training_folder), datasets.load_training(training_folder)
+    for a, b in zip(one, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+    first = (one.held_x[:, :2] @ np.array([256, 65536])).astype(np.int64)
+    assert (np.diff(first) < 0).any()
+    assert 4_500 < np.mean(first) < 5_500
+
+
+def test_images_to_train_on_may_be_written_to(training_folder):
+    # PyTorch warns of arrays that may not.
+    assert all(array.flags.writeable for array in datasets.load_training(training_folder))
+
+
+def test_too_few_training_images(tmp_path):
+    training_files(tmp_path, 9_999)
+    with pytest.raises(BadInput, match=r": 9999 training images; 10000 are needed$"):
+        datasets.load_training(tmp_path)
+
+
+def test_training_images_that_are_not_there(tmp_path):
+    with pytest.raises(BadInput, match="train-images-idx3-ubyte"):
+        datasets.load_training(tmp_path / "none")
+
+
+def test_held_out_images_of_mnist(mnist_folder):
+    of = datasets.load_training(mnist_folder)
+    assert of.x.shape == (55_000, 784)
+    assert np.bincount(of.held_labels, minlength=10).min() > 400
+    assert 0 <= of.x.min() < of.x.max() == np.float32(255 / 256)
