@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
 from typing import Any
 
@@ -11,11 +10,15 @@ import click
 from hw.config import ConfigError
 from sw.errors import BadInput
 
+from .lazy import LazyGroup
+
 __all__ = ["main"]
 
-# verb -> (module:attribute, one line of help); the help is here so that listing imports nothing.
 _VERBS = {
     "compress": ("sw.cli.compress:compress", "Compress a trained network into a .thr file."),
+    "recipes": ("sw.cli.recipes:recipes", "List and explain the recipes of compress."),
+    "sensitivity": ("sw.cli.sensitivity:sensitivity", "Show how much pruning each layer bears."),
+    "inspect": ("sw.cli.inspect:inspect", "Tell where the bits of a .thr file go."),
     "fit": ("sw.cli.fit:fit", "Tell whether a network fits a board, and what is short."),
     "sim": ("sw.cli.simulate:simulate", "Run a compressed network in simulation, checked."),
     "load": ("sw.cli.load:load", "Load a network into a board, verified."),
@@ -28,29 +31,8 @@ _BAD_INPUT = 2
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
-class _Verbs(click.Group):
-    """Click group over the table of verbs; turns the user's mistakes into one sentence."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _VERBS:
-            return None
-        module_name, attribute = _VERBS[cmd_name][0].split(":")
-        try:
-            module = importlib.import_module(module_name)
-        except ModuleNotFoundError as error:
-            # What is missing may be of an extra that is not installed.
-            raise click.UsageError(
-                f"{cmd_name!r} is not available: Python module {error.name!r} is not installed"
-            ) from error
-        command: click.Command = getattr(module, attribute)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
-            formatter.write_dl([(verb, text) for verb, (_, text) in _VERBS.items()])
+class _Verbs(LazyGroup):
+    """Turns the user's mistakes into one sentence."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -81,6 +63,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
 
 @click.group(
     cls=_Verbs,
+    table=_VERBS,
     subcommand_metavar="VERB [ARGS]...",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 
 from sw import format as thr
+from sw.architectures import NAMES
 from sw.compress import compress as compress_network
+from sw.compress.recipe import load as load_recipe
 from sw.compressed import CompressedNetwork
 from sw.errors import BadInput
-from sw.network import Network
 from sw.read import read_inputs, read_network
 
+from .inputs import parse_shape
 from .output import check_output, console, emit, json_option
+from .training import error_percent, integer_error, training_run
 
 __all__ = ["compress"]
 
@@ -28,8 +32,10 @@ _FLOAT32_BYTES = 4
     epilog="""
     \b
     Examples:
+      thresher compress lenet.onnx -o lenet.thr --recipe best --data mnist/
+          prunes, shares and fine-tunes on the training images in mnist/
       thresher compress lenet.npz -o lenet.thr
-          keeps the zeros that are there, 4-bit codes
+          trains nothing: keeps the zeros that are there, 4-bit codes
       thresher compress lenet.npz -o lenet.thr --density 0.08 --code-bits 5 \\
           --calibrate train.npy
           keeps the largest 8 % of each layer's weights, and chooses the number
@@ -46,18 +52,50 @@ _FLOAT32_BYTES = 4
     help="File to write; not touched unless all goes well.",
 )
 @click.option(
+    "--recipe",
+    "recipe_name",
+    metavar="R",
+    default="no-training",
+    show_default=True,
+    help="Name of a shipped recipe (thresher recipes lists them), or a .toml file.",
+)
+@click.option(
+    "--data",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Folder of the training images, as four IDX files; for recipes that train.",
+)
+@click.option(
+    "--seed",
+    metavar="S",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="Of training.",
+)
+@click.option("--resume", is_flag=True, help="Go on with the training that was stopped.")
+@click.option(
+    "--arch",
+    metavar="NAME",
+    help="Architecture that the arrays of an array file belong to: " + ", ".join(NAMES) + ".",
+)
+@click.option(
+    "--input-shape",
+    metavar="CxHxW",
+    help="Shape of one input, such as 1x28x28, where an ONNX file leaves it open.",
+)
+@click.option(
     "--density",
     metavar="D",
     type=float,
-    help="Share of each layer's weights to keep, above 0 and at most 1; all if not given.",
+    help="Share of the weights to keep, above 0 and at most 1, in place of the recipe's.",
 )
 @click.option(
     "--code-bits",
     metavar="B",
     type=int,
-    default=4,
-    show_default=True,
-    help="Bits of a weight's code, 1 to 8: a layer has 2^B - 1 distinct weights, and 0.",
+    help="Bits of a weight's code, 1 to 8: a layer has 2^B - 1 distinct weights, and 0. In place "
+    "of the recipe's.",
 )
 @click.option(
     "--calibrate",
@@ -69,56 +107,82 @@ _FLOAT32_BYTES = 4
 def compress(
     source: Path,
     output: Path,
+    recipe_name: str,
+    data: Path | None,
+    seed: int,
+    resume: bool,
+    arch: str | None,
+    input_shape: str | None,
     density: float | None,
-    code_bits: int,
+    code_bits: int | None,
     calibrate: Path | None,
     as_json: bool,
 ) -> None:
-    """Compress the trained network NET, without training it further.
+    """Compress the trained network NET as a recipe says.
 
-    NET is an .npz or .safetensors file of fully connected layers: arrays NAME_w (outputs, inputs)
-    and NAME_b (outputs,) in layer order, with ReLU between layers and none after the last.
+    NET is an .onnx or .pt2 (torch.export) file, or an .npz, .safetensors or .pt file of arrays
+    NAME_w and NAME_b or NAME.weight and NAME.bias in layer order; arrays alone are taken as fully
+    connected layers with ReLU between them, or as the architecture that --arch names.
 
-    Small weights are pruned (--density), the others share the few values of a codebook
-    (--code-bits), and every number becomes an integer (--calibrate), chosen such that no sum can
-    overflow. Weights that are 0 stay 0.
+    Small weights are pruned, the others share the few values of a codebook, every number becomes an
+    integer, chosen such that no sum can overflow, and the codes are entropy coded. Weights that are
+    0 stay 0. Recipes that train need --data; Ctrl-C stops them with nothing lost (--resume).
     """
     check_output(output, source, calibrate)
-    network = read_network(source)
-    calibration = None
-    if calibrate is not None:
-        calibration = read_inputs(calibrate, network.inputs)
-    with console().status("compressing"):
-        try:
-            compressed = compress_network(
-                network, density=density, code_bits=code_bits, calibration=calibration
-            )
-        except BadInput as error:
-            raise BadInput(f"{source}: {error}") from error
-    data = thr.to_bytes(compressed)
-    thr.write_file(output, data)
-    if calibrate is None:
+    shape = None if input_shape is None else parse_shape(input_shape)
+    network = read_network(source, arch, shape)
+    recipe = load_recipe(recipe_name).override(density, code_bits)
+    calibration = None if calibrate is None else read_inputs(calibrate, network.inputs)
+    checkpoint = output.with_name(output.name + ".checkpoint")
+    run = training_run(recipe, data, seed, checkpoint, resume)
+    try:
+        compressed = compress_network(network, recipe, run=run, calibration=calibration)
+    except BadInput as error:
+        raise BadInput(f"{source}: {error}") from error
+    except KeyboardInterrupt:
+        if checkpoint.exists():
+            console().print(f"stopped; --resume goes on with what {checkpoint} holds")
+        raise
+    contents, stored = thr.encode(compressed, recipe.coders(network))
+    thr.write_file(output, contents)
+    if run is not None:
+        checkpoint.unlink(missing_ok=True)  # the training has come to something
+    if calibrate is None and run is None:
         console().print(
             "note: no --calibrate: inputs are taken to lie in [0, 1], in steps of 1/256"
         )
     record: dict[str, Any] = {
         "network": source,
         "output": output,
-        "calibrated": calibrate is not None,
+        "recipe": recipe_name,
+        "calibrated": calibrate is not None or run is not None,
     }
-    record |= _describe(network, compressed, len(data))
+    if run is not None:
+        images = run.images
+        record["held_out"] = {
+            "images": len(images.held_x),
+            "error_before": error_percent(
+                network.predict(images.held_x.astype(np.float64)), images.held_labels
+            ),
+            "error_after": integer_error(compressed, images.held_x, images.held_labels),
+        }
+    record |= _describe(compressed, stored, len(contents))
     emit(record, _show(record), as_json)
 
 
-def _describe(network: Network, compressed: CompressedNetwork, size: int) -> dict[str, Any]:
+def _describe(
+    compressed: CompressedNetwork, accounts: Sequence[thr.Storage], size: int
+) -> dict[str, Any]:
     layers: list[dict[str, Any]] = []
-    for layer, fraction in zip(compressed.layers, compressed.fractions[1:], strict=True):
-        stored = thr.storage(layer)
+    for layer, fraction, stored in zip(
+        compressed.layers, compressed.fractions[1:], accounts, strict=True
+    ):
         layers.append(
             {
                 "name": layer.name,
-                "outputs": layer.outputs,
-                "inputs": layer.inputs,
+                "rows": layer.rows,
+                "columns": layer.columns,
+                "coder": stored.coder,
                 "nonzeros": int(np.count_nonzero(layer.codes)),
                 "density": np.count_nonzero(layer.codes) / layer.codes.size,
                 "code_bits": layer.code_bits,
@@ -132,13 +196,13 @@ def _describe(network: Network, compressed: CompressedNetwork, size: int) -> dic
     nonzeros = sum(layer["nonzeros"] for layer in layers)
     fmt = compressed.input
     return {
-        "parameters": network.parameters,
+        "parameters": compressed.parameters,
         "density": nonzeros / sum(layer.codes.size for layer in compressed.layers),
         "input": {"fraction": fmt.fraction, "low": fmt.low, "high": fmt.high},
         "layers": layers,
         "bytes": size,
-        "float32_bytes": _FLOAT32_BYTES * network.parameters,
-        "ratio": _FLOAT32_BYTES * network.parameters / size,
+        "float32_bytes": _FLOAT32_BYTES * compressed.parameters,
+        "ratio": _FLOAT32_BYTES * compressed.parameters / size,
     }
 
 
@@ -149,7 +213,7 @@ def _show(record: dict[str, Any]) -> Group:
         "shape",
         "density",
         "code\nbits",
-        "gap\nbits",
+        "coder",
         "bytes",
         "fraction bits\nw / out",
     ):
@@ -157,10 +221,10 @@ def _show(record: dict[str, Any]) -> Group:
     for layer in record["layers"]:
         table.add_row(
             layer["name"],
-            f"{layer['outputs']} × {layer['inputs']}",
+            f"{layer['rows']} × {layer['columns']}",
             f"{layer['density']:.2%}",
             str(layer["code_bits"]),
-            str(layer["gap_bits"]),
+            layer["coder"],
             f"{layer['bytes']:,}",
             f"{layer['weight_fraction']} / {layer['activation_fraction']}",
         )
@@ -168,4 +232,10 @@ def _show(record: dict[str, Any]) -> Group:
         f"{record['output']}: {record['bytes']:,} bytes, "
         f"{record['ratio']:.1f} times less than {record['float32_bytes']:,} as 32-bit floats"
     )
-    return Group(table, total)
+    shown: list[RenderableType] = [table, total]
+    if held_out := record.get("held_out"):
+        shown.append(
+            f"error on {held_out['images']:,} images held out: {held_out['error_before']:.2f} % "
+            f"before, {held_out['error_after']:.2f} % after, in integers"
+        )
+    return Group(*shown)

@@ -20,7 +20,7 @@ from sw.read import read_inputs
 
 from .output import console
 
-__all__ = ["choose_inputs", "input_options", "write_outputs"]
+__all__ = ["choose_inputs", "input_options", "parse_shape", "write_outputs"]
 
 
 def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,6 +43,20 @@ def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """Shape of one input from text such as 1x28x28.
+
+    Raises
+    ------
+    BadInput
+        If it is no such text.
+    """
+    lengths = text.split("x")
+    if not all(length.isascii() and length.isdigit() and int(length) for length in lengths):
+        raise BadInput(f"--input-shape is {text!r}; it must be lengths, such as 1x28x28 or 784")
+    return tuple(map(int, lengths))
 
 
 def choose_inputs(

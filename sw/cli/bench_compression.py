@@ -1,0 +1,196 @@
+"""`thresher bench compression`: from random weights to the table of Deep Compression."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from sw import architectures, datasets, rivals
+from sw import format as thr
+from sw.compress import compress
+from sw.compress.recipe import Training
+from sw.compress.recipe import load as load_recipe
+from sw.datasets import TrainingSet
+from sw.network import Network
+from sw.read import read_network
+from sw.report.account import account, record
+
+from .output import console, emit, json_option
+from .training import error_percent, integer_error, require_torch, write_network
+
+__all__ = ["compression"]
+
+_NETS = ("lenet300100", "lenet5")
+_RECIPES = ("deep-compression", "best")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Output:
+    """Where networks are kept, and the seed that is part of their names."""
+
+    folder: Path
+    seed: int
+
+
+# How the dense network is trained; what is compressed is no better than its teacher.
+_DENSE = Training(epochs=20, decay=0.01, dropout=0.1, smoothing=0.05, distortion=1.0)
+
+
+@click.command(
+    short_help="Error and size of compressed networks, trained from nothing.",
+    epilog="""
+    \b
+    Examples:
+      thresher bench compression --data mnist/ --net lenet300100 --recipe best
+      thresher bench compression --data data/ --dataset mnist --dataset fashion-mnist
+    """,
+)
+@click.option("--net", "nets", type=click.Choice(_NETS), multiple=True, help="Both if not given.")
+@click.option(
+    "--recipe",
+    "recipes",
+    metavar="R",
+    multiple=True,
+    help=f"Shipped recipe or .toml file; {' and '.join(_RECIPES)} if not given.",
+)
+@click.option(
+    "--dataset",
+    "sets",
+    type=click.Choice(datasets.NAMES),
+    multiple=True,
+    default=("mnist",),
+    show_default=True,
+)
+@click.option(
+    "--data",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder of the data set's IDX files, or of one such folder a data set.",
+)
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    default=Path("build/compression"),
+    show_default=True,
+    help="Where networks are kept. What is there already is gone on with.",
+)
+@json_option
+def compression(
+    nets: tuple[str, ...],
+    recipes: tuple[str, ...],
+    sets: tuple[str, ...],
+    data: Path,
+    seed: int,
+    output: Path,
+    as_json: bool,
+) -> None:
+    """Train LeNet-300-100 and LeNet-5, compress them, and print errors and sizes.
+
+    The error is that of the integer golden model on all 10,000 test images, which nothing before
+    has looked at; the size is that of the .thr file, everything in it, against 32-bit floats. Takes
+    from minutes to an hour a network; Ctrl-C stops it with nothing lost, and the same command goes
+    on.
+    """
+    require_torch()
+    output.mkdir(parents=True, exist_ok=True)
+    rows = [
+        _row(net, recipe, dataset, _folder(data, dataset), _Output(output, seed))
+        for dataset in sets
+        for net in nets or _NETS
+        for recipe in recipes or _RECIPES
+    ]
+    emit({"networks": rows}, _show(rows), as_json)
+
+
+def _folder(data: Path, dataset: str) -> Path:
+    """The folder itself, or the one in it that has the data set's name."""
+    return data / dataset if (data / dataset).is_dir() else data
+
+
+def _row(net: str, recipe_name: str, dataset: str, folder: Path, output: _Output) -> dict[str, Any]:
+    """One line of the table: train, compress, store, and only then look at the test images."""
+    from sw.train.stages import Run
+
+    recipe = load_recipe(recipe_name)
+    images = datasets.load_training(folder)
+    stem = output.folder / f"{net}-{dataset}-{output.seed}"
+    dense = _dense(net, images, stem, output.seed)
+    path = stem.with_name(f"{stem.name}-{Path(recipe_name).stem}.thr")
+    console().print(f"{net} on {dataset}, recipe {recipe_name}")
+    started = time.perf_counter()
+    kept = _checkpoint(path)
+    compressed = compress(dense, recipe, run=Run(images, output.seed, kept, kept.exists()))
+    contents = thr.to_bytes(compressed, recipe.coders(dense))
+    seconds = time.perf_counter() - started
+    thr.write_file(path, contents)
+    kept.unlink(missing_ok=True)  # the training has come to something
+    x, labels = datasets.load(dataset, folder=folder)
+    return {
+        "net": net,
+        "dataset": dataset,
+        "recipe": recipe_name,
+        "seed": output.seed,
+        "error_dense": error_percent(dense.predict(x), labels),
+        "error_compressed": integer_error(compressed, x, labels),
+        **record(account(contents, compressed)),
+        "nncodec_bytes": rivals.nncodec_bytes(compressed),
+        "zstd_bytes": rivals.zstd_bytes(compressed),
+        "seconds": seconds,
+        "file": path,
+    }
+
+
+def _checkpoint(path: Path) -> Path:
+    """Where a run keeps its state."""
+    return path.with_name(path.name + ".checkpoint")
+
+
+def _dense(net: str, images: TrainingSet, stem: Path, seed: int) -> Network:
+    """The dense network, trained unless it has been."""
+    from sw.train.stages import Run, train_dense
+
+    path = stem.with_name(stem.name + "-dense.npz")
+    if not path.exists():
+        console().print(f"{path.stem}: training")
+        kept = _checkpoint(path)
+        run = Run(images, seed, kept, kept.exists())
+        write_network(path, train_dense(architectures.template(net), _DENSE, run))
+    return read_network(path, net)
+
+
+def _show(rows: list[dict[str, Any]]) -> Table:
+    table = Table("network", "recipe")
+    for heading in (
+        "error %\ndense",
+        "error %\nintegers",
+        "bytes",
+        "ratio",
+        "ratio at\nrun time",
+        "nncodec\nbytes",
+        "zstd\nbytes",
+        "seconds",
+    ):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(
+            f"{row['net']}, {row['dataset']}",
+            row["recipe"],
+            f"{row['error_dense']:.2f}",
+            f"{row['error_compressed']:.2f}",
+            f"{row['bytes']:,}",
+            f"{row['ratio']:.1f}",
+            f"{row['ratio_runtime']:.1f}",
+            f"{row['nncodec_bytes']:,}",
+            f"{row['zstd_bytes']:,}",
+            f"{row['seconds']:,.0f}",
+        )
+    return table
