@@ -2,18 +2,19 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+TRAINING := $(VENV)/.training
 
-.PHONY: demo test lint mutants soak bench network clean
+.PHONY: demo test lint mutants soak bench networks fuzz clean
 
 demo: $(STAMP)
 	$(PYTHON) -m sw.cli demo
 
-test: lint
+test: lint $(TRAINING)
 	@$(PYTHON) -c 'import find_libpython as f, sys; sys.exit(f.find_libpython() is None)' || \
 	  { echo "make: the benches load Python as a library: apt install libpython3-dev" >&2; exit 2; }
 	$(PYTHON) -m pytest -q -n 2 --dist worksteal --durations=10
 
-lint: $(STAMP)
+lint: $(STAMP) $(TRAINING)
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
@@ -27,13 +28,20 @@ soak: $(STAMP)
 	$(PYTHON) -m tests.soak --minutes 30
 
 bench: $(STAMP)
+	$(PYTHON) -m pip install -q -c constraints.txt -e '.[bench]' && $(PYTHON) -m pip install -q --no-deps nncodec==2.1.3
 	$(PYTHON) -m sw.cli bench sim
+	$(PYTHON) -m sw.cli bench kmeans
+	$(PYTHON) -m sw.cli bench packing
 
-# The shipped network, from MNIST's IDX files in DATA.
-network: $(STAMP)
-	$(PYTHON) -m pip install -q -c constraints.txt -e '.[train]'
-	$(PYTHON) -m sw.train.lenet300100 --data $(DATA) --out build/lenet300100.npz
-	$(PYTHON) -m sw.cli compress build/lenet300100.npz -o sw/networks/lenet300100.thr
+# The shipped networks, from MNIST's IDX files in DATA; an hour or two.
+networks: $(TRAINING)
+	$(PYTHON) -m pip install -q -c constraints.txt -e '.[bench]' && $(PYTHON) -m pip install -q --no-deps nncodec==2.1.3
+	$(PYTHON) -m sw.cli bench compression --data $(DATA) -o build/compression
+
+# Damaged .thr files for a minute; Python 3.11 at most, which is what atheris is made for.
+fuzz: $(STAMP)
+	$(PYTHON) -m pip install -q atheris
+	$(PYTHON) tests/fuzz/fuzz_thr.py --seconds 60
 
 $(STAMP): pyproject.toml constraints.txt
 	@for tool in g++ perl; do command -v $$tool >/dev/null || \
@@ -43,6 +51,11 @@ $(STAMP): pyproject.toml constraints.txt
 	@python3 -m venv $(VENV) || \
 	  { echo "make: python3 cannot make a virtual environment: apt install python3-venv" >&2; exit 2; }
 	$(PYTHON) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[sim,synth,dev]'
+	@touch $@
+
+# PyTorch, which only training needs.
+$(TRAINING): $(STAMP)
+	$(PYTHON) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train]'
 	@touch $@
 
 clean:
