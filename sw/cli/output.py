@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
@@ -15,6 +16,8 @@ from rich.console import Console, RenderableType
 from sw.errors import BadInput
 
 __all__ = ["check_output", "console", "emit", "json_option"]
+
+_WIDTH = 100  # of tables that go into a pipe or a file
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object on stdout, nothing else there."
@@ -57,8 +60,9 @@ def emit(record: Mapping[str, Any], shown: RenderableType, as_json: bool) -> Non
     if as_json:
         click.echo(json.dumps(record, default=_plain, allow_nan=False))
     else:
-        # Names come from files: no markup in them.
-        Console(highlight=False, markup=False, emoji=False).print(shown)
+        # A pipe or a file has no width of its own. Names come from files: no markup in them.
+        width = None if sys.stdout.isatty() else _WIDTH
+        Console(highlight=False, markup=False, emoji=False, width=width).print(shown)
 
 
 def _plain(value: object) -> Any:

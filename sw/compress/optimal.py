@@ -30,11 +30,12 @@ _Cluster = tuple[_Floats, _Floats]
 
 _CUTS = 24  # for each cluster in the first round
 _FINER = 8  # times as many in each further round
-_ALL = 1 << 18  # places that are few enough to leave none out
+_ALL = 1 << 14  # places that are few enough to leave none out
 _CUTS_MAX = 1 << 22  # of all breaks together; each takes about 70 bytes
 _GRID = 1 << 21  # places, of either kind, that are looked at to choose cuts
 _CHUNK = 1 << 22  # values that exist squared at once
 _ROUNDING = 2.0**-42  # more than a sum of squares errs by
+_EXACT = 2.0**-38  # of the squared error
 
 
 def optimal_breaks(values: _Floats, count: int) -> tuple[_Places, float]:
@@ -70,7 +71,8 @@ def optimal_breaks(values: _Floats, count: int) -> tuple[_Places, float]:
         excess = _excess(values, places)
         last, blur = blur, _ROUNDING * sum(float(y[2, -1] - x[2, 0]) for x, y in clusters)
         # The narrower the cuts of a break, the more exact are the sums.
-        if excess == 0 and blur >= last / 2:
+        exact = blur <= _EXACT * costs[-1][0] or blur >= last / 2
+        if excess == 0 and exact:
             return _trace(places, choices), 0.0
         spans = _narrow(places, clusters, costs, excess + blur)
         items = sum(end - start for start, end in spans)
@@ -93,7 +95,7 @@ def _grid(values: _Floats) -> tuple[_Places, _Floats]:
     if size > _GRID:
         lines = np.linspace(values[0], values[-1], _GRID)
         places = np.linspace(0, size, _GRID).astype(np.int64)
-        places = np.union1d(places, np.searchsorted(values, lines))
+        places = _merged(places, np.searchsorted(values, lines))
     extents = np.diff(values[np.minimum(places, size - 1)])
     return places, np.concatenate([[0.0], np.cumsum(np.sqrt(np.diff(places) * extents))])
 
@@ -124,11 +126,17 @@ def _cuts(grid: tuple[_Places, _Floats], fine: int, span: tuple[int, int]) -> _P
     unit = weights[-1] / fine
     marks = np.arange(weights[first], weights[last], unit) if unit else np.zeros(0)
     cuts = places[first + np.searchsorted(weights[first : last + 1], marks)]
-    return np.unique(np.concatenate([[start], cuts, [end]]))
+    return _merged(np.array([start]), cuts, np.array([end]))
+
+
+def _merged(*places: _Places) -> _Places:
+    merged: _Places = np.sort(np.concatenate(places))  # np.unique, which hashes, takes longer
+    first: NDArray[np.bool_] = np.append(True, np.diff(merged) > 0)
+    return merged[first]
 
 
 def _cluster(values: _Floats, before: _Places, after: _Places) -> _Cluster:
-    cuts = np.union1d(before, after)
+    cuts = _merged(before, after)
     sums = _sums(values, cuts)
     return sums[:, np.searchsorted(cuts, before)], sums[:, np.searchsorted(cuts, after)]
 

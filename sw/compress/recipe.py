@@ -121,7 +121,7 @@ class Pruning(_Table):
         first, final : float
             Densities before the training and after it.
         """
-        if self.schedule == "oneshot":
+        if self.schedule == "oneshot" or first <= final:
             return final
         if self.schedule == "iterative":
             done = min(1.0, (int(time * self.rounds) + 1) / self.rounds)

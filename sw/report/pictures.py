@@ -58,7 +58,7 @@ _BINS = 81
 _MASK_RGB = (0x2B, 0x7B, 0xBA)  # legible on white and on black
 _MASK_COLUMNS, _MASK_ROWS = 1000, 600  # most pixels of a mask
 _ZOOM_MAX = 12
-_DARKEST = 0.995  # share of pixels that are lighter
+_STRONGEST = 0.995  # share of pixels that are paler
 _SQUARE = 200  # most pixels of a picture of the inputs
 _PICTURE_SIDE_MIN = 16
 
@@ -284,7 +284,7 @@ def _bitmap(
 ) -> Bitmap:
     height, width = shares.shape
     # A block cut off at the edge may be far denser than all others, and would make them pale.
-    densest = float(np.quantile(shares, _DARKEST)) or float(shares.max())
+    densest = float(np.quantile(shares, _STRONGEST)) or float(shares.max())
     pixels = np.zeros((height, width, 4), np.uint8)
     pixels[..., :3] = _MASK_RGB
     pixels[..., 3] = np.rint(255 * np.minimum(1.0, shares / (densest or 1.0)))

@@ -181,7 +181,11 @@ GEOMETRY = (
         (b"ip", (1, 2, 1, 1, 1, 1, 0, 1), "2 channels of height 1 do not make up the 3 activ"),
         (b"ip", (1, 4, 1, 1, 1, 1, 0, 1), "4 channels of height 1 do not make up the 3 activ"),
         (b"ip", (1, 0, 1, 1, 1, 1, 0, 1), "its channels is 0, less than 1"),
-        (b"ip", (1, 1, 1, 2, 1, 1, 0, 1), "section 1: the kernel of 2 × 1 is larger than the input of 1 × 3"),
+        (
+            b"ip",
+            (1, 1, 1, 2, 1, 1, 0, 1),
+            "section 1: the kernel of 2 × 1 is larger than the input of 1 × 3",
+        ),
         (b"ip", (1, 1, 1, 1, 1, 0, 0, 1), "its stride is 0, less than 1"),
         (b"ip", (1, 1, 1, 1, 1, 1, 1, 1), "padding of 1 is not less than the kernel"),
         (b"ip", (1, 1, 1, 1, 3, 1, 0, 2), "pooling window of 2 is larger than 1 × 1"),

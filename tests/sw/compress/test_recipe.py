@@ -8,8 +8,9 @@ import pytest
 
 import sw
 from sw.architectures import template
-from sw.compress.recipe import NAMES, Recipe, load, read_text
+from sw.compress.recipe import NAMES, Coding, Recipe, load, read_text
 from sw.errors import BadInput
+from sw.numbers import check_widths
 
 LENET = template("lenet5")
 
@@ -210,6 +211,20 @@ def test_override_takes_the_place_of_rules_too():
     assert dense.prune.method == "magnitude"
     assert recipe("[prune]\nmethod = 'none'").override(0.5, None).prune.method == "magnitude"
     assert recipe("[prune]\nmethod = 'none'").override(None, 5).prune.method == "none"
+
+
+@pytest.mark.parametrize("field", ["weight_bits", "activation_bits", "accumulator_bits"])
+def test_widths_are_those_that_an_accelerator_can_have(field):
+    widths = Coding().model_dump(include={"weight_bits", "activation_bits", "accumulator_bits"})
+    allowed = []
+    for bits in range(1, 80):
+        try:
+            check_widths(**widths | {field: bits})
+        except BadInput:
+            continue
+        allowed.append(bits)
+    schema = Coding.model_json_schema()["properties"][field]
+    assert allowed == list(range(schema["minimum"], schema["maximum"] + 1))
 
 
 @pytest.mark.parametrize("density", [0.0, -0.1, 1.5, float("nan"), float("inf")])

@@ -106,6 +106,14 @@ def test_the_rate_falls_along_a_cosine_to_nearly_0():
     assert spy.times == pytest.approx([(step + 1) / 50 for step in range(50)])
 
 
+def test_the_rate_starts_anew_in_each_cycle():
+    model = Model(dense())
+    spy = Spy(model, NONE, [1.0, 1.0])
+    trained(model, spy, Training(epochs=4, batch=32, rate=0.004, cycles=2), images())
+    expected = [0.002 * (1 + math.cos(math.pi * (step % 20) / 20)) for step in range(40)]
+    assert spy.rates == pytest.approx(expected)
+
+
 def test_weight_decay_shrinks_weights():
     norms = []
     for decay in (0.0, 2.0):

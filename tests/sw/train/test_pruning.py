@@ -235,19 +235,31 @@ def test_fisher_keeps_what_the_loss_feels():
 
 
 @pytest.mark.parametrize(
-    ("settings", "progress"),
+    ("settings", "densities"),
     [
-        ({}, [1, 1, 1, 1, 1]),
-        ({"schedule": "iterative", "rounds": 4}, [1 / 4, 2 / 4, 3 / 4, 1, 1]),
-        ({"schedule": "iterative", "rounds": 2}, [1 / 2, 1 / 2, 1, 1, 1]),
-        ({"schedule": "gradual", "ramp": 0.5}, [0, 1 - 0.5**3, 1, 1, 1]),
-        ({"schedule": "gradual", "ramp": 1.0}, [0, 1 - 0.75**3, 1 - 0.5**3, 1 - 0.25**3, 1]),
+        ({}, [0.01] * 5),
+        # In equal parts of what is left.
+        ({"schedule": "iterative", "rounds": 4}, [10**-0.5, 10**-1, 10**-1.5, 0.01, 0.01]),
+        ({"schedule": "iterative", "rounds": 2}, [0.1, 0.1, 0.01, 0.01, 0.01]),
+        ({"schedule": "gradual", "ramp": 0.5}, [1, 0.01 + 0.99 / 8, 0.01, 0.01, 0.01]),
+        (
+            {"schedule": "gradual", "ramp": 1.0},
+            [1, 0.01 + 0.99 * 27 / 64, 0.01 + 0.99 / 8, 0.01 + 0.99 / 64, 0.01],
+        ),
     ],
 )
-def test_schedules(settings, progress):
+def test_schedules(settings, densities):
     recipe = Pruning(**settings)
-    for time, expected in zip((0, 0.25, 0.5, 0.75, 1), progress, strict=True):
-        assert recipe.progress(time) == pytest.approx(expected)
+    for time, expected in zip((0, 0.25, 0.5, 0.75, 1), densities, strict=True):
+        assert recipe.density_at(time, 1.0, 0.01) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("schedule", ["oneshot", "iterative", "gradual"])
+@pytest.mark.parametrize("first", [0.0, 0.05, 0.1])
+def test_schedules_of_what_is_sparse_already(schedule, first):
+    recipe = Pruning(schedule=schedule, rounds=3)
+    for time in (0, 0.4, 1):
+        assert recipe.density_at(time, first, 0.1) >= first
 
 
 @pytest.mark.parametrize(
@@ -260,7 +272,7 @@ def test_densities_fall_as_the_schedule_says(settings, stairs):
     for index in range(20):
         at(one, (index + 1) / 20)
         densities.append(one.densities[0])
-    expected = [1 - 0.9 * one.recipe.progress((index + 1) / 20) for index in range(20)]
+    expected = [one.recipe.density_at((index + 1) / 20, 1.0, 0.1) for index in range(20)]
     np.testing.assert_allclose(densities, expected, atol=1e-3)
     falls = [before > after for before, after in itertools.pairwise([1.0, *densities])]
     assert sum(falls) == stairs
