@@ -18,7 +18,7 @@ from .errors import BadInput
 __all__ = ["FRACTION_MAX", "Bounds", "bound_layer", "bound_sums", "check", "prove", "signed_bits"]
 
 FRACTION_MAX = 64  # of any number format, either way: every scale is a float64 without overflow
-ACTIVATIONS_MAX = 1 << 28  # of one layer: what it may cost in memory
+ACTIVATIONS_MAX = 1 << 24  # of one layer: what it may cost in memory
 NAME_BYTES_MAX = 255  # the .thr file gives the length one byte
 _CHUNK = 1 << 22  # weights decoded at once
 

@@ -12,6 +12,7 @@ from sim.walk import walk
 from sw import datasets, networks
 from sw import format as thr
 from sw.compress import compress
+from sw.compress.recipe import load as load_recipe
 from sw.driver import Accelerator
 from sw.pack import pack
 from sw.read import read_network
@@ -50,22 +51,11 @@ def test_shipped_network_agrees_and_is_accurate(shipped):
     assert simulate(shipped, image, inputs, "image").agrees
 
 
-def test_shipped_network_is_sparse(shipped):
-    nonzeros = sum(np.count_nonzero(layer.codes) for layer in shipped.layers)
-    assert nonzeros / sum(layer.codes.size for layer in shipped.layers) <= 0.08
-
-
-def test_shipped_network_on_the_whole_test_set(shipped, mnist_folder):
-    x, labels = datasets.load("mnist", folder=mnist_folder)
-    outputs = golden.run(shipped, golden.quantise(shipped, x))[-1]
-    assert accuracy(outputs, labels) >= 0.984
-
-
 @pytest.mark.parametrize(
     ("name", "config"), [("lenet300100_pruned", ARTY), ("lenet300100_dense", ROOMY)]
 )
 def test_real_network_agrees(shared_models, name, config):
-    network = compress(read_network(shared_models / f"{name}.npz"), code_bits=4)
+    network = compress(read_network(shared_models / f"{name}.npz"), load_recipe("no-training"))
     x, _ = datasets.load("mnist", 60)
     agree(network, config, golden.quantise(network, x))
 
@@ -75,7 +65,9 @@ def test_real_pruned_network_keeps_its_accuracy(shared_models, mnist_folder):
 
     The float network has 1.99 %.
     """
-    network = compress(read_network(shared_models / "lenet300100_pruned.npz"), code_bits=4)
+    network = compress(
+        read_network(shared_models / "lenet300100_pruned.npz"), load_recipe("no-training")
+    )
     x, labels = datasets.load("mnist", folder=mnist_folder)
     inputs = golden.quantise(network, x)
     with open_engine(ARTY) as transport:
