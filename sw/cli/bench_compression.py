@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from sw import format as thr
 from sw.compress import compress
 from sw.compress.recipe import Training
 from sw.compress.recipe import load as load_recipe
+from sw.compressed import CompressedNetwork
 from sw.datasets import TrainingSet
 from sw.network import Network
 from sw.read import read_network
@@ -29,16 +31,17 @@ _NETS = ("lenet300100", "lenet5")
 _RECIPES = ("deep-compression", "best")
 
 
+# How the dense network is trained; what is compressed is no better than its teacher.
+_DENSE = Training(epochs=20, decay=0.01, dropout=0.1, smoothing=0.05, distortion=1.0)
+
+
 @dataclasses.dataclass(frozen=True)
 class _Output:
-    """Where networks are kept, and the seed that is part of their names."""
+    """Where networks are kept, and what is part of their names."""
 
     folder: Path
     seed: int
-
-
-# How the dense network is trained; what is compressed is no better than its teacher.
-_DENSE = Training(epochs=20, decay=0.01, dropout=0.1, smoothing=0.05, distortion=1.0)
+    dense: Training
 
 
 @click.command(
@@ -73,7 +76,15 @@ _DENSE = Training(epochs=20, decay=0.01, dropout=0.1, smoothing=0.05, distortion
     required=True,
     help="Folder of the data set's IDX files, or of one such folder a data set.",
 )
-@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--seed", metavar="S", type=click.IntRange(0), default=1, show_default=True)
+@click.option(
+    "--dense-epochs",
+    metavar="N",
+    type=click.IntRange(1),
+    default=_DENSE.epochs,
+    show_default=True,
+    help="Passes over the training images before compression.",
+)
 @click.option(
     "-o",
     "--output",
@@ -90,6 +101,7 @@ def compression(
     sets: tuple[str, ...],
     data: Path,
     seed: int,
+    dense_epochs: int,
     output: Path,
     as_json: bool,
 ) -> None:
@@ -101,9 +113,14 @@ def compression(
     on.
     """
     require_torch()
+    for recipe in recipes:
+        load_recipe(recipe)  # a mistake shows before the first network is trained
+    if importlib.util.find_spec("nncodec") is None:
+        console().print("note: nncodec is not installed, so its column stays empty")
     output.mkdir(parents=True, exist_ok=True)
+    to = _Output(output, seed, _DENSE.model_copy(update={"epochs": dense_epochs}))
     rows = [
-        _row(net, recipe, dataset, _folder(data, dataset), _Output(output, seed))
+        _row(net, recipe, dataset, _folder(data, dataset), to)
         for dataset in sets
         for net in nets or _NETS
         for recipe in recipes or _RECIPES
@@ -123,7 +140,7 @@ def _row(net: str, recipe_name: str, dataset: str, folder: Path, output: _Output
     recipe = load_recipe(recipe_name)
     images = datasets.load_training(folder)
     stem = output.folder / f"{net}-{dataset}-{output.seed}"
-    dense = _dense(net, images, stem, output.seed)
+    dense = _dense(net, images, stem, output)
     path = stem.with_name(f"{stem.name}-{Path(recipe_name).stem}.thr")
     console().print(f"{net} on {dataset}, recipe {recipe_name}")
     started = time.perf_counter()
@@ -142,7 +159,7 @@ def _row(net: str, recipe_name: str, dataset: str, folder: Path, output: _Output
         "error_dense": error_percent(dense.predict(x), labels),
         "error_compressed": integer_error(compressed, x, labels),
         **record(account(contents, compressed)),
-        "nncodec_bytes": rivals.nncodec_bytes(compressed),
+        "nncodec_bytes": _nncodec_bytes(compressed),
         "zstd_bytes": rivals.zstd_bytes(compressed),
         "seconds": seconds,
         "file": path,
@@ -154,7 +171,14 @@ def _checkpoint(path: Path) -> Path:
     return path.with_name(path.name + ".checkpoint")
 
 
-def _dense(net: str, images: TrainingSet, stem: Path, seed: int) -> Network:
+def _nncodec_bytes(network: CompressedNetwork) -> int | None:
+    """What the ISO coder needs; None if it is not installed."""
+    if importlib.util.find_spec("nncodec") is None:
+        return None
+    return rivals.nncodec_bytes(network)
+
+
+def _dense(net: str, images: TrainingSet, stem: Path, output: _Output) -> Network:
     """The dense network, trained unless it has been."""
     from sw.train.stages import Run, train_dense
 
@@ -162,8 +186,8 @@ def _dense(net: str, images: TrainingSet, stem: Path, seed: int) -> Network:
     if not path.exists():
         console().print(f"{path.stem}: training")
         kept = _checkpoint(path)
-        run = Run(images, seed, kept, kept.exists())
-        write_network(path, train_dense(architectures.template(net), _DENSE, run))
+        run = Run(images, output.seed, kept, kept.exists())
+        write_network(path, train_dense(architectures.template(net), output.dense, run))
     return read_network(path, net)
 
 
@@ -189,7 +213,7 @@ def _show(rows: list[dict[str, Any]]) -> Table:
             f"{row['bytes']:,}",
             f"{row['ratio']:.1f}",
             f"{row['ratio_runtime']:.1f}",
-            f"{row['nncodec_bytes']:,}",
+            "-" if row["nncodec_bytes"] is None else f"{row['nncodec_bytes']:,}",
             f"{row['zstd_bytes']:,}",
             f"{row['seconds']:,.0f}",
         )

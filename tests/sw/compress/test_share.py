@@ -81,6 +81,24 @@ class TestOptimum:
         assert len(ours) == count
         assert error_of(values, ours) <= error_of(values, theirs) * (1 + 1e-12)
 
+    def test_sums_stay_exact_where_groups_are_far_apart(self):
+        """The optimum, 1e-13 of the sum of squares, is put together group by group."""
+        groups = np.random.default_rng(8).normal(size=(6, 100))
+        least = np.array([0.0] + [np.inf] * 24)
+        for group in groups:
+            alone = [
+                error_of(group, np.array(kmeans1d.cluster(group, count).centroids))
+                for count in range(1, 20)
+            ]
+            ways = [
+                [least[total - count] + alone[count - 1] for count in range(1, min(total, 19) + 1)]
+                for total in range(1, 25)
+            ]
+            least = np.array([np.inf, *map(min, ways)])
+        values = groups + 1e5 * np.arange(6)[:, None] ** 2
+        centroids = cluster(values, 24)
+        assert error_of(values, centroids) == pytest.approx(least[24], rel=1e-6)
+
     @pytest.mark.parametrize("shape", ["humps", "outliers", "close groups", "mostly two values"])
     def test_cuts_made_finer_step_by_step_are_as_good(self, shape, monkeypatch):
         """More values than places that are all looked at, fewer cuts in the first round."""

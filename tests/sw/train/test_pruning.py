@@ -234,6 +234,18 @@ def test_fisher_keeps_what_the_loss_feels():
         assert error_percent(model, session(of).data) == pytest.approx(error, abs=10)
 
 
+def test_fisher_weighs_a_weight_with_what_the_loss_feels_of_it():
+    weights = np.array([[1.0, -2.0, 3.0]])
+    network = Network((Layer("ip1", weights, np.zeros(1), relu=False),))
+    for squares, order in (([9.0, 1.0, 0.01], [0, 1, 2]), ([1.0, 1.0, 1.0], [2, 1, 0])):
+        for kept in (1, 2):
+            one = pruner(network, [kept / 3], criterion="fisher")
+            optimizer = adam(one)
+            optimizer.state[one.model.weights[0]]["exp_avg_sq"] = torch.tensor([squares])
+            one.after_step(20, 1.0, optimizer)
+            assert sorted(one.masks[0][0].nonzero().flatten().tolist()) == sorted(order[:kept])
+
+
 @pytest.mark.parametrize(
     ("settings", "densities"),
     [
