@@ -133,7 +133,7 @@ def compress(
     network = read_network(source, arch, shape)
     recipe = load_recipe(recipe_name).override(density, code_bits)
     calibration = None if calibrate is None else read_inputs(calibrate, network.inputs)
-    checkpoint = output.with_name(output.name + ".checkpoint")
+    checkpoint = Path(f"{output}.checkpoint")
     run = training_run(recipe, data, seed, checkpoint, resume)
     try:
         compressed = compress_network(network, recipe, run=run, calibration=calibration)

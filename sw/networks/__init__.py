@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["LENET300100", "LENET5", "NAMES", "path"]
+__all__ = ["LENET5", "LENET300100", "NAMES", "path"]
 
 NAMES = (
     "lenet300100-best",

@@ -81,7 +81,7 @@ class Sharer:
             for index, latent in enumerate(self.model.weights):
                 # The mean of squared gradients of batches is about the Fisher information over
                 # the size of a batch, and half of that information is the loss of a squared
-                # distance.
+                # distance. In the first thousand steps the mean has yet to grow to that.
                 squares = optimizer.state[latent]["exp_avg_sq"].flatten()
                 loss = self.recipe.training.batch / 2 * squares
                 if self.recipe.rate_distortion:
@@ -127,6 +127,8 @@ class Sharer:
     def _prune(self, index: int, loss: Tensor, price: float) -> None:
         """Give up the free weights whose bits are worth more than what the loss feels of them."""
         places = self.free[index].flatten().nonzero()[:, 0]
+        if len(places) == 0:
+            return
         costs = self._costs(index, places, loss, price)
         gone = places[costs[:, 0] < costs[:, 1:].min(1).values]
         self.codes[index].flatten()[gone] = 0
@@ -143,6 +145,8 @@ class Sharer:
 
     def _move(self, index: int, places: Tensor, loss: Tensor) -> None:
         """Settle the weights at these places on the codes of least cost."""
+        if len(places) == 0:
+            return
         costs = self._costs(index, places, loss, self.recipe.rate_distortion)
         self.codes[index].flatten()[places] = costs[:, 1:].argmin(1) + 1
         self.free[index].flatten()[places] = False

