@@ -39,6 +39,8 @@ class Simulation:
         has no clock.
     products : (vectors,) int64
         Non-zero weights times non-zero activations: the multiplications that cannot be left out.
+    elements : int or None
+        Processing elements; None where there is no engine.
     seconds : float
         Wall time of the run, building and loading not counted.
     simulated_cycles : int
@@ -51,13 +53,13 @@ class Simulation:
     difference: str | None
     cycles: NDArray[np.int64] | None
     products: NDArray[np.int64]
-    elements: int
+    elements: int | None
     seconds: float
     simulated_cycles: int
 
     def report(self, labels: NDArray[np.int64] | None) -> dict[str, object]:
         """The figures, as `thresher sim --json` prints them."""
-        limit = float(self.products.mean()) / self.elements
+        limit = None if self.elements is None else float(self.products.mean()) / self.elements
         cycles = self.cycles
         return {
             "target": self.target,
@@ -68,7 +70,9 @@ class Simulation:
             },
             "macs_per_vector": float(self.products.mean()),
             "limit_cycles": limit,
-            "utilisation": None if cycles is None else limit / float(cycles.mean()),
+            "utilisation": (
+                None if cycles is None or limit is None else limit / float(cycles.mean())
+            ),
             "agrees_with_golden": self.agrees,
             "accuracy": None if labels is None else accuracy(self.outputs, labels),
             "seconds": self.seconds,
@@ -80,7 +84,7 @@ class Simulation:
 
 def simulate(
     network: CompressedNetwork,
-    image: Image,
+    image: Image | None,
     x: NDArray[np.int64],
     target: Target,
     progress: Callable[[int], None] = lambda _vectors: None,
@@ -89,14 +93,19 @@ def simulate(
 
     Parameters
     ----------
-    image : Image
-        The network packed for the engine that is simulated.
+    image : Image, optional
+        The network packed for the engine that is simulated; the golden model needs none.
     progress : called with the number of vectors that have just been finished
     """
     layers = golden.run(network, x)
     expected = layers[-1]
-    run = {"golden": _run_golden, "image": _run_image, "verilator": _run_verilator}[target]
-    outputs, cycles, seconds, simulated_cycles = run(network, image, x, progress)
+    if target == "golden":
+        outputs, cycles, seconds, simulated_cycles = _run_golden(network, x, progress)
+    elif image is None:
+        raise ValueError(f"target {target} needs an image")
+    else:
+        run = _run_image if target == "image" else _run_verilator
+        outputs, cycles, seconds, simulated_cycles = run(image, x, progress)
     return Simulation(
         target=target,
         outputs=outputs,
@@ -104,7 +113,7 @@ def simulate(
         difference=first_difference(outputs, expected),
         cycles=cycles,
         products=golden.products(network, x, layers),
-        elements=image.config.elements,
+        elements=None if image is None else image.config.elements,
         seconds=seconds,
         simulated_cycles=simulated_cycles,
     )
@@ -133,7 +142,7 @@ _Run = tuple[NDArray[np.int64], NDArray[np.int64] | None, float, int]
 
 
 def _run_golden(
-    network: CompressedNetwork, _: Image, x: NDArray[np.int64], progress: Callable[[int], None]
+    network: CompressedNetwork, x: NDArray[np.int64], progress: Callable[[int], None]
 ) -> _Run:
     began = time.perf_counter()
     outputs = golden.run(network, x)[-1]
@@ -141,9 +150,7 @@ def _run_golden(
     return outputs, None, time.perf_counter() - began, 0
 
 
-def _run_image(
-    _: CompressedNetwork, image: Image, x: NDArray[np.int64], progress: Callable[[int], None]
-) -> _Run:
+def _run_image(image: Image, x: NDArray[np.int64], progress: Callable[[int], None]) -> _Run:
     began = time.perf_counter()
     outputs = []
     for at in range(0, len(x), _CHUNK):
@@ -153,9 +160,7 @@ def _run_image(
     return np.concatenate(outputs), None, time.perf_counter() - began, 0
 
 
-def _run_verilator(
-    _: CompressedNetwork, image: Image, x: NDArray[np.int64], progress: Callable[[int], None]
-) -> _Run:
+def _run_verilator(image: Image, x: NDArray[np.int64], progress: Callable[[int], None]) -> _Run:
     from .engine import open_engine  # needs the simulator; the other targets do not
 
     outputs, cycles = [], []

@@ -50,7 +50,10 @@ def fit(model: Path, board: str, as_json: bool) -> None:
     """
     network = thr.read(model)
     config = board_config(board)
-    needs = usage(network, config)
+    try:
+        needs = usage(network, config)
+    except BadInput as error:
+        raise BadInput(f"{model}: {error}") from error
     refusal = _refusal(network, config)
     record = {
         "model": model,

@@ -40,18 +40,13 @@ def choose_config(
     board: str | None,
     lanes: int | None,
     groups: int | None,
-    unbounded: bool = False,
 ) -> AcceleratorConfig:
     """The accelerator that the options name.
 
-    A board's engine is taken as it is, or with `unbounded` as a grid like it; one given by --lanes
-    gets memories that hold the network.
+    A board's engine is taken as it is; one given by --lanes gets memories that hold the network.
     """
     if lanes is None and groups is None:
-        config = board_config(board or "arty")
-        if not unbounded:
-            return config
-        board, lanes, groups = None, config.lanes, config.groups
+        return board_config(board or "arty")
     if board is not None:
         raise BadInput("--board names a whole engine; give it or --lanes and --groups, not both")
     if lanes is None:

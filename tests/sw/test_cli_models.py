@@ -118,6 +118,14 @@ class TestSim:
         options = ("--dataset", "mnist", "--count", 1, "--target", "golden", "--json")
         assert run("sim", too_large, *options).exit_code == 0
 
+    def test_the_golden_model_runs_convolutions_which_the_engine_refuses(self):
+        options = ("--dataset", "mnist", "--count", 100)
+        result = run("sim", networks.LENET5, *options, "--target", "golden", "--json")
+        assert json.loads(result.stdout)["accuracy"] >= 0.98
+        for verb in (("sim", networks.LENET5, *options), ("fit", networks.LENET5)):
+            said = refused(*verb)
+            assert "lenet5-best.thr: layer conv1 is a convolution" in said
+
     def test_inputs_are_not_overwritten(self, model, inputs):
         before = model.read_bytes()
         assert "overwritten" in refused("sim", model, "--inputs", inputs, "--outputs", model)
