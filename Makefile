@@ -27,15 +27,13 @@ mutants: $(STAMP)
 soak: $(STAMP)
 	$(PYTHON) -m tests.soak --minutes 30
 
-bench: $(STAMP)
-	$(PYTHON) -m pip install -q -c constraints.txt -e '.[bench]' && $(PYTHON) -m pip install -q --no-deps nncodec==2.1.3
+bench: $(TRAINING)
 	$(PYTHON) -m sw.cli bench sim
 	$(PYTHON) -m sw.cli bench kmeans
 	$(PYTHON) -m sw.cli bench packing
 
 # The shipped networks, from MNIST's IDX files in DATA; an hour or two.
 networks: $(TRAINING)
-	$(PYTHON) -m pip install -q -c constraints.txt -e '.[bench]' && $(PYTHON) -m pip install -q --no-deps nncodec==2.1.3
 	$(PYTHON) -m sw.cli bench compression --data $(DATA) -o build/compression
 
 # Damaged .thr files for a minute; Python 3.11 at most, which is what atheris is made for.
@@ -53,9 +51,11 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[sim,synth,dev]'
 	@touch $@
 
-# PyTorch, which only training needs.
+# What only training and comparisons need: PyTorch, and other coders and clusterings. nncodec asks for
+# NumPy 1 and much else; its coder, which is compared with, needs none of that.
 $(TRAINING): $(STAMP)
-	$(PYTHON) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train]'
+	$(PYTHON) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,bench]'
+	$(PYTHON) -m pip install -q --disable-pip-version-check --no-deps nncodec==2.1.3
 	@touch $@
 
 clean:

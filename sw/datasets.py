@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .errors import BadInput
 from .read.idx import read_mnist
 
-__all__ = ["HELD_OUT", "NAMES", "TrainingSet", "load", "load_training"]
+__all__ = ["HELD_OUT", "NAMES", "TrainingSet", "folder_of", "load", "load_training"]
 
 NAMES = ("mnist", "fashion-mnist")
 HELD_OUT = 5000
@@ -76,6 +76,11 @@ def load(
         more = "" if folder is not None else "; --data FOLDER with the IDX files has more"
         raise BadInput(f"{count} images of {name} are asked for, {len(images)} are there{more}")
     return images[:count].reshape(count, -1) / 256.0, labels[:count].astype(np.int64)
+
+
+def folder_of(data: Path, name: str) -> Path:
+    """Where the files of a data set are: the folder in `data` that has its name, or `data`."""
+    return data / name if (data / name).is_dir() else data
 
 
 def load_training(folder: Path) -> TrainingSet:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib.util
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,11 @@ from rich.table import Table
 from sw import architectures, datasets, rivals
 from sw import format as thr
 from sw.compress import compress
-from sw.compress.recipe import Training
+from sw.compress.recipe import Recipe, Training
 from sw.compress.recipe import load as load_recipe
 from sw.compressed import CompressedNetwork
 from sw.datasets import TrainingSet
+from sw.errors import BadInput
 from sw.network import Network
 from sw.read import read_network
 from sw.report.account import account, record
@@ -110,7 +113,8 @@ def compression(
     The error is that of the integer golden model on all 10,000 test images, which nothing before
     has looked at; the size is that of the .thr file, everything in it, against 32-bit floats. Takes
     from minutes to an hour a network; Ctrl-C stops it with nothing lost, and the same command goes
-    on.
+    on: networks that are finished are not made again. Seconds are those of the run that finished
+    a network, without what was done before it was stopped.
     """
     require_torch()
     for recipe in recipes:
@@ -119,8 +123,9 @@ def compression(
         console().print("note: nncodec is not installed, so its column stays empty")
     output.mkdir(parents=True, exist_ok=True)
     to = _Output(output, seed, _DENSE.model_copy(update={"epochs": dense_epochs}))
+    folders = {dataset: _folder(data, dataset, len(sets) > 1) for dataset in sets}
     rows = [
-        _row(net, recipe, dataset, _folder(data, dataset), to)
+        _row(net, recipe, dataset, folders[dataset], to)
         for dataset in sets
         for net in nets or _NETS
         for recipe in recipes or _RECIPES
@@ -128,42 +133,62 @@ def compression(
     emit({"networks": rows}, _show(rows), as_json)
 
 
-def _folder(data: Path, dataset: str) -> Path:
-    """The folder itself, or the one in it that has the data set's name."""
-    return data / dataset if (data / dataset).is_dir() else data
+def _folder(data: Path, dataset: str, several: bool) -> Path:
+    """Folder of the data set; with several of them, each needs its own."""
+    folder = datasets.folder_of(data, dataset)
+    if several and folder == data:
+        raise BadInput(f"{data} has no folder {dataset}; with several data sets each has its own")
+    return folder
 
 
-def _row(net: str, recipe_name: str, dataset: str, folder: Path, output: _Output) -> dict[str, Any]:
-    """One line of the table: train, compress, store, and only then look at the test images."""
-    from sw.train.stages import Run
-
+def _row(net: str, recipe_name: str, dataset: str, folder: Path, to: _Output) -> dict[str, Any]:
+    """One line of the table, measured now or by a run that was stopped afterwards."""
     recipe = load_recipe(recipe_name)
+    stem = to.folder / f"{net}-{dataset}-{to.seed}-{to.dense.epochs}"
+    # Two recipes may have one name.
+    digest = hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()[:8]
+    path = Path(f"{stem}-{Path(recipe_name).stem}-{digest}.thr")
+    row_path = path.with_suffix(".json")
+    if path.exists() and row_path.exists():
+        console().print(f"{path}: was made and measured before; delete it to begin again")
+        kept: dict[str, Any] = json.loads(row_path.read_bytes())
+        return kept
     images = datasets.load_training(folder)
-    stem = output.folder / f"{net}-{dataset}-{output.seed}"
-    dense = _dense(net, images, stem, output)
-    path = stem.with_name(f"{stem.name}-{Path(recipe_name).stem}.thr")
+    dense, dense_seconds = _dense(net, images, stem, to)
     console().print(f"{net} on {dataset}, recipe {recipe_name}")
-    started = time.perf_counter()
-    kept = _checkpoint(path)
-    compressed = compress(dense, recipe, run=Run(images, output.seed, kept, kept.exists()))
-    contents = thr.to_bytes(compressed, recipe.coders(dense))
-    seconds = time.perf_counter() - started
-    thr.write_file(path, contents)
-    kept.unlink(missing_ok=True)  # the training has come to something
+    compressed, seconds = _compress(dense, recipe, images, path, to.seed)
+    # Only now, when nothing is left to be chosen.
     x, labels = datasets.load(dataset, folder=folder)
-    return {
+    row = {
         "net": net,
         "dataset": dataset,
         "recipe": recipe_name,
-        "seed": output.seed,
+        "seed": to.seed,
         "error_dense": error_percent(dense.predict(x), labels),
         "error_compressed": integer_error(compressed, x, labels),
-        **record(account(contents, compressed)),
+        **record(account(path.read_bytes(), compressed)),
         "nncodec_bytes": _nncodec_bytes(compressed),
         "zstd_bytes": rivals.zstd_bytes(compressed),
         "seconds": seconds,
-        "file": path,
+        "seconds_dense": dense_seconds,
+        "file": str(path),
     }
+    thr.write_file(row_path, json.dumps(row).encode())
+    return row
+
+
+def _compress(
+    dense: Network, recipe: Recipe, images: TrainingSet, path: Path, seed: int
+) -> tuple[CompressedNetwork, float]:
+    """Compress and write a network; also the seconds that this took now."""
+    from sw.train.stages import Run
+
+    started = time.perf_counter()
+    kept = _checkpoint(path)
+    compressed = compress(dense, recipe, run=Run(images, seed, kept, kept.exists()))
+    thr.write(path, compressed, recipe.coders(dense))
+    kept.unlink(missing_ok=True)  # the training has come to something
+    return compressed, time.perf_counter() - started
 
 
 def _checkpoint(path: Path) -> Path:
@@ -178,17 +203,20 @@ def _nncodec_bytes(network: CompressedNetwork) -> int | None:
     return rivals.nncodec_bytes(network)
 
 
-def _dense(net: str, images: TrainingSet, stem: Path, output: _Output) -> Network:
-    """The dense network, trained unless it has been."""
+def _dense(net: str, images: TrainingSet, stem: Path, to: _Output) -> tuple[Network, float | None]:
+    """The dense network, trained unless it has been, and the seconds that this took now."""
     from sw.train.stages import Run, train_dense
 
     path = stem.with_name(stem.name + "-dense.npz")
+    seconds = None
     if not path.exists():
         console().print(f"{path.stem}: training")
+        started = time.perf_counter()
         kept = _checkpoint(path)
-        run = Run(images, output.seed, kept, kept.exists())
-        write_network(path, train_dense(architectures.template(net), output.dense, run))
-    return read_network(path, net)
+        run = Run(images, to.seed, kept, kept.exists())
+        write_network(path, train_dense(architectures.template(net), to.dense, run))
+        seconds = time.perf_counter() - started
+    return read_network(path, net), seconds
 
 
 def _show(rows: list[dict[str, Any]]) -> Table:

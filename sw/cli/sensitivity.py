@@ -105,7 +105,7 @@ def sensitivity(
         check_png(plot)
         check_output(plot, source)
     network = read_network(source, arch)
-    folder = data / dataset if (data / dataset).is_dir() else data
+    folder = datasets.folder_of(data, dataset)
     images = datasets.load_training(folder)
     x, labels = images.held_x[:count], images.held_labels[:count]
     if x.shape[1] != network.inputs:

@@ -243,7 +243,7 @@ class Recipe(_Table):
                 rule["density"] = None
             if code_bits is not None:
                 rule["code_bits"] = rule["values"] = None
-        return Recipe.model_validate(table)
+        return _validated(table, "the recipe with what was asked for")
 
     def densities(self, network: Network) -> list[float]:
         """Density of each layer."""
@@ -319,7 +319,7 @@ def load(name: str) -> Recipe:
     text = read_text(name)
     try:
         return _validated(tomllib.loads(text), f"recipe {name}")
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadInput(f"recipe {name} is not TOML: {error}") from error
 
 

@@ -38,13 +38,20 @@ def prune_layers(network: Network, recipe: Recipe) -> Network:
     )
 
 
-def share_layers(network: Network, recipe: Recipe) -> list[Shared]:
-    """The layers with their weights replaced by those of a codebook each."""
+def share_layers(network: Network, recipe: Recipe, seed: int = 0) -> list[Shared]:
+    """The layers with their weights replaced by those of a codebook each.
+
+    Parameters
+    ----------
+    seed : int
+        Of clustering that starts at random (Forgy).
+    """
+    method = recipe.share.method
     layers = []
     for layer, values, initialisation in zip(
         network.layers, recipe.values(network), recipe.initialisations(network), strict=True
     ):
-        codes, centroids = share_values(layer.weights, values, recipe.share.method, initialisation)
+        codes, centroids = share_values(layer.weights, values, method, initialisation, seed)
         layers.append(
             Shared(layer.name, codes, centroids, layer.bias, layer.relu, layer.convolution)
         )

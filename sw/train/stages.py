@@ -96,7 +96,7 @@ def prune_and_share(network: Network, recipe: Recipe, run: Run) -> list[Shared]:
         pruner = Pruner(model, recipe.prune, recipe.densities(network))
         if not session.checkpoint.holds("share"):
             train(model, Stage("prune", recipe.prune.training, pruner, teacher), session)
-        layers = share_layers(model.network(), recipe)
+        layers = share_layers(model.network(), recipe, run.seed)
         sharer = Sharer(
             model,
             recipe.share,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ epochs = 1
 [share.training]
 epochs = 1
 [code]
-coder = "arithmetic"
+coder = "huffman"
 """
 
 
@@ -61,7 +62,7 @@ def test_from_random_weights_to_the_table(folder, tmp_path):
     result = run("bench", "compression", *arguments, "--dense-epochs", 2, "--json")
     assert result.exit_code == 0, result.output
     (row,) = json.loads(result.stdout)["networks"]
-    path = output / "lenet300100-mnist-1-quick.thr"
+    path = Path(row["file"])
     network = thr.read(path)
     x, labels = datasets.load("mnist", folder=folder)
     outputs = golden.run(network, golden.quantise(network, x))[-1]
@@ -69,9 +70,21 @@ def test_from_random_weights_to_the_table(folder, tmp_path):
     assert row["bytes"] == path.stat().st_size
     assert row["ratio"] == pytest.approx(4 * 266610 / row["bytes"])
     assert row["ratio_runtime"] < row["ratio"]
-    assert row["zstd_bytes"] > row["bytes"]
+    assert row["zstd_bytes"] > 0
     assert [layer["nonzeros"] for layer in row["layers"]] == [47040, 6000, 200]
-    assert {file.name for file in output.iterdir()} == {path.name, "lenet300100-mnist-1-dense.npz"}
+    made = {file.name for file in output.iterdir()}
+    assert made == {path.name, path.stem + ".json", "lenet300100-mnist-1-2-dense.npz"}
+    # What is finished is not made again.
+    again = run("bench", "compression", *arguments, "--dense-epochs", 2, "--json")
+    assert json.loads(again.stdout)["networks"] == [row]
+    assert "was made and measured before" in " ".join(again.stderr.split())
+
+
+def test_several_data_sets_need_a_folder_each(folder, tmp_path):
+    sets = ["--dataset", "mnist", "--dataset", "fashion-mnist"]
+    result = run("bench", "compression", "--data", folder, *sets, "-o", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "has no folder mnist; with several data sets each has its own" in result.stderr
 
 
 def test_a_recipe_that_is_none_is_refused_before_anything_is_trained(folder, tmp_path):

@@ -1,7 +1,7 @@
 """What other coders need: never less than the information there is, and the best of their ways."""
 
 import dataclasses
-import importlib.util
+import importlib
 import sys
 import zlib
 
@@ -15,11 +15,8 @@ from sw.compress.share import share
 from sw.compressed import CompressedLayer, CompressedNetwork, NumberFormat
 from sw.errors import BadInput
 
-needs_nncodec = pytest.mark.skipif(
-    importlib.util.find_spec("nncodec") is None, reason="nncodec is not installed (see sw.rivals)"
-)
 GENERAL = [name for name in rivals.RIVALS if name != "nncodec"]
-EVERY = [*GENERAL, pytest.param("nncodec", marks=needs_nncodec)]
+EVERY = list(rivals.RIVALS)
 
 
 def network(*codes, bias=0):
@@ -62,7 +59,6 @@ def test_no_coder_beats_the_entropy(name, density, values):
     assert rivals.RIVALS[name](network(codes)) > 0.98 * entropy_bytes(codes)
 
 
-@needs_nncodec
 @pytest.mark.parametrize(("density", "values"), [(0.05, 16), (0.3, 9), (1.0, 256)])
 def test_nncodec_comes_near_the_entropy(density, values):
     codes = sparse(density, values)
@@ -106,7 +102,6 @@ def test_codebook_and_biases_are_counted(name):
     assert even <= 200 * 22 / 8 + 8
 
 
-@needs_nncodec
 def test_nncodec_does_not_mind_orientation_or_the_order_of_the_codebook():
     """Rows have weights of one sign: only its ranks by value, read along rows, show that."""
     codes = sparse(0.5, 6, (80, 80))
@@ -133,7 +128,7 @@ def test_small_layers(name, shape):
 
 def test_what_nncodec_decodes_is_compared():
     """A codebook too small for the codes: it codes them, and other ones come out."""
-    cabac = pytest.importorskip("nncodec.extensions.deepCABAC")
+    cabac = importlib.import_module("nncodec.extensions.deepCABAC")
     codes = np.random.default_rng(0).integers(-5, 6, (40, 50))
     wrong = rivals._Settings(size=3, zero=1)
     with pytest.raises(RuntimeError, match="does not decode what it coded"):
@@ -155,7 +150,6 @@ def test_signed_ranks_are_the_codes_again():
         assert integers.max() - integers.min() == len(layer.codebook) - 1
 
 
-@needs_nncodec
 def test_shipped_network():
     """The order that is known of these coders, and room for the project's own."""
     shipped = thr.read(networks.LENET300100)
@@ -163,7 +157,6 @@ def test_shipped_network():
     assert sizes["nncodec"] < sizes["zstd"] < sizes["lzw"] < shipped.parameters / 8
 
 
-@needs_nncodec
 @pytest.mark.models
 @pytest.mark.parametrize("file", ["lenet300100_pruned.npz", "lenet5_pruned.npz"])
 def test_real_networks(shared_models, file):

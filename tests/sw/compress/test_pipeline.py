@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,8 +19,6 @@ from sw.network import Layer, Network
 from sw.numbers import prove
 from sw.read import read_network
 from sw.read.idx import read_mnist
-
-SHARED = Path(os.environ.get("THRESHER_SHARED", Path(__file__).parents[4] / "shared"))
 
 
 def random_network(shape, seed=1, scale=1.0) -> Network:
@@ -216,15 +211,14 @@ def test_outputs_that_overflow_name_the_layer():
         compress(network, recipe())
 
 
-@functools.cache
-def mnist():
+@pytest.fixture(scope="module")
+def mnist(mnist_folder):
     """Calibration images, test images, test labels."""
-    train, _ = read_mnist(SHARED / "data" / "mnist", "train")
-    images, labels = read_mnist(SHARED / "data" / "mnist", "test")
+    train, _ = read_mnist(mnist_folder, "train")
+    images, labels = read_mnist(mnist_folder, "test")
     return train[:2000].reshape(-1, 784) / 256, images.reshape(-1, 784) / 256, labels
 
 
-@pytest.mark.models
 @pytest.mark.parametrize(
     ("name", "code_bits", "calibrated", "most"),
     [
@@ -234,11 +228,11 @@ def mnist():
         ("dense", 6, True, 2.35),
     ],
 )
-def test_error_of_real_networks_on_all_test_images(name, code_bits, calibrated, most):
-    path = SHARED / "models" / f"lenet300100_{name}.npz"
-    if not path.exists() or not (SHARED / "data" / "mnist").exists():
-        pytest.skip(f"{path} or the MNIST images are not there; THRESHER_SHARED says where")
-    calibration, images, labels = mnist()
+def test_error_of_real_networks_on_all_test_images(
+    shared_models, mnist, name, code_bits, calibrated, most
+):
+    path = shared_models / f"lenet300100_{name}.npz"
+    calibration, images, labels = mnist
     compressed = compress(
         read_network(path),
         recipe(code_bits=code_bits),

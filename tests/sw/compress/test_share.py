@@ -246,7 +246,6 @@ class TestBench:
     SMALL = ("--weights", "2000", "--codes", "5")
 
     def test_all_methods_share_the_same_weights(self, tmp_path):
-        pytest.importorskip("sklearn")
         plot = tmp_path / "starts.png"
         result = CliRunner().invoke(kmeans, [*self.SMALL, "--plot", str(plot), "--json"])
         assert result.exit_code == 0, result.output
