@@ -104,6 +104,8 @@ def load_training(folder: Path) -> TrainingSet:
     BadInput
         If the files are not there or not sound, or there are too few images.
     """
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: there is no such folder of training images")
     images, labels = read_mnist(folder, "train")
     if len(images) < 2 * HELD_OUT:
         raise BadInput(f"{folder}: {len(images)} training images; {2 * HELD_OUT} are needed")

@@ -14,9 +14,12 @@ from rich.table import Table
 from sw import format as thr
 from sw.architectures import NAMES
 from sw.compress import compress as compress_network
+from sw.compress.pipeline import CALIBRATION
 from sw.compress.recipe import load as load_recipe
 from sw.compressed import CompressedNetwork
+from sw.datasets import TrainingSet, folder_of, load_training
 from sw.errors import BadInput
+from sw.network import Network
 from sw.read import read_inputs, read_network
 
 from .inputs import parse_shape
@@ -77,7 +80,10 @@ _FLOAT32_BYTES = 4
 @click.option(
     "--arch",
     metavar="NAME",
-    help="Architecture that the arrays of an array file belong to: " + ", ".join(NAMES) + ".",
+    help="Architecture that the arrays of an array file belong to: "
+    + ", ".join(NAMES)
+    + " (Caffe's "
+    "has no ReLU after convolutions).",
 )
 @click.option(
     "--input-shape",
@@ -133,6 +139,10 @@ def compress(
     network = read_network(source, arch, shape)
     recipe = load_recipe(recipe_name).override(density, code_bits)
     calibration = None if calibrate is None else read_inputs(calibrate, network.inputs)
+    if data is not None and not recipe.trains and calibration is None:
+        images = load_training(folder_of(data, "mnist")).x[:CALIBRATION]
+        calibration = images.astype(np.float64)
+        console().print("note: this recipe trains nothing; --data only chooses number formats")
     checkpoint = Path(f"{output}.checkpoint")
     run = training_run(recipe, data, seed, checkpoint, resume)
     try:
@@ -147,7 +157,7 @@ def compress(
     thr.write_file(output, contents)
     if run is not None:
         checkpoint.unlink(missing_ok=True)  # the training has come to something
-    if calibrate is None and run is None:
+    if calibration is None and run is None:
         console().print(
             "note: no --calibrate: inputs are taken to lie in [0, 1], in steps of 1/256"
         )
@@ -155,19 +165,24 @@ def compress(
         "network": source,
         "output": output,
         "recipe": recipe_name,
-        "calibrated": calibrate is not None or run is not None,
+        "calibrated": calibration is not None or run is not None,
     }
     if run is not None:
-        images = run.images
-        record["held_out"] = {
-            "images": len(images.held_x),
-            "error_before": error_percent(
-                network.predict(images.held_x.astype(np.float64)), images.held_labels
-            ),
-            "error_after": integer_error(compressed, images.held_x, images.held_labels),
-        }
+        record["held_out"] = _held_out(network, compressed, run.images)
     record |= _describe(compressed, stored, len(contents))
     emit(record, _show(record), as_json)
+
+
+def _held_out(
+    network: Network, compressed: CompressedNetwork, images: TrainingSet
+) -> dict[str, float]:
+    """Errors on the images held out, in floats before and in integers after."""
+    x, labels = images.held_x, images.held_labels
+    return {
+        "images": len(x),
+        "error_before": error_percent(network.predict(x.astype(np.float64)), labels),
+        "error_after": integer_error(compressed, x, labels),
+    }
 
 
 def _describe(
@@ -236,6 +251,7 @@ def _show(record: dict[str, Any]) -> Group:
     if held_out := record.get("held_out"):
         shown.append(
             f"error on {held_out['images']:,} images held out: {held_out['error_before']:.2f} % "
-            f"before, {held_out['error_after']:.2f} % after, in integers"
+            f"before, {held_out['error_after']:.2f} % after, in integers; held out from this "
+            "run, that is, whatever NET was trained on before"
         )
     return Group(*shown)

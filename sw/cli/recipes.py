@@ -46,6 +46,8 @@ def recipes(name: str | None, as_toml: bool, as_json: bool) -> None:
         return
     recipe = load(name)
     if as_toml:
+        if as_json:
+            raise BadInput("--toml and --json are two forms of the same; give one")
         click.echo(read_text(name), nl=False)
         return
     emit(recipe.model_dump(), _explain(name, recipe), as_json)

@@ -49,7 +49,7 @@ def training_run(
     require_torch()
     from sw.train.stages import Run
 
-    return Run(datasets.load_training(data), seed, checkpoint, resume)
+    return Run(datasets.load_training(datasets.folder_of(data, "mnist")), seed, checkpoint, resume)
 
 
 def require_torch() -> None:

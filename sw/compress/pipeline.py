@@ -21,11 +21,11 @@ from .steps import prune_layers, share_layers
 if TYPE_CHECKING:
     from sw.train.stages import Run
 
-__all__ = ["compress"]
+__all__ = ["CALIBRATION", "compress"]
 
 _MAGNITUDE_MAX = 2.0**32  # of weights, biases and inputs: no float in here overflows
 _MARGIN = 2.0  # by which outputs may exceed those of the calibration inputs
-_CALIBRATION = 2000  # training inputs that are enough to choose number formats
+CALIBRATION = 2000  # training inputs that are enough to choose number formats
 # Without calibration inputs: how many random vectors stand in, and a margin for how little the
 # outputs that they give say of real ones.
 _STAND_INS = 1024
@@ -68,7 +68,7 @@ def compress(
         _check_magnitude(f"layer {layer.name!r}", layer.weights, layer.bias)
     what = "calibration"
     if calibration is None and run is not None:
-        what, calibration = "training", run.images.x[:_CALIBRATION]
+        what, calibration = "training", run.images.x[:CALIBRATION]
     code = recipe.code
     widths = Widths(code.activation_bits, code.weight_bits, code.accumulator_bits)
     check_widths(widths.activation, widths.weight, widths.accumulator)

@@ -281,7 +281,20 @@ class Recipe(_Table):
         ]
 
     def _rules(self, network: Network) -> list[list[LayerRule]]:
-        """Rules that match each layer, the last first."""
+        """Rules that match each layer, the last first.
+
+        Raises
+        ------
+        BadInput
+            If a rule names a layer that there is not; places may be empty.
+        """
+        names = [layer.name for layer in network.layers]
+        for rule in self.layer:
+            if not rule.match.startswith("@") and not fnmatch.filter(names, rule.match):
+                raise BadInput(
+                    f"the recipe has a rule for layer {rule.match!r}; the network's layers are "
+                    + ", ".join(names)
+                )
         return [
             [
                 rule
@@ -335,6 +348,8 @@ def read_text(name: str) -> str:
         return _FOLDER.joinpath(f"{name}.toml").read_text("utf-8")
     path = Path(name)
     if path.suffix != ".toml" or not path.is_file():
+        if path.suffix == ".toml" and not path.exists():
+            raise BadInput(f"recipe {name}: there is no such file")
         raise BadInput(f"recipe {name!r} is neither a .toml file nor one of {', '.join(NAMES)}")
     try:
         return path.read_text("utf-8")

@@ -98,4 +98,4 @@ def test_a_recipe_that_is_none_is_refused_before_anything_is_trained(folder, tmp
 def test_data_that_is_not_there_is_refused(tmp_path):
     result = run("bench", "compression", "--data", tmp_path / "none", "-o", tmp_path / "out")
     assert result.exit_code == 2
-    assert "train-images-idx3-ubyte" in result.stderr
+    assert "none: there is no such folder of training images" in result.stderr

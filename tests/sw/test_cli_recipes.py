@@ -245,7 +245,10 @@ def test_what_cannot_be_resumed(monkeypatch, data, place):
     [
         (["--recipe", "my.toml"], "this recipe trains: name the folder of the training images"),
         (["--recipe", "best"], "(--data DIR)"),
-        (["--recipe", "my.toml", "--data", "none"], "none/train-images-idx3-ubyte: neither this"),
+        (
+            ["--recipe", "my.toml", "--data", "none"],
+            "none: there is no such folder of training images",
+        ),
         (["--resume"], "--resume: this recipe trains nothing, so there is nothing to go on with"),
         (["--recipe", "worst"], "recipe 'worst' is neither a .toml file nor one of best, "),
         (["--recipe", "bad.toml"], "recipe bad.toml: prune.density is 2: Input should be less "),

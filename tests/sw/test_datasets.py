@@ -147,8 +147,10 @@ def test_too_few_training_images(tmp_path):
 
 
 def test_training_images_that_are_not_there(tmp_path):
-    with pytest.raises(BadInput, match="train-images-idx3-ubyte"):
+    with pytest.raises(BadInput, match="none: there is no such folder of training images"):
         datasets.load_training(tmp_path / "none")
+    with pytest.raises(BadInput, match="train-images-idx3-ubyte"):
+        datasets.load_training(tmp_path)
 
 
 def test_held_out_images_of_mnist(mnist_folder):

@@ -71,7 +71,22 @@ def test_a_file_of_ones_own(tmp_path):
     assert load(str(path)) == load("best")
 
 
-@pytest.mark.parametrize("name", ["", "bests", "best.toml", "none.toml", ".", "BEST"])
+@pytest.mark.parametrize("name", ["best.toml", "none.toml"])
+def test_there_is_no_such_file(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInput, match=f"^recipe {name}: there is no such file$"):
+        load(name)
+
+
+@pytest.mark.parametrize("match", ["IP1", "ip-", "nosuchlayer"])
+def test_a_rule_for_a_layer_that_there_is_not(tmp_path, match):
+    path = tmp_path / "mine.toml"
+    path.write_text(f'description = "x"\n[[layer]]\nmatch = "{match}"\ndensity = 0.5\n')
+    with pytest.raises(BadInput, match=f"rule for layer '{match}'; .* conv1, conv2, ip1, ip2"):
+        load(str(path)).densities(LENET)
+
+
+@pytest.mark.parametrize("name", ["", "bests", ".", "BEST"])
 def test_there_is_no_such_recipe(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BadInput) as error:
@@ -151,8 +166,6 @@ def rules(*lines: tuple[str, str]) -> str:
         ("*1", "conv1 ip1"),
         ("[ci]*2", "conv2 ip2"),
         ("*", "conv1 conv2 ip1 ip2"),
-        ("IP1", ""),
-        ("ip", ""),
     ],
 )
 def test_what_rules_match(match, hit):
