@@ -12,7 +12,6 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from sw import format as thr
-from sw.architectures import NAMES
 from sw.compress import compress as compress_network
 from sw.compress.pipeline import CALIBRATION
 from sw.compress.recipe import load as load_recipe
@@ -22,7 +21,7 @@ from sw.errors import BadInput
 from sw.network import Network
 from sw.read import read_inputs, read_network
 
-from .inputs import parse_shape
+from .inputs import arch_option, parse_shape
 from .output import check_output, console, emit, json_option
 from .training import error_percent, integer_error, training_run
 
@@ -77,14 +76,7 @@ _FLOAT32_BYTES = 4
     help="Of training.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the training that was stopped.")
-@click.option(
-    "--arch",
-    metavar="NAME",
-    help="Architecture that the arrays of an array file belong to: "
-    + ", ".join(NAMES)
-    + " (Caffe's "
-    "has no ReLU after convolutions).",
-)
+@arch_option
 @click.option(
     "--input-shape",
     metavar="CxHxW",

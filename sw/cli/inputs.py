@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim import golden
-from sw import datasets
+from sw import architectures, datasets
 from sw import format as thr
 from sw.compressed import CompressedNetwork
 from sw.errors import BadInput
@@ -20,7 +20,14 @@ from sw.read import read_inputs
 
 from .output import console
 
-__all__ = ["choose_inputs", "input_options", "parse_shape", "write_outputs"]
+__all__ = ["arch_option", "choose_inputs", "input_options", "parse_shape", "write_outputs"]
+
+arch_option = click.option(
+    "--arch",
+    metavar="NAME",
+    help="Architecture that the arrays of an array file belong to: "
+    f"{', '.join(architectures.NAMES)} (Caffe's has no ReLU after convolutions).",
+)
 
 
 def input_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,13 +14,13 @@ from rich.console import Group
 from rich.table import Table
 
 from sw import format as thr
-from sw.architectures import NAMES
 from sw.compressed import CompressedNetwork
 from sw.errors import BadInput
 from sw.read import read_network
 from sw.report import sizes
 from sw.report.account import PARTS, Account, LayerAccount, account, record
 
+from .inputs import arch_option
 from .output import check_output, console, emit, json_option
 
 __all__ = ["inspect"]
@@ -51,11 +51,7 @@ _LEFT = ("layer", "coder", "form")  # columns of words
     type=click.Path(path_type=Path),
     help="The trained network that MODEL.thr was made of, for the pictures of the report.",
 )
-@click.option(
-    "--arch",
-    metavar="NAME",
-    help="Architecture that the arrays of NET belong to: " + ", ".join(NAMES) + ".",
-)
+@arch_option
 @json_option
 def inspect(
     model: Path, html: Path | None, before: Path | None, arch: str | None, as_json: bool

@@ -12,12 +12,12 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from sw import datasets
-from sw.architectures import NAMES
 from sw.compress.sensitivity import scan
 from sw.errors import BadInput
 from sw.network import Network
 from sw.read import read_network
 
+from .inputs import arch_option
 from .output import check_output, console, emit, json_option
 
 __all__ = ["sensitivity"]
@@ -67,11 +67,7 @@ _DENSITIES = "1,0.7,0.5,0.4,0.3,0.2,0.15,0.1,0.07,0.05,0.03,0.02,0.01"
     show_default=True,
     help="Number of held-out images.",
 )
-@click.option(
-    "--arch",
-    metavar="NAME",
-    help="Architecture that the arrays of an array file belong to: " + ", ".join(NAMES) + ".",
-)
+@arch_option
 @click.option(
     "--plot", metavar="OUT.png", type=click.Path(path_type=Path), help="Draw error over density."
 )
