@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
+from . import graph
 from .convolution import Convolution
 
 __all__ = ["CompressedLayer", "CompressedNetwork", "NumberFormat"]
@@ -31,7 +32,8 @@ class CompressedLayer:
     Attributes
     ----------
     codes : (rows, columns) uint8
-        Index of each weight in the codebook; 0 where the weight was pruned.
+        Index of each weight in the codebook; 0 where the weight was pruned. With the groups of a
+        convolution, a row has the columns of its own group only.
     codebook : (n,) int64, n <= 256
         Weight of each code, with `weight_fraction` fraction bits; ``codebook[0] == 0``.
     bias : (rows,) int64
@@ -42,6 +44,10 @@ class CompressedLayer:
         Whether negative outputs become 0.
     convolution : Convolution, optional
         Where the layer is a convolution: a row is an output channel. None: fully connected.
+    sources : tuple of int
+        What it takes (see `sw.graph`); all sources have the same fraction bits.
+    added : bool
+        Whether sources are added; else they are concatenated.
     """
 
     name: str
@@ -52,6 +58,8 @@ class CompressedLayer:
     shift: int
     relu: bool
     convolution: Convolution | None = None
+    sources: tuple[int, ...] = (1,)
+    added: bool = False
 
     @property
     def rows(self) -> int:
@@ -99,6 +107,13 @@ class CompressedNetwork:
     layers: tuple[CompressedLayer, ...]
 
     @property
+    def inputs(self) -> int:
+        """Activations that go in."""
+        # The first layer takes the input alone, though perhaps several times.
+        first = self.layers[0]
+        return first.inputs if first.added else first.inputs // max(1, len(first.sources))
+
+    @property
     def parameters(self) -> int:
         """Weights and biases of the network, pruned ones included."""
         return sum(layer.codes.size + layer.bias.size for layer in self.layers)
@@ -108,5 +123,11 @@ class CompressedNetwork:
         """Fraction bits of the input and of every layer's outputs."""
         fractions = [self.input.fraction]
         for layer in self.layers:
-            fractions.append(fractions[-1] + layer.weight_fraction - layer.shift)
+            before = fractions[-layer.sources[0]]
+            fractions.append(before + layer.weight_fraction - layer.shift)
         return tuple(fractions)
+
+    @property
+    def sources(self) -> list[tuple[int, ...]]:
+        """Tensors that each layer takes: 0 is the input, i the output of layer i - 1."""
+        return graph.sources(self.layers)

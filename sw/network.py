@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from .convolution import Convolution, at_positions
+from .convolution import Convolution, at_positions, multiply
+from .graph import gather
 
 __all__ = ["Layer", "Network"]
 
@@ -19,9 +20,17 @@ class Layer:
     Attributes
     ----------
     weights : (rows, columns) float64; zeros are pruned weights
+        With the groups of a convolution, a row has the columns of its own group only.
     bias : (rows,) float64
     convolution : Convolution, optional
         Where the layer is a convolution: a row is an output channel. None: fully connected.
+    sources : tuple of int
+        What it takes (see `sw.graph`).
+    added : bool
+        Whether sources are added; else they are concatenated.
+    fixed : bool
+        Its weights are a part of the structure, such as the ones of an addition or the 1/n of a
+        mean: they are neither pruned, nor trained, nor shared with others.
     """
 
     name: str
@@ -29,6 +38,9 @@ class Layer:
     bias: NDArray[np.float64]
     relu: bool
     convolution: Convolution | None = None
+    sources: tuple[int, ...] = (1,)
+    added: bool = False
+    fixed: bool = False
 
     @property
     def inputs(self) -> int:
@@ -44,8 +56,10 @@ class Layer:
     def run(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Outputs (n, outputs) for inputs (n, inputs)."""
 
+        groups = 1 if self.convolution is None else self.convolution.groups
+
         def product(patches: NDArray[np.float64]) -> NDArray[np.float64]:
-            y = patches @ self.weights.T + self.bias
+            y = multiply(patches, self.weights, groups) + self.bias
             return np.maximum(y, 0.0) if self.relu else y
 
         return at_positions(self.convolution, x, product)
@@ -59,7 +73,9 @@ class Network:
 
     @property
     def inputs(self) -> int:
-        return self.layers[0].inputs
+        # The first layer takes the input alone, though perhaps several times.
+        first = self.layers[0]
+        return first.inputs if first.added else first.inputs // max(1, len(first.sources))
 
     @property
     def parameters(self) -> int:
@@ -68,6 +84,7 @@ class Network:
 
     def predict(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Float outputs (n, outputs) for inputs (n, inputs)."""
+        tensors = [x]
         for layer in self.layers:
-            x = layer.run(x)
-        return x
+            tensors.append(layer.run(gather(tensors, layer)))
+        return tensors[-1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,20 @@ from hw.config import PRESETS, ConfigError
 from hw.layouts import CODE_BITS_MAX, SHIFT_MAX
 
 from .compressed import CompressedLayer, CompressedNetwork
-from .convolution import per_column, per_output
+from .convolution import multiply, per_column, per_output
 from .errors import BadInput
+from .graph import Wired, gather, wiring_fault
 
-__all__ = ["FRACTION_MAX", "Bounds", "bound_layer", "bound_sums", "check", "prove", "signed_bits"]
+__all__ = [
+    "FRACTION_MAX",
+    "Bounds",
+    "bound_layer",
+    "bound_sums",
+    "check",
+    "gather_range",
+    "prove",
+    "signed_bits",
+]
 
 FRACTION_MAX = 64  # of any number format, either way: every scale is a float64 without overflow
 ACTIVATIONS_MAX = 1 << 24  # of one layer: what it may cost in memory
@@ -89,10 +99,17 @@ def bound_sums(
     layer : CompressedLayer
         Within the ranges that `check` keeps, so that int64 is exact.
     low, high : (inputs,) int64
-        Range of each input.
+        Range of each input, as `gather_range` gives it.
     """
     low, high = per_column(layer.convolution, low, high)
     low, high = np.minimum(low, 0), np.maximum(high, 0)
+    groups = 1 if layer.convolution is None else layer.convolution.groups
+    if groups > 1:
+        weights = layer.codebook[layer.codes]
+        positive, negative = np.maximum(weights, 0), np.minimum(weights, 0)
+        ranges = np.stack([low, high])
+        up, down = multiply(ranges, positive, groups), multiply(ranges[::-1], negative, groups)
+        return up[0] + down[0], up[1] + down[1]
     sum_low = np.empty(layer.rows, np.int64)
     sum_high = np.empty(layer.rows, np.int64)
     step = max(1, _CHUNK // layer.columns)
@@ -103,6 +120,19 @@ def bound_sums(
         sum_low[rows] = positive @ low + negative @ high
         sum_high[rows] = positive @ high + negative @ low
     return sum_low, sum_high
+
+
+def gather_range(
+    tensors: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]], layer: Wired
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Range (inputs,) of what a layer is given, from those of all tensors so far.
+
+    Activations of sources that are added reach the accumulator one by one, so each may be missing.
+    """
+    if len(layer.sources) == 1:
+        return tensors[-layer.sources[0]]
+    low = gather([np.minimum(each, 0) for each, _ in tensors], layer)
+    return low, gather([np.maximum(each, 0) for _, each in tensors], layer)
 
 
 def bound_layer(
@@ -151,12 +181,13 @@ def prove(network: CompressedNetwork, accumulator_bits: int | None = None) -> li
     """
     check(network)
     width = network.accumulator_bits if accumulator_bits is None else accumulator_bits
-    inputs = network.layers[0].inputs
-    low = np.full(inputs, network.input.low, np.int64)
-    high = np.full(inputs, network.input.high, np.int64)
+    low = np.full(network.inputs, network.input.low, np.int64)
+    high = np.full(network.inputs, network.input.high, np.int64)
+    ranges = [(low, high)]
     proof = []
     for layer in network.layers:
-        bounds = bound_layer(layer, bound_sums(layer, low, high), network.activation_bits)
+        sums = bound_sums(layer, *gather_range(ranges, layer))
+        bounds = bound_layer(layer, sums, network.activation_bits)
         if bounds.accumulator_bits > width:
             row, value = bounds.worst
             raise BadInput(
@@ -164,8 +195,9 @@ def prove(network: CompressedNetwork, accumulator_bits: int | None = None) -> li
                 f"{width} accumulator bits; {bounds.accumulator_bits} bits would fit"
             )
         proof.append(bounds)
-        low = per_output(layer.convolution, bounds.output_low)
-        high = per_output(layer.convolution, bounds.output_high)
+        ends = (bounds.output_low, bounds.output_high)
+        low, high = (per_output(layer.convolution, end) for end in ends)
+        ranges.append((low, high))
     return proof
 
 
@@ -207,15 +239,22 @@ def check(network: CompressedNetwork) -> None:
         raise BadInput("the network has no layers")
     for layer in network.layers:
         _check_layer(layer, network)
-    for before, after in itertools.pairwise(network.layers):
-        if before.outputs != after.inputs:
-            raise BadInput(
-                f"layer {before.name!r} gives {before.outputs} outputs but layer {after.name!r} "
-                f"takes {after.inputs} inputs"
-            )
-    for fraction in network.fractions:
+    if fault := wiring_fault(network.layers, network.inputs):
+        raise BadInput(f"layer {network.layers[fault[0]].name[:40]!r} {fault[1]}")
+    _check_fractions(network)
+
+
+def _check_fractions(network: CompressedNetwork) -> None:
+    fractions = network.fractions
+    for fraction in fractions:
         if abs(fraction) > FRACTION_MAX:
             raise BadInput(f"{fraction} fraction bits are not within ±{FRACTION_MAX}")
+    for layer, tensors in zip(network.layers, network.sources, strict=True):
+        if len(found := {fractions[tensor] for tensor in tensors}) > 1:
+            raise BadInput(
+                f"layer {layer.name[:40]!r} takes sources of {sorted(found)} fraction bits; all "
+                "must have the same"
+            )
 
 
 def _check_layer(layer: CompressedLayer, network: CompressedNetwork) -> None:
@@ -253,6 +292,10 @@ def _check_convolution(where: str, layer: CompressedLayer) -> None:
     assert convolution is not None
     if fault := convolution.fault():
         raise BadInput(f"{where}: {fault}")
+    if layer.rows % convolution.groups:
+        raise BadInput(
+            f"{where} has {layer.rows} rows, which do not split into {convolution.groups} groups"
+        )
     if convolution.columns != layer.columns:
         raise BadInput(
             f"{where} has {layer.columns} columns of codes; its kernel takes {convolution.columns}"

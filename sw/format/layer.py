@@ -213,7 +213,7 @@ def read_header(payload: bytes, inputs: int, most: int) -> tuple[Header, Reader]
             f"{geometry['channels']} channels of height {geometry['height']} do not make up the "
             f"{inputs} activations that it takes"
         )
-    convolution = Convolution(width=width, **geometry)
+    convolution = Convolution(width=width, **geometry)  # type: ignore[arg-type]
     if fault := convolution.fault():
         raise ValueError(fault)
     return Header(name, rows, convolution.columns, convolution, fields), reader

@@ -243,7 +243,7 @@ def test_convolutions(geometry, rows, relu, seed):
         ({"height": 2}, "the kernel of 3 × 3 is larger than the input of 2 × 6"),
         ({"pool": 5}, "the pooling window of 5 is larger than 4 × 4"),
         ({"stride": 0}, "stride is 0; it must be 1 or more"),
-        ({"padding": 3}, "the padding of 3 is not less than the kernel"),
+        ({"padding": 4}, "the padding of 4 is more than the kernel"),
     ],
 )
 def test_impossible_convolutions(change, fault):

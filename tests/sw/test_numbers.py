@@ -153,7 +153,7 @@ def test_signed_bits(value, bits):
         ({"input": NumberFormat(0, -129, 0)}, "lie in -128..127"),
         ({"input": NumberFormat(FRACTION_MAX + 1, 0, 1)}, "65 fraction bits are not within ±64"),
         ({"layers": ()}, "no layers"),
-        ({"layers": small_network().layers[:1] * 2}, "gives 2 outputs but .* takes 3 inputs"),
+        ({"layers": small_network().layers[:1] * 2}, "takes 3 inputs but its sources give 2"),
     ],
 )
 def test_check_refuses_a_network(change, message):
