@@ -23,7 +23,8 @@ _LIMITS = {
     "entry_bits": (1, 16),
     "entry_depth": (2, 1 << 18),
     "column_depth": (2, 1 << 18),
-    "activation_depth": (2, 1 << 12),
+    "segment_depth": (2, 1 << 12),
+    "activation_depth": (2, 1 << 15),
     "accumulator_depth": (2, 1 << 12),
     "codebook_depth": (2, 1 << 12),
     "bias_depth": (2, 1 << 16),
@@ -51,6 +52,8 @@ class AcceleratorConfig:
         Width of an entry: code and gap together.
     entry_depth, column_depth : int
         Entries and column pointers that one processing element holds, over all layers.
+    segment_depth : int
+        Segments of patches per group, over all layers (see `hw.layouts.segment`).
     activation_depth : int
         Activation words per group.
     accumulator_depth : int
@@ -75,6 +78,7 @@ class AcceleratorConfig:
     entry_bits: int = 9
     entry_depth: int
     column_depth: int
+    segment_depth: int
     activation_depth: int
     accumulator_depth: int
     codebook_depth: int
@@ -112,37 +116,44 @@ PRESETS = {
         lanes=4,
         entry_depth=512,
         column_depth=256,
-        activation_depth=64,
+        segment_depth=64,
+        activation_depth=256,
         accumulator_depth=16,
         codebook_depth=64,
         bias_depth=64,
         layer_depth=8,
     ),
     "arty_a7_35t": AcceleratorConfig(
-        lanes=16,
-        entry_depth=2048,
-        column_depth=2048,
+        lanes=4,
+        groups=4,
+        entry_depth=4096,
+        column_depth=1024,
+        segment_depth=64,
         activation_depth=512,
-        accumulator_depth=32,
-        codebook_depth=64,
-        bias_depth=64,
+        accumulator_depth=128,
+        codebook_depth=256,
+        bias_depth=256,
     ),
     "arty_a7_100t": AcceleratorConfig(
-        lanes=32,
+        lanes=8,
+        groups=4,
         entry_depth=4096,
-        column_depth=2048,
+        column_depth=1024,
+        segment_depth=128,
         activation_depth=512,
-        accumulator_depth=32,
-        codebook_depth=256,
-        bias_depth=64,
+        accumulator_depth=128,
+        codebook_depth=1024,
+        bias_depth=256,
     ),
     "ulx3s_85f": AcceleratorConfig(
-        lanes=16,
+        lanes=4,
+        groups=4,
         entry_depth=4096,
-        column_depth=2048,
+        column_depth=1024,
+        segment_depth=64,
         activation_depth=512,
-        accumulator_depth=32,
-        codebook_depth=64,
-        bias_depth=64,
+        accumulator_depth=128,
+        codebook_depth=1024,
+        bias_depth=256,
     ),
 }

@@ -7,20 +7,33 @@ from amaranth.utils import bits_for
 from .config import AcceleratorConfig
 
 __all__ = [
+    "ALL_UNITS",
     "BUS_ADDRESS_BITS",
     "BUS_BITS",
     "CODE_BITS_MAX",
+    "COORDINATE_BITS",
     "GAP_BITS_MAX",
+    "OFFSET_BITS",
     "SHIFT_MAX",
+    "WALK_LEVELS",
+    "WINDOW_BITS",
     "activation_word",
     "address",
     "column",
+    "decode",
+    "encode",
     "encoded",
     "instruction",
     "operand",
+    "patch",
     "pointer",
+    "position",
+    "run",
+    "segment",
+    "store",
     "stride",
     "token",
+    "walk",
 ]
 
 BUS_BITS = 32
@@ -29,10 +42,44 @@ BUS_ADDRESS_BITS = 30  # words; UARTBone and LiteX use byte addresses of 32 bits
 CODE_BITS_MAX = 8
 GAP_BITS_MAX = 8
 SHIFT_MAX = 31
+COORDINATE_BITS = 9  # of a place on a plane
+OFFSET_BITS = 6  # of a place in a patch
+WINDOW_BITS = 8  # of the positions of a pooling window
+WALK_LEVELS = ("window_x", "window_y", "x", "y", "vector")
+ALL_UNITS = 255  # unit of a bus address that means every activation memory at once
 
 # A word address on the internal bus: which memory window, which processing element, lane, group
 # or layer in it, and which word of that memory.
 address = data.StructLayout({"offset": 18, "unit": 8, "window": 4})
+
+
+def encode(layout: data.Layout, values) -> int:
+    """Bits of nested fields: what names, or places in an array, are to be in a layout.
+
+    Raises
+    ------
+    OverflowError
+        If a number does not fit in its field.
+    """
+    bits = 0
+    for name, field in layout:
+        shape, value = field.shape, values[name]
+        if isinstance(shape, data.Layout):
+            value = encode(shape, value)
+        elif not 0 <= value < 1 << field.width:
+            raise OverflowError(f"{name} is {value}, which does not fit in {field.width} bits")
+        bits |= int(value) << field.offset
+    return bits
+
+
+def decode(layout: data.Layout, bits: int) -> dict:
+    """Fields of these bits, nested as the layout is."""
+    values = {}
+    for name, field in layout:
+        value = (bits >> field.offset) & ((1 << field.width) - 1)
+        nested = isinstance(field.shape, data.Layout)
+        values[name] = decode(field.shape, value) if nested else value
+    return values
 
 
 def stride(width: int) -> int:
@@ -54,27 +101,141 @@ def pointer(config: AcceleratorConfig) -> data.StructLayout:
     )
 
 
+def _word(config: AcceleratorConfig) -> unsigned:
+    """Address of an activation word; sums wrap around."""
+    return unsigned(bits_for(config.activation_depth - 1))
+
+
+def _lane(config: AcceleratorConfig) -> unsigned:
+    return unsigned(bits_for(config.lanes - 1))
+
+
+def position(config: AcceleratorConfig) -> data.StructLayout:
+    """Where a patch begins: the place of its first activation in memory and on the padded plane.
+
+    `y` and `x` are those of the plane without its padding, modulo 2**COORDINATE_BITS: in the
+    padding above and to the left they are negative. A step from one position to another has the
+    same layout; a `lane` beyond the last is one of the next word.
+    """
+    coordinate = unsigned(COORDINATE_BITS)
+    return data.StructLayout(
+        {"word": _word(config), "lane": _lane(config), "y": coordinate, "x": coordinate}
+    )
+
+
+def walk(config: AcceleratorConfig) -> data.StructLayout:
+    """The positions of a layer: five nested loops, `WALK_LEVELS`, the innermost first.
+
+    `repeats` are how often each loop but that over the vectors starts again after its first time.
+    `steps` are those from a position to the next where the level goes on and all below start again.
+    """
+    levels = len(WALK_LEVELS)
+    return data.StructLayout(
+        {
+            "start": position(config),
+            "repeats": data.ArrayLayout(unsigned(COORDINATE_BITS), levels - 1),
+            "steps": data.ArrayLayout(position(config), levels),
+        }
+    )
+
+
+def patch(config: AcceleratorConfig) -> data.StructLayout:
+    """What the feeders need of a layer: its positions, and the segments of each patch.
+
+    A patch is the segments from `segment_base` to `segment_last` of each group's table. What lies
+    outside of `height` × `width` is padding.
+    """
+    segment = unsigned(bits_for(config.segment_depth - 1))
+    return data.StructLayout(
+        {
+            "walk": walk(config),
+            "segment_base": segment,
+            "segment_last": segment,
+            "height": unsigned(COORDINATE_BITS),
+            "width": unsigned(COORDINATE_BITS),
+        }
+    )
+
+
+def segment(config: AcceleratorConfig) -> data.StructLayout:
+    """Consecutive activations of a patch, whose columns are consecutive too.
+
+    It begins `word`, `lane` after the position, at (`dy`, `dx`) from it on the plane; if that is
+    padding, the whole segment is. Its last activation is `words`, `lanes` after its first. `column`
+    is the place of the pointers of its first activation. One that is not `used` fills a table up.
+    """
+    return data.StructLayout(
+        {
+            "used": unsigned(1),
+            "dy": unsigned(OFFSET_BITS),
+            "dx": unsigned(OFFSET_BITS),
+            "word": _word(config),
+            "lane": _lane(config),
+            "words": _word(config),
+            "lanes": _lane(config),
+            "column": unsigned(bits_for(config.column_depth - 1)),
+        }
+    )
+
+
+def run(config: AcceleratorConfig) -> data.StructLayout:
+    """A segment at a position: `words` + 1 words from `word` on.
+
+    Of the first word lanes from `first` on belong to it, of the last those up to `final`; lane 0 of
+    the first word would have `column` (modulo its width). An `empty` one has no activation.
+    `last` marks the last of a patch.
+    """
+    return data.StructLayout(
+        {
+            "word": _word(config),
+            "words": _word(config),
+            "first": _lane(config),
+            "final": _lane(config),
+            "column": unsigned(bits_for(config.column_depth - 1)),
+            "empty": unsigned(1),
+            "last": unsigned(1),
+        }
+    )
+
+
+def store(config: AcceleratorConfig) -> data.StructLayout:
+    """What write-back needs of a layer.
+
+    A position gives `rows` rows per lane (a multiple of the groups), `rows / groups` words in each
+    group; `window` + 1 positions make an output pixel, and `pixels` + 1 pixels a vector. Pixels
+    follow each other from `base` on with `gap` words between them. An output is ``(total + bias) >>
+    shift``, saturated, where the total is the sum of the groups' accumulators, or with `across`
+    their maximum. The outputs of a window are reduced to their maximum or, with `average`, to
+    ``(sum + half) >> average_shift``.
+    """
+    return data.StructLayout(
+        {
+            "base": _word(config),
+            "rows": unsigned(bits_for(config.accumulator_depth)),
+            "gap": _word(config),
+            "window": unsigned(WINDOW_BITS),
+            "pixels": unsigned(2 * COORDINATE_BITS),
+            "bias_base": unsigned(bits_for(config.bias_depth - 1)),
+            "shift": unsigned(bits_for(SHIFT_MAX)),
+            "relu": unsigned(1),
+            "across": unsigned(1),
+            "average": unsigned(1),
+            "average_shift": unsigned(bits_for(WINDOW_BITS)),
+        }
+    )
+
+
 def instruction(config: AcceleratorConfig) -> data.StructLayout:
     """One layer of the program.
 
-    A vector of the layer is `in_words` activation words in each group from `in_base`, and gives
-    `out_rows` rows per lane (a multiple of the groups), `out_rows / groups` words in each group
-    from `out_base`. Further vectors follow without a gap. Entry `e` has its code in the low
-    `code_bits` and its gap above. The outputs are `(sum + bias) >> shift`, saturated.
+    Entry `e` has its code in the low `code_bits` and its gap above.
     """
-    word = unsigned(bits_for(config.activation_depth - 1))
     return data.StructLayout(
         {
-            "in_base": word,
-            "in_words": unsigned(bits_for(config.activation_depth)),
-            "out_base": word,
-            "out_rows": unsigned(bits_for(config.accumulator_depth)),
-            "column_base": unsigned(bits_for(config.column_depth - 1)),
-            "bias_base": unsigned(bits_for(config.bias_depth - 1)),
+            "patch": patch(config),
+            "store": store(config),
             "codebook_base": unsigned(bits_for(config.codebook_depth - 1)),
             "code_bits": unsigned(bits_for(CODE_BITS_MAX)),
-            "shift": unsigned(bits_for(SHIFT_MAX)),
-            "relu": unsigned(1),
             "last": unsigned(1),
         }
     )
@@ -88,7 +249,7 @@ def activation_word(config: AcceleratorConfig) -> data.ArrayLayout:
 def token(config: AcceleratorConfig) -> data.StructLayout:
     """A non-zero activation on its way to every lane of a group.
 
-    `column` is the place of its pointers. `last` marks the end of a vector. A vector that ends in
+    `column` is the place of its pointers. `last` marks the end of a patch. A patch that ends in
     zeros ends with a token that is `null`: only its marker counts.
     """
     return data.StructLayout(

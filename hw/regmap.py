@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 MAGIC = 0x54485253  # "THRS"
-VERSION = 1
+VERSION = 2
 
 
 class Window(enum.IntEnum):
@@ -35,6 +35,7 @@ class Window(enum.IntEnum):
     BIAS = 5
     ACTIVATIONS = 6
     COUNTERS = 7
+    SEGMENTS = 8
 
 
 # What the units of a window are, and what may be done with it.
@@ -45,8 +46,12 @@ WINDOW_UNITS = {
     Window.POINTERS: "processing element; an item is one column; write only",
     Window.CODEBOOK: "any: all processing elements take the same write; write only",
     Window.BIAS: "lane; write only",
-    Window.ACTIVATIONS: "group; an item is an activation word; read and write while not busy",
+    Window.ACTIVATIONS: (
+        "group, or 255 to write to all of them; an item is an activation word; read and write "
+        "while not busy"
+    ),
     Window.COUNTERS: "layer; read only",
+    Window.SEGMENTS: "group; an item is a segment of a patch; write only",
 }
 
 
@@ -103,5 +108,6 @@ def window_items(window: Window, config: AcceleratorConfig) -> tuple[int, int, i
             config.activation_depth,
             lanes * config.activation_bits,
         ),
+        Window.SEGMENTS: (config.groups, config.segment_depth, bits(layouts.segment(config))),
         Window.COUNTERS: (config.layer_depth, len(COUNTERS), layouts.BUS_BITS),
     }[window]

@@ -6,6 +6,8 @@ It knows nothing of the compressed network; it must agree with the golden model 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from sw.image import Image
 __all__ = ["LayerWalk", "walk"]
 
 Ints = NDArray[np.int64]
+Fields = dict[Any, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,66 +59,113 @@ def walk(image: Image, x: NDArray[np.integer]) -> list[LayerWalk]:
 def _walk_chunk(image: Image, x: NDArray[np.integer]) -> list[LayerWalk]:
     """The vectors of one run, which share the activation memories."""
     config, port = image.config, image.input
-    slots = np.zeros((len(x), port.words * config.groups * config.lanes), np.int64)
+    units = 1 if port.copies else config.groups
+    slots = np.zeros((len(x), port.words * units * config.lanes), np.int64)
     slots[:, port.slots] = x
     memory = np.zeros((config.groups, config.activation_depth, config.lanes), np.int64)
-    for vector, words in enumerate(slots):
-        _store(memory, port.base + vector * port.words, words)
+    words = slots.reshape(-1, units, config.lanes).transpose(1, 0, 2)
+    memory[:, port.base : port.base + len(x) * port.words] = words
     layers = []
-    for words in image.contents[Window.PROGRAM][0]:
-        instruction = _fields(words, config)
+    for parts in image.contents[Window.PROGRAM][0]:
+        instruction = layouts.decode(layouts.instruction(config), _number(parts))
         layers.append(_walk_layer(image, instruction, memory, len(x)))
         if instruction["last"]:
             break
     return layers
 
 
-def _store(memory: Ints, base: int, slots: Ints) -> None:
-    """Word w of a vector becomes word base + w // groups of group w % groups."""
-    groups, _, lanes = memory.shape
-    words = slots.reshape(-1, groups, lanes)
-    memory[:, base : base + len(words)] = words.transpose(1, 0, 2)
+def _number(parts: NDArray[np.uint32]) -> int:
+    """An item of several bus words."""
+    return sum(int(part) << (layouts.BUS_BITS * place) for place, part in enumerate(parts))
 
 
-def _fields(words: NDArray[np.uint32], config: AcceleratorConfig) -> dict[str, int]:
-    """An instruction, taken apart by the layout that the hardware uses."""
-    value = sum(int(word) << (layouts.BUS_BITS * part) for part, word in enumerate(words))
-    return {
-        name: (value >> field.offset) & ((1 << field.width) - 1)
-        for name, field in layouts.instruction(config)
-    }
-
-
-def _walk_layer(image: Image, instruction: dict[str, int], memory: Ints, vectors: int) -> LayerWalk:
+def _walk_layer(image: Image, instruction: Fields, memory: Ints, vectors: int) -> LayerWalk:
     """All vectors of a layer, one after the other, from and to the activation memories."""
-    config = image.config
+    config, store = image.config, instruction["store"]
     lanes, groups = config.lanes, config.groups
-    rows, in_words = instruction["out_rows"], instruction["in_words"]
-    outputs = np.zeros((vectors, rows * lanes), np.int64)
+    positions = list(_positions(instruction["patch"]["walk"], vectors))
+    totals = np.zeros((len(positions), store["rows"], lanes, groups), np.int64)
     tokens = np.zeros((vectors, groups), np.int64)
     executed = np.zeros((vectors, config.elements), np.int64)
-    for vector in range(vectors):
-        base = instruction["in_base"] + vector * in_words
-        columns = memory[:, base : base + in_words].reshape(groups, -1)
-        totals = np.zeros((rows, lanes), np.int64)
-        for element in range(config.elements):
-            group, lane = divmod(element, lanes)
-            sums, count = _walk_element(image, element, instruction, columns[group])
-            totals[:, lane] += sums[:rows]
-            executed[vector, element] = count
-        tokens[vector] = np.count_nonzero(columns, axis=1)
-        outputs[vector] = _write_back(image, instruction, totals).ravel()
-        _store(memory, instruction["out_base"] + vector * rows // groups, outputs[vector])
-    return LayerWalk(outputs=outputs, tokens=tokens, entries=executed)
+    for group in range(groups):
+        found = _tokens(image, instruction, memory[group], positions, group)
+        tokens[:, group] = _per_vector(found.position, len(positions), vectors)
+        for lane in range(lanes):
+            element = group * lanes + lane
+            sums, position = _walk_element(image, element, instruction, found, len(positions))
+            totals[:, :, lane, group] = sums[:, : store["rows"]]
+            executed[:, element] = _per_vector(position, len(positions), vectors)
+    total = totals.max(axis=3) if store["across"] else totals.sum(axis=3)
+    pixels = _pool(_write_back(image, store, total), store)
+    outputs = _store(memory, pixels, store)
+    return LayerWalk(outputs.reshape(vectors, -1), tokens, executed)
+
+
+def _per_vector(position: Ints, positions: int, vectors: int) -> Ints:
+    """How many things happened in each vector, from the positions at which they did."""
+    counts = np.bincount(position, minlength=positions)
+    return np.asarray(counts.reshape(vectors, -1).sum(axis=1), np.int64)
+
+
+def _positions(walk: Fields, vectors: int) -> Iterator[Fields]:
+    """Where each patch begins, in order."""
+    times = [walk["repeats"][level] + 1 for level in range(4)] + [vectors]
+    counts = [0] * len(times)
+    here = dict(walk["start"])
+    while True:
+        yield dict(here)
+        level = next((n for n, time in enumerate(times) if counts[n] + 1 < time), None)
+        if level is None:
+            return
+        counts = [0] * level + [counts[level] + 1, *counts[level + 1 :]]
+        for field, step in walk["steps"][level].items():
+            here[field] += step
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tokens:
+    """Non-zero activations that a group's feeder sends: at which position, their column, value."""
+
+    position: Ints
+    column: Ints
+    activation: Ints
+
+
+def _tokens(
+    image: Image, instruction: Fields, memory: Ints, positions: list[Fields], group: int
+) -> _Tokens:
+    config, patch = image.config, instruction["patch"]
+    table = image.contents[Window.SEGMENTS][group]
+    layout = layouts.segment(config)
+    segments = [
+        layouts.decode(layout, _number(parts))
+        for parts in table[patch["segment_base"] : patch["segment_last"] + 1]
+    ]
+    flat = memory.reshape(-1)
+    words = 1 << layouts.position(config)["word"].width
+    coordinates = 1 << layouts.COORDINATE_BITS
+    found: list[tuple[Ints, Ints, Ints]] = [(np.zeros(0, np.int64),) * 3]
+    for number, here in enumerate(positions):
+        for segment in segments:
+            y, x = (here["y"] + segment["dy"]), (here["x"] + segment["dx"])
+            inside = y % coordinates < patch["height"] and x % coordinates < patch["width"]
+            if not segment["used"] or not inside:
+                continue
+            slot = (here["word"] + segment["word"]) * config.lanes + here["lane"] + segment["lane"]
+            length = segment["words"] * config.lanes + segment["lanes"] + 1
+            slots = (slot + np.arange(length)) % (words * config.lanes)
+            (active,) = np.nonzero(flat[slots])
+            column = segment["column"] + active
+            found.append((np.full(len(active), number), column, flat[slots[active]]))
+    return _Tokens(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
 def _walk_element(
-    image: Image, element: int, instruction: dict[str, int], activations: Ints
-) -> tuple[Ints, int]:
-    """One element's accumulators after one vector, and the entries that it executed."""
+    image: Image, element: int, instruction: Fields, tokens: _Tokens, positions: int
+) -> tuple[Ints, Ints]:
+    """One element's accumulators after every position, and the position of all it executed."""
     config = image.config
-    column = np.flatnonzero(activations)
-    pointer = image.contents[Window.POINTERS][element][instruction["column_base"] + column, 0]
+    pointer = image.contents[Window.POINTERS][element][tokens.column, 0]
     start, count = (
         (pointer.astype(np.int64) >> field.offset) & ((1 << field.width) - 1)
         for field in (layouts.pointer(config)[name] for name in ("start", "count"))
@@ -132,15 +182,16 @@ def _walk_element(
 
     codebook = _signed(image.contents[Window.CODEBOOK][0], config.weight_bits)
     weight = codebook[instruction["codebook_base"] + code]
-    sums = np.zeros(config.accumulator_depth, np.int64)
-    np.add.at(sums, row, weight * np.repeat(activations[column], count))
-    return sums, len(entry)
+    position = np.repeat(tokens.position, count)
+    sums = np.zeros((positions, config.accumulator_depth), np.int64)
+    np.add.at(sums, (position, row), weight * np.repeat(tokens.activation, count))
+    return sums, position
 
 
-def _write_back(image: Image, instruction: dict[str, int], totals: Ints) -> Ints:
-    """(rows, lanes) sums -> activations."""
+def _write_back(image: Image, store: Fields, totals: Ints) -> Ints:
+    """Totals (positions, rows, lanes) -> activations."""
     config = image.config
-    base, rows = instruction["bias_base"], instruction["out_rows"]
+    base, rows = store["bias_base"], store["rows"]
     bias = np.stack(
         [
             _signed(lane[base : base + rows], config.accumulator_bits)
@@ -149,9 +200,35 @@ def _write_back(image: Image, instruction: dict[str, int], totals: Ints) -> Ints
         axis=1,
     )
     high = (1 << (config.activation_bits - 1)) - 1
-    low = 0 if instruction["relu"] else -high - 1
-    outputs: Ints = np.clip((totals + bias) >> instruction["shift"], low, high)
+    low = 0 if store["relu"] else -high - 1
+    outputs: Ints = np.clip((totals + bias) >> store["shift"], low, high)
     return outputs
+
+
+def _pool(outputs: Ints, store: Fields) -> Ints:
+    """Outputs (positions, rows, lanes) -> pixels (n, rows, lanes)."""
+    windows = outputs.reshape(-1, store["window"] + 1, *outputs.shape[1:])
+    if not store["average"]:
+        return np.asarray(windows.max(axis=1), np.int64)
+    half = (1 << store["average_shift"]) >> 1
+    return np.asarray((windows.sum(axis=1) + half) >> store["average_shift"], np.int64)
+
+
+def _store(memory: Ints, pixels: Ints, store: Fields) -> Ints:
+    """Row r of a pixel goes to word r // groups of group r % groups.
+
+    Returns
+    -------
+    (words, groups, lanes)
+        What lies there afterwards, gaps included.
+    """
+    groups, _, lanes = memory.shape
+    words = store["rows"] // groups
+    pitch = words + store["gap"]
+    region = memory[:, store["base"] : store["base"] + len(pixels) * pitch]
+    split = pixels.reshape(len(pixels), words, groups, lanes).transpose(2, 0, 1, 3)
+    region.reshape(groups, len(pixels), pitch, lanes)[:, :, :words] = split
+    return region.transpose(1, 0, 2).copy()
 
 
 def _signed(items: NDArray[np.uint32], width: int) -> Ints:

@@ -19,7 +19,14 @@ from hw.regmap import COUNTERS, MAGIC, REGISTERS, VERSION, Window
 
 from .errors import BadInput
 from .image import Image, word_address
-from .words import activation_address, activation_stride, from_words, image_words, to_words
+from .words import (
+    activation_address,
+    activation_stride,
+    from_words,
+    image_words,
+    port_units,
+    to_words,
+)
 
 if TYPE_CHECKING:
     from .transport import Transport
@@ -234,8 +241,9 @@ class Accelerator:
         self.reset()
         self._set("vectors", len(x))
         crc = 0
-        for group, words in enumerate(to_words(x, image.input, image.config)):
-            address = activation_address(image.input, group, image.config)
+        units = port_units(image.input, image.config)
+        for unit, words in zip(units, to_words(x, image.input, image.config), strict=True):
+            address = activation_address(image.input, unit, image.config)
             crc = self._write_checked(address, words, crc)
         expected = {"load_crc": crc, "vectors": len(x), "cycles": 0, "image_id": image.id}
         self._verify("the inputs", expected)

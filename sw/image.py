@@ -29,12 +29,15 @@ class Port:
         Words of a vector in each group; vector v begins at ``base + v * words``.
     slots : (features,) int64
         Place of each feature within a vector: word * lanes + lane, where word w of a vector is
-        word w // groups of group w % groups.
+        word w // groups of group w % groups, or with `copies` word w of every group.
+    copies : bool
+        Every group holds the whole vector.
     """
 
     base: int
     words: int
     slots: NDArray[np.int64]
+    copies: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

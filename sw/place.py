@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +11,11 @@ from numpy.typing import NDArray
 from hw import layouts
 from hw.config import AcceleratorConfig
 
-from .compressed import CompressedLayer, CompressedNetwork
+from .compressed import CompressedNetwork
 from .errors import BadInput
+from .graph import consumers
+from .patches import Patch, patch_of, taps_of
+from .tensors import Layout, copied, frames, shapes, spread
 
 __all__ = ["PlacedLayer", "Placement", "balance", "place"]
 
@@ -24,25 +28,25 @@ class PlacedLayer:
 
     Attributes
     ----------
-    slots : (outputs,) int64
-        Place of each output: row * lanes + lane.
+    slots : (rows of the matrix,) int64
+        Place of each: row * lanes + lane.
     rows : int
         Rows per lane, a multiple of the groups.
-    in_words : int
-        Words of an input vector in each group.
+    patch : Patch
+        How it is fed.
     code_bits, gap_bits : int
         How an entry is split.
     codebook : (n,) int64
     entries : per element, (n,) int64
         code | gap << code_bits, column after column; padding included.
-    counts : per element, (in_words * lanes,) int64
+    counts : per element, (columns,) int64
         Entries of each column.
     """
 
     name: str
     slots: Ints
     rows: int
-    in_words: int
+    patch: Patch
     code_bits: int
     gap_bits: int
     codebook: Ints
@@ -56,9 +60,16 @@ class PlacedLayer:
 
 @dataclasses.dataclass(frozen=True)
 class Placement:
-    """A network spread over the processing elements; inputs lie in their natural order."""
+    """A network spread over the processing elements.
 
-    input_slots: Ints
+    Attributes
+    ----------
+    tensors : tuple of Layout
+        Of the network's input and of every layer's outputs.
+    layers : tuple of PlacedLayer
+    """
+
+    tensors: tuple[Layout, ...]
     layers: tuple[PlacedLayer, ...]
 
 
@@ -68,21 +79,28 @@ def place(network: CompressedNetwork, config: AcceleratorConfig) -> Placement:
     Raises
     ------
     BadInput
-        If the codes of a layer are wider than an entry, or a layer is a convolution.
+        If the codes of a layer are wider than an entry, or its planes are not those of its sources
+        or larger than the engine's.
     """
-    for layer in network.layers:
-        if layer.convolution is not None:
-            raise BadInput(
-                f"layer {layer.name} is a convolution, which the engine does not run yet; the "
-                "golden model does"
-            )
-    slots = input_slots = np.arange(network.layers[0].inputs)
+    of, framed = shapes(network), frames(network, config)
+    tensors = [_input_layout(network, config)]
     layers = []
-    for layer in network.layers:
-        placed = _place_layer(layer, slots, config)
+    for number in range(len(network.layers)):
+        placed = _place_layer(network, number, tensors, config)
         layers.append(placed)
-        slots = placed.slots
-    return Placement(input_slots, tuple(layers))
+        tensors.append(spread(of[number + 1], config, framed[number + 1], placed.slots))
+    return Placement(tuple(tensors), tuple(layers))
+
+
+def _input_layout(network: CompressedNetwork, config: AcceleratorConfig) -> Layout:
+    """Planes of few channels are copied to all groups, if nothing is joined with them."""
+    shape = shapes(network)[0]
+    takers = [network.layers[taker] for taker in consumers(network.layers)[0]]
+    alone = all(len(taker.sources) == 1 for taker in takers)
+    if alone and shape.pixels > 1 and shape.channels < config.lanes * config.groups:
+        borders = (t.convolution.padding for t in takers if t.convolution is not None)
+        return copied(shape, config, max(borders, default=0))
+    return spread(shape, config, frames(network, config)[0], np.arange(shape.channels))
 
 
 def balance(work: Ints, lanes: int, rows: int) -> Ints:
@@ -120,55 +138,96 @@ def balance(work: Ints, lanes: int, rows: int) -> Ints:
     return slots
 
 
-def _place_layer(layer: CompressedLayer, in_slots: Ints, config: AcceleratorConfig) -> PlacedLayer:
-    lanes, groups = config.lanes, config.groups
+def _place_layer(
+    network: CompressedNetwork, number: int, tensors: Sequence[Layout], config: AcceleratorConfig
+) -> PlacedLayer:
+    layer, lanes = network.layers[number], config.lanes
     if layer.code_bits > config.entry_bits:
         raise BadInput(
             f"layer {layer.name}: its {layer.code_bits}-bit codes do not fit into the "
             f"accelerator's {config.entry_bits}-bit entries"
         )
-    in_words = _words_per_group(layer.inputs, config)
-    rows = _words_per_group(layer.outputs, config) * groups
-
-    row, column = np.nonzero(layer.codes)
-    word, in_lane = np.divmod(in_slots[column], lanes)
-    group = word % groups
-    work = np.zeros((layer.outputs, groups), np.int64)
-    np.add.at(work, (row, group), 1)
+    sources = [tensors[tensor] for tensor in network.sources[number]]
+    taps = taps_of(layer, [layout.shape for layout in sources])
+    patch = patch_of(layer, sources, taps, config.groups)
+    copies = len(patch.group) // max(1, len(taps.row))
+    row, code = np.tile(taps.row, copies), np.tile(taps.code, copies)
+    rows = -(-layer.rows // (lanes * config.groups)) * config.groups
+    work = np.zeros((layer.rows, config.groups), np.int64)
+    np.add.at(work, (row, patch.group), 1)
     slots = balance(work, lanes, rows)
+    slots = _over_groups(slots, _demand(network, number), rows, config)
 
     # Storage order: by element, then column, then row.
     out_row, out_lane = np.divmod(slots[row], lanes)
-    element = group * lanes + out_lane
-    local_column = word // groups * lanes + in_lane
-    order = np.lexsort((out_row, local_column, element))
-    element, local_column, out_row = element[order], local_column[order], out_row[order]
-    codes = layer.codes[row[order], column[order]].astype(np.int64)
-    gaps = _gaps(element, local_column, out_row)
+    element = patch.group * lanes + out_lane
+    order = np.lexsort((out_row, patch.column, element))
+    element, column, out_row = element[order], patch.column[order], out_row[order]
+    gaps = _gaps(element, column, out_row)
 
     gap_bits = _choose_gap_bits(element, gaps, layer.code_bits, config)
-    entries, element, local_column = _with_padding(
-        codes, gaps, layer.code_bits, gap_bits, (element, local_column)
+    entries, element, column = _with_padding(
+        code[order], gaps, layer.code_bits, gap_bits, (element, column)
     )
-    columns = in_words * lanes
-    counts = np.bincount(element * columns + local_column, minlength=config.elements * columns)
+    size = config.elements * patch.columns
+    counts = np.bincount(element * patch.columns + column, minlength=size)
     ends = np.cumsum(np.bincount(element, minlength=config.elements))[:-1]
     return PlacedLayer(
         name=layer.name,
         slots=slots,
         rows=rows,
-        in_words=in_words,
+        patch=patch,
         code_bits=layer.code_bits,
         gap_bits=gap_bits,
         codebook=layer.codebook,
         entries=tuple(np.split(entries, ends)),
-        counts=counts.reshape(config.elements, columns),
+        counts=counts.reshape(config.elements, patch.columns),
     )
 
 
-def _words_per_group(features: int, config: AcceleratorConfig) -> int:
-    words = -(-features // config.lanes)
-    return -(-words // config.groups)
+def _demand(network: CompressedNetwork, number: int) -> Ints:
+    """(rows,) non-zero weights that the channels of a layer's output meet in the layers after."""
+    layer = network.layers[number]
+    demand = np.zeros(layer.rows, np.int64)
+    shape = shapes(network)
+    for taker in consumers(network.layers)[number + 1]:
+        sources = network.sources[taker]
+        taps = taps_of(network.layers[taker], [shape[tensor] for tensor in sources])
+        for source, tensor in enumerate(sources):
+            if tensor == number + 1:
+                met = taps.channel[taps.source == source]
+                demand += np.bincount(met, minlength=layer.rows)
+    return demand
+
+
+def _over_groups(slots: Ints, demand: Ints, rows: int, config: AcceleratorConfig) -> Ints:
+    """Slots with the rows of every lane in another order: each group feeds the next layers alike.
+
+    Greedy, the row of most demand first.
+
+    Parameters
+    ----------
+    slots : (outputs,)
+        Only their lanes matter.
+    rows : int
+        Rows per lane; row r is stored in group r % groups.
+    """
+    lanes, groups = config.lanes, config.groups
+    load, free = np.zeros(groups, np.int64), np.full((lanes, groups), rows // groups)
+    group = np.empty(len(slots), np.int64)
+    for row in np.argsort(-demand, kind="stable"):
+        left = free[slots[row] % lanes]
+        # Among groups of the same load that which has most places left.
+        cost = np.where(left > 0, load * (rows + 1) - left, np.iinfo(np.int64).max)
+        group[row] = cost.argmin()
+        load[group[row]] += demand[row]
+        left[group[row]] -= 1
+    placed = np.empty(len(slots), np.int64)
+    for cell in range(lanes * groups):
+        number, lane = divmod(cell, lanes)
+        mine = np.flatnonzero((group == number) & (slots % lanes == lane))
+        placed[mine] = (np.arange(len(mine)) * groups + number) * lanes + lane
+    return placed
 
 
 def _gaps(element: Ints, column: Ints, row: Ints) -> Ints:

@@ -11,7 +11,14 @@ from hw.regmap import Window, window_items
 
 from .image import Image, Port, word_address
 
-__all__ = ["activation_address", "activation_stride", "from_words", "image_words", "to_words"]
+__all__ = [
+    "activation_address",
+    "activation_stride",
+    "from_words",
+    "image_words",
+    "port_units",
+    "to_words",
+]
 
 
 def image_words(image: Image, most: int = 1 << 18) -> list[tuple[int, NDArray[np.uint32]]]:
@@ -40,25 +47,31 @@ def activation_stride(config: AcceleratorConfig) -> int:
     return layouts.stride(config.lanes * config.activation_bits)
 
 
-def activation_address(port: Port, group: int, config: AcceleratorConfig) -> int:
-    """Bus address of a port's first word in a group."""
-    return word_address(Window.ACTIVATIONS, group, port.base * activation_stride(config))
+def port_units(port: Port, config: AcceleratorConfig) -> list[int]:
+    """Units of the activations' window that hold a port: each group, or all of them as one."""
+    return [layouts.ALL_UNITS] if port.copies else list(range(config.groups))
+
+
+def activation_address(port: Port, unit: int, config: AcceleratorConfig) -> int:
+    """Bus address of a port's first word in a unit."""
+    return word_address(Window.ACTIVATIONS, unit, port.base * activation_stride(config))
 
 
 def to_words(
     x: NDArray[np.int64], port: Port, config: AcceleratorConfig
 ) -> list[NDArray[np.uint32]]:
-    """Vectors (n, features) as the bus words of a port, one array per group."""
-    slots = np.zeros((len(x), port.words * config.groups * config.lanes), np.int64)
+    """Vectors (n, features) as the bus words of a port, one array for each of its units."""
+    units = len(port_units(port, config))
+    slots = np.zeros((len(x), port.words * units * config.lanes), np.int64)
     slots[:, port.slots] = x
-    values = slots.reshape(len(x), port.words, config.groups, config.lanes)
+    values = slots.reshape(len(x), port.words, units, config.lanes)
     bits = (values[..., None] >> np.arange(config.activation_bits)) & 1
     flat = bits.reshape(*values.shape[:3], -1).astype(np.uint8)
     width = activation_stride(config) * layouts.BUS_BITS
     padded = np.zeros((*values.shape[:3], width), np.uint8)
     padded[..., : flat.shape[-1]] = flat
     words = np.packbits(padded, axis=-1, bitorder="little").view("<u4")
-    return [words[:, :, group].reshape(-1).astype(np.uint32) for group in range(config.groups)]
+    return [words[:, :, unit].reshape(-1).astype(np.uint32) for unit in range(units)]
 
 
 def from_words(

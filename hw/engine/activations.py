@@ -68,7 +68,7 @@ class ActivationMemory(wiring.Component):
             self.load.enable
             & self.host
             & (address.window == Window.ACTIVATIONS)
-            & (address.unit == self.unit)
+            & ((address.unit == self.unit) | (address.unit == layouts.ALL_UNITS))
             & ((address.offset >> part_bits) < self.config.activation_depth)
         )
         from_host = Cat(selected & (address.offset[:part_bits] == part) for part in range(parts))

@@ -45,7 +45,8 @@ class Engine(wiring.Component):
         m = Module()
         host = HostPort(config, image_id=self.image_id)
         sequencer = Sequencer(config, contents=contents)
-        feeders = [Feeder(config) for _ in range(config.groups)]
+        tables = (contents or {}).get(Window.SEGMENTS, [None] * config.groups)
+        feeders = [Feeder(config, n, init=table) for n, table in enumerate(tables)]
         grid = Grid(config, contents=contents)
         writeback = WriteBack(config, contents=contents)
         counters = LayerCounters(config)
@@ -63,7 +64,7 @@ class Engine(wiring.Component):
             m.submodules[f"activations_{group}"] = memories[group]
 
         connect(m, flipped(self.bus), host.bus)
-        for loaded in (sequencer, grid, writeback, *memories):
+        for loaded in (sequencer, grid, writeback, *feeders, *memories):
             connect(m, host.load, loaded.load)
         connect(m, writeback.drain, grid.drain)
         for group in range(config.groups):
@@ -83,19 +84,11 @@ class Engine(wiring.Component):
                 block.vectors.eq(host.vectors),
             ]
         for feeder in feeders:
-            m.d.comb += [
-                feeder.in_base.eq(instruction.in_base),
-                feeder.in_words.eq(instruction.in_words),
-                feeder.column_base.eq(instruction.column_base),
-            ]
+            m.d.comb += feeder.patch.eq(instruction.patch)
         m.d.comb += [
             grid.code_bits.eq(instruction.code_bits),
             grid.codebook_base.eq(instruction.codebook_base),
-            writeback.out_base.eq(instruction.out_base),
-            writeback.out_rows.eq(instruction.out_rows),
-            writeback.bias_base.eq(instruction.bias_base),
-            writeback.shift.eq(instruction.shift),
-            writeback.relu.eq(instruction.relu),
+            writeback.store.eq(instruction.store),
             writeback.full.eq(grid.full),
             writeback.totals.eq(grid.totals),
         ]

@@ -1,10 +1,13 @@
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import bits_for
 
 from .. import layouts
 from ..config import AcceleratorConfig
+from ..memory import LoadSignature
+from .positions import PositionWalker
+from .segments import SegmentReader
 
 __all__ = ["Feeder"]
 
@@ -15,17 +18,23 @@ def _without_lowest(bits):
 
 
 class Feeder(wiring.Component):
-    """Walks the activation words of one group and broadcasts the non-zeros with their columns.
+    """Walks the patches of one group and broadcasts their non-zeros with their columns.
 
-    One non-zero per cycle; a word of zeros passes in one cycle. The last token of every vector
-    carries the marker; if the vector's last word is all zeros, that token is null. The first token
-    comes five cycles after `start`.
+    One non-zero per cycle; a word of zeros passes in one cycle, and so does a segment in the
+    padding, at most. The last token of every patch carries the marker; if the patch ends in zeros
+    or padding, that token is null. The first token comes eight cycles after `start`.
+
+    Parameters
+    ----------
+    unit : int
+        Its group.
 
     Members
     -------
+    load : In(LoadSignature())
     start : In(1)
         Begin with the layer given below, which stays until the last token is taken.
-    in_base, in_words, column_base : In
+    patch : In(layouts.patch)
         Of the layer's instruction.
     vectors : In(16)
         Vectors to feed, 1 or more.
@@ -36,17 +45,17 @@ class Feeder(wiring.Component):
     o : Out(stream.Signature(layouts.token))
     """
 
-    def __init__(self, config: AcceleratorConfig):
+    def __init__(self, config: AcceleratorConfig, unit: int = 0, *, init=None):
         self.config = config
-        instruction = layouts.instruction(config)
+        self.positions = PositionWalker(config)
+        self.segments = SegmentReader(config, unit, init=init)
         super().__init__(
             {
+                "load": In(LoadSignature()),
                 "start": In(1),
-                "in_base": In(instruction["in_base"].shape),
-                "in_words": In(instruction["in_words"].shape),
-                "column_base": In(instruction["column_base"].shape),
+                "patch": In(layouts.patch(config)),
                 "vectors": In(16),
-                "word_index": Out(instruction["in_base"].shape),
+                "word_index": Out(layouts.run(config)["word"].shape),
                 "word_enable": Out(1),
                 "word": In(layouts.activation_word(config)),
                 "o": Out(stream.Signature(layouts.token(config))),
@@ -55,14 +64,65 @@ class Feeder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        m.submodules.positions = positions = self.positions
+        m.submodules.segments = segments = self.segments
+        connect(m, flipped(self.load), segments.load)
+        connect(m, positions.o, segments.i)
+        m.d.comb += [
+            positions.start.eq(self.start),
+            positions.walk.eq(self.patch.walk),
+            positions.vectors.eq(self.vectors),
+            segments.start.eq(self.start),
+            segments.patch.eq(self.patch),
+        ]
+
         read_valid, read_last = Signal(), Signal()
         read_column = Signal.like(self.o.payload.column)
-        read_next = Signal()
-        self._read_words(m, read_next, read_valid, read_last, read_column)
+        read_mask, read_next = Signal(self.config.lanes), Signal()
+        self._read_words(m, read_next, read_valid, read_last, read_column, read_mask)
+        self._send(m, read_next, read_valid, read_last, read_column, read_mask)
+        return m
 
+    def _read_words(self, m, read_next, read_valid, read_last, read_column, read_mask):
+        """Reads the next word of a segment whenever `read_next`."""
+        segments, lanes = self.segments.o, self.config.lanes
+        run = Signal.like(segments.payload)
+        reading, at_end = Signal(), Signal()
+        m.d.comb += [
+            at_end.eq(run.words == 0),
+            segments.ready.eq(~reading | (read_next & at_end)),
+            self.word_index.eq(run.word),
+            self.word_enable.eq(read_next),
+        ]
+        with m.If(segments.ready):
+            m.d.sync += [reading.eq(segments.valid), run.eq(segments.payload)]
+        with m.Elif(read_next):
+            m.d.sync += [
+                run.word.eq(run.word + 1),
+                run.words.eq(run.words - 1),
+                run.first.eq(0),
+                run.column.eq(run.column + lanes),
+            ]
+        with m.If(read_next):
+            m.d.sync += [
+                read_valid.eq(reading),
+                read_last.eq(run.last & at_end),
+                read_column.eq(run.column),
+                read_mask.eq(
+                    Cat(
+                        ~run.empty & (run.first <= lane) & (~at_end | (run.final >= lane))
+                        for lane in range(lanes)
+                    )
+                ),
+            ]
+
+    def _send(self, m, read_next, read_valid, read_last, read_column, read_mask):
+        """Sends the non-zeros of the words.
+
+        Stage 1 finds the non-zeros of a word. Stage 2 sends the lowest of those that are pending
+        in every cycle; `more`, that others follow, is known beforehand, for it moves all words.
+        """
         lanes = self.config.lanes
-        # Stage 1 finds the non-zeros of a word. Stage 2 sends the lowest of those that are pending
-        # in every cycle; `more`, that others follow, is known beforehand, for it moves all words.
         fresh, pending = Signal(lanes), Signal(lanes)
         fresh_valid, fresh_last, fresh_next = Signal(), Signal(), Signal()
         valid, last, more, next_word = Signal(), Signal(), Signal(), Signal()
@@ -81,7 +141,7 @@ class Feeder(wiring.Component):
                 fresh_last.eq(read_last),
                 fresh_column.eq(read_column),
                 fresh_word.eq(self.word),
-                fresh.eq(Cat(self.word[lane].any() for lane in range(lanes))),
+                fresh.eq(read_mask & Cat(self.word[lane].any() for lane in range(lanes))),
             ]
         with m.If(next_word):
             m.d.sync += [
@@ -110,39 +170,4 @@ class Feeder(wiring.Component):
                 self.o.payload.activation.eq(activation),
                 self.o.payload.null.eq(~pending.any()),
                 self.o.payload.last.eq(last & ~more),
-            ]
-        return m
-
-    def _read_words(self, m, read_next, read_valid, read_last, read_column):
-        """Reads the next word whenever `read_next`; vectors lie one behind the other."""
-        reading = Signal()
-        vector = Signal.like(self.vectors)
-        place = Signal.like(self.in_words)  # of the word within its vector
-        column = Signal.like(read_column)
-        end_of_vector = Signal()
-        m.d.comb += [
-            end_of_vector.eq(place == self.in_words - 1),
-            self.word_enable.eq(read_next),
-        ]
-        with m.If(self.start):
-            m.d.sync += [
-                reading.eq(1),
-                self.word_index.eq(self.in_base),
-                vector.eq(self.vectors - 1),
-                place.eq(0),
-                column.eq(self.column_base),
-            ]
-        with m.Elif(reading & read_next):
-            m.d.sync += [
-                reading.eq(~end_of_vector | (vector != 0)),
-                self.word_index.eq(self.word_index + 1),
-                vector.eq(vector - end_of_vector),
-                place.eq(Mux(end_of_vector, 0, place + 1)),
-                column.eq(Mux(end_of_vector, self.column_base, column + self.config.lanes)),
-            ]
-        with m.If(read_next):
-            m.d.sync += [
-                read_valid.eq(reading),
-                read_last.eq(end_of_vector),
-                read_column.eq(column),
             ]

@@ -9,10 +9,10 @@ from ..memory import LoadSignature
 from ..pe.accumulate import DrainSignature
 from ..pe.element import ProcessingElement
 
-__all__ = ["Grid", "balanced_sum"]
+__all__ = ["Grid"]
 
 
-def balanced_sum(terms):
+def _balanced_sum(terms):
     """Sum of the terms as a tree of adders, not a chain."""
     terms = list(terms)
     while len(terms) > 1:
@@ -91,8 +91,8 @@ class Grid(wiring.Component):
         m.d.sync += [
             busy.eq(Cat(element.busy for element in elements)),
             stalled.eq(Cat(element.stalled for element in elements)),
-            self.busy.eq(balanced_sum(busy)),
-            self.stalled.eq(balanced_sum(stalled)),
+            self.busy.eq(_balanced_sum(busy)),
+            self.stalled.eq(_balanced_sum(stalled)),
         ]
         # Not while a buffer is being released: the elements' flags are a cycle ahead of this one.
         for buffer in range(2):

@@ -1,3 +1,5 @@
+import itertools
+
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -7,47 +9,56 @@ from ..config import AcceleratorConfig
 from ..memory import LoadedMemory, LoadSignature
 from ..pe.accumulate import DrainSignature
 from ..regmap import Window
-from .grid import balanced_sum
+from .pool import Pool
 
 __all__ = ["LaneWriteBack", "WriteBack"]
 
 
 class LaneWriteBack(wiring.Component):
-    """One lane's outputs: sum of the groups, bias, shift, ReLU, saturation.
+    """One lane's outputs: the groups' totals in one, bias, shift, ReLU, saturation.
 
-    One output per cycle, four cycles of latency after the totals: ``clamp(relu((sum + bias) >>
-    shift))``. The packer puts the rounding half into the bias (see `sim.golden.run_layer`).
+    One output per cycle, `latency` cycles after the totals: ``clamp(relu((total + bias) >>
+    shift))``, where the total is the groups' sum or, with `across`, their maximum. The packer puts
+    the rounding half into the bias (see `sim.golden.run_layer`).
 
     Members
     -------
     load : In(LoadSignature())
     bias_index : In
-        Place of the bias of the totals that come in the next cycle.
-    shift, relu : In
+        Place of the bias of totals that come `levels` cycles earlier than the bias is added.
+    shift, relu, across : In
         Of the layer's instruction.
     totals : In(signed(accumulator_bits)) × groups
     activation : Out(signed(activation_bits))
     """
-
-    LATENCY = 4
 
     def __init__(self, config: AcceleratorConfig, lane: int, *, init=None):
         self.config = config
         self.memory = LoadedMemory(
             Window.BIAS, lane, config.accumulator_bits, config.bias_depth, init=init
         )
-        instruction = layouts.instruction(config)
+        store = layouts.store(config)
         totals = data.ArrayLayout(signed(config.accumulator_bits), config.groups)
         super().__init__(
             {
                 "load": In(LoadSignature()),
-                "bias_index": In(instruction["bias_base"].shape),
-                "shift": In(instruction["shift"].shape),
+                "bias_index": In(store["bias_base"].shape),
+                "shift": In(store["shift"].shape),
                 "relu": In(1),
+                "across": In(1),
                 "totals": In(totals),
                 "activation": Out(signed(config.activation_bits)),
             }
         )
+
+    @staticmethod
+    def levels(config: AcceleratorConfig) -> int:
+        """Cycles that it takes to make one total of the groups'."""
+        return max(1, (config.groups - 1).bit_length())
+
+    @classmethod
+    def latency(cls, config: AcceleratorConfig) -> int:
+        return cls.levels(config) + 3
 
     def elaborate(self, platform):
         m = Module()
@@ -55,11 +66,11 @@ class LaneWriteBack(wiring.Component):
         connect(m, flipped(self.load), memory.load)
 
         shape = signed(self.config.accumulator_bits)
-        bias, total, biased, shifted = (Signal(shape, name=n) for n in ("b", "t", "tb", "s"))
+        bias, biased, shifted = (Signal(shape, name=n) for n in ("bias", "biased", "shifted"))
         high = (1 << (self.config.activation_bits - 1)) - 1
+        total = self._one_total(m)
         m.d.comb += memory.index.eq(self.bias_index)
         m.d.sync += [
-            total.eq(balanced_sum(self.totals[group] for group in range(self.config.groups))),
             bias.eq(memory.item.as_signed()),
             biased.eq(total + bias),
             shifted.eq(biased >> self.shift),
@@ -74,18 +85,36 @@ class LaneWriteBack(wiring.Component):
             m.d.sync += self.activation.eq(shifted)
         return m
 
+    def _one_total(self, m):
+        """A tree over the groups with registers after every level."""
+        terms = [self.totals[group] for group in range(self.config.groups)]
+        for level in range(self.levels(self.config)):
+            pairs = [terms[place : place + 2] for place in range(0, len(terms), 2)]
+            terms = [
+                Signal(signed(self.config.accumulator_bits), name=f"total_{level}_{place}")
+                for place in range(len(pairs))
+            ]
+            for total, pair in zip(terms, pairs, strict=True):
+                if len(pair) == 1:
+                    m.d.sync += total.eq(pair[0])
+                else:
+                    greater = Mux(pair[0] > pair[1], pair[0], pair[1])
+                    m.d.sync += total.eq(Mux(self.across, greater, pair[0] + pair[1]))
+        return terms[0]
+
 
 class WriteBack(wiring.Component):
-    """Drains finished vectors: one activation word per cycle, vector after vector with no bubble.
+    """Drains finished positions, pools them, and stores pixel after pixel with no bubble.
 
-    After reset it first clears both accumulator buffers, whatever an aborted run left in them.
+    One activation word per cycle goes through. After reset it first clears both accumulator
+    buffers, whatever an aborted run left in them.
 
     Members
     -------
     load : In(LoadSignature())
     start : In(1)
         Begin with the layer given below, which stays until `done`.
-    out_base, out_rows, bias_base, shift, relu : In
+    store : In(layouts.store)
         Of the layer's instruction.
     vectors : In(16)
     full : In(2)
@@ -103,52 +132,86 @@ class WriteBack(wiring.Component):
         self.config = config
         biases = (contents or {}).get(Window.BIAS, [None] * config.lanes)
         self.lanes = [LaneWriteBack(config, n, init=bias) for n, bias in enumerate(biases)]
-        instruction = layouts.instruction(config)
+        self.pool = Pool(config)
+        store = layouts.store(config)
         totals = data.ArrayLayout(signed(config.accumulator_bits), config.groups)
         super().__init__(
             {
                 "load": In(LoadSignature()),
                 "start": In(1),
-                "out_base": In(instruction["out_base"].shape),
-                "out_rows": In(instruction["out_rows"].shape),
-                "bias_base": In(instruction["bias_base"].shape),
-                "shift": In(instruction["shift"].shape),
-                "relu": In(1),
+                "store": In(store),
                 "vectors": In(16),
                 "full": In(2),
                 "drain": Out(DrainSignature(config)),
                 "totals": In(data.ArrayLayout(totals, config.lanes)),
                 "write_enable": Out(config.groups),
-                "write_index": Out(instruction["out_base"].shape),
+                "write_index": Out(store["base"].shape),
                 "write_word": Out(layouts.activation_word(config)),
                 "done": Out(1),
                 "clearing": Out(1),
             }
         )
+        # What is known of a row while its word is on its way.
+        self.row_layout = data.StructLayout(
+            {
+                "valid": 1,
+                "row": self.drain.row.shape(),
+                "first": 1,  # of the positions of its window
+                "final": 1,
+                "end": 1,  # of the rows of its pixel
+                "finished": 1,  # the layer's last
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
+        levels = LaneWriteBack.levels(self.config)
+        row = Signal(self.row_layout)
+        stages = self._delay(m, row, LaneWriteBack.latency(self.config) + 1 + Pool.LATENCY)
         for number, lane in enumerate(self.lanes):
             m.submodules[f"lane_{number}"] = lane
             connect(m, flipped(self.load), lane.load)
             m.d.comb += [
-                lane.bias_index.eq(self.bias_base + self.drain.row),
-                lane.shift.eq(self.shift),
-                lane.relu.eq(self.relu),
+                lane.bias_index.eq(self.store.bias_base + stages[levels - 1].row),
+                lane.shift.eq(self.store.shift),
+                lane.relu.eq(self.store.relu),
+                lane.across.eq(self.store.across),
                 lane.totals.eq(self.totals[number]),
-                self.write_word[number].eq(lane.activation),
+                self.pool.word[number].eq(lane.activation),
             ]
-        drained, finished = Signal(), Signal()
-        self._drain(m, drained, finished)
-        self._write(m, drained, finished)
+        m.submodules.pool = pool = self.pool
+        ready = stages[-1 - Pool.LATENCY]
+        m.d.comb += [
+            pool.average.eq(self.store.average),
+            pool.average_shift.eq(self.store.average_shift),
+            pool.enable.eq(ready.valid),
+            pool.row.eq(ready.row),
+            pool.first.eq(ready.first),
+            self.write_word.eq(pool.result),
+        ]
+        self._drain(m, row)
+        self._write(m, stages[-1])
         return m
 
-    def _drain(self, m, drained, finished):
-        """Asks for the rows; `drained` marks a row to write, `finished` the last one of a layer."""
-        drain = self.drain
+    def _delay(self, m, row, cycles):
+        """The row drained 0 … `cycles` cycles ago."""
+        stages = [row, *(Signal.like(row, name=f"row_{n}") for n in range(cycles))]
+        for before, after in itertools.pairwise(stages):
+            m.d.sync += after.eq(before)
+        return stages
+
+    def _drain(self, m, row):
+        """Asks for the rows of every position, window by window, pixel by pixel."""
+        drain, store = self.drain, self.store
+        window = Signal.like(store.window)
+        pixel = Signal.like(store.pixels)
         vector = Signal.like(self.vectors)
-        last_row = Signal()
-        m.d.comb += last_row.eq(drain.row == self.out_rows - 1)
+        m.d.comb += [
+            row.row.eq(drain.row),
+            row.end.eq(drain.row == store.rows - 1),
+            row.first.eq(window == 0),
+            row.final.eq(window == store.window),
+        ]
         with m.FSM(init="CLEAR"):
             with m.State("CLEAR"):
                 m.d.comb += [self.clearing.eq(1), drain.enable.eq(1)]
@@ -158,40 +221,40 @@ class WriteBack(wiring.Component):
                     with m.If(drain.buffer):
                         m.next = "IDLE"
             with m.State("IDLE"):
-                m.d.sync += vector.eq(self.vectors - 1)
+                m.d.sync += [window.eq(0), pixel.eq(0), vector.eq(self.vectors - 1)]
                 with m.If(self.start):
                     m.next = "DRAIN"
-            with m.State("DRAIN"):
-                with m.If(self.full.bit_select(drain.buffer, 1)):
-                    m.d.comb += [drain.enable.eq(1), drained.eq(1)]
-                    m.d.sync += drain.row.eq(drain.row + 1)
-                    with m.If(last_row):
-                        m.d.comb += drain.release.eq(1)
-                        m.d.sync += [
-                            drain.row.eq(0),
-                            drain.buffer.eq(~drain.buffer),
-                            vector.eq(vector - 1),
-                        ]
+            with m.State("DRAIN"), m.If(self.full.bit_select(drain.buffer, 1)):
+                m.d.comb += [drain.enable.eq(1), row.valid.eq(1)]
+                m.d.sync += drain.row.eq(drain.row + 1)
+                with m.If(row.end):
+                    m.d.comb += drain.release.eq(1)
+                    m.d.sync += [
+                        drain.row.eq(0),
+                        drain.buffer.eq(~drain.buffer),
+                        window.eq(Mux(row.final, 0, window + 1)),
+                    ]
+                with m.If(row.end & row.final):
+                    m.d.sync += pixel.eq(pixel + 1)
+                    with m.If(pixel == store.pixels):
+                        m.d.sync += [pixel.eq(0), vector.eq(vector - 1)]
                         with m.If(vector == 0):
-                            m.d.comb += finished.eq(1)
+                            m.d.comb += row.finished.eq(1)
                             m.next = "IDLE"
 
-    def _write(self, m, drained, finished):
-        """Stores the words when they come out of the lanes, round robin over the groups."""
-        latency = LaneWriteBack.LATENCY
-        write_delay, done_delay = Signal(latency + 1), Signal(latency + 2)
+    def _write(self, m, row):
+        """Stores the words of finished windows, round robin over the groups."""
         group = Signal(self.config.groups, init=1)  # one-hot
-        m.d.sync += [
-            write_delay.eq((write_delay << 1) | drained),
-            done_delay.eq((done_delay << 1) | finished),
-        ]
+        stored = Signal()
         m.d.comb += [
-            self.write_enable.eq(Mux(write_delay[-1], group, 0)),
-            self.done.eq(done_delay[-1]),
+            stored.eq(row.valid & row.final),
+            self.write_enable.eq(Mux(stored, group, 0)),
         ]
+        m.d.sync += self.done.eq(row.finished)
         with m.If(self.start):
-            m.d.sync += self.write_index.eq(self.out_base)
-        with m.Elif(write_delay[-1]):
+            m.d.sync += self.write_index.eq(self.store.base)
+        with m.Elif(stored):
             m.d.sync += group.eq(group.rotate_left(1))
             with m.If(group[-1]):
-                m.d.sync += self.write_index.eq(self.write_index + 1)
+                gap = Mux(row.end, self.store.gap, 0)
+                m.d.sync += self.write_index.eq(self.write_index + 1 + gap)

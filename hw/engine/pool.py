@@ -1,0 +1,96 @@
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from .. import layouts
+from ..config import AcceleratorConfig
+
+__all__ = ["Pool"]
+
+
+class Pool(wiring.Component):
+    """Reduces the words of a pooling window to their maximum or their mean, row by row.
+
+    One word per cycle, two cycles of latency. The mean is ``(sum + half) >> average_shift``.
+
+    Members
+    -------
+    average, average_shift : In
+        Of the layer's instruction.
+    enable : In(1)
+    word : In(layouts.activation_word)
+    row : In(range(accumulator_depth))
+        Place of the word in its pixel.
+    first : In(1)
+        The window's first word of this row: what was there before does not count.
+    result : Out(layouts.activation_word)
+        What all words since the first of the row, to the one two cycles ago, are reduced to.
+    """
+
+    LATENCY = 2
+
+    def __init__(self, config: AcceleratorConfig):
+        self.config = config
+        store = layouts.store(config)
+        super().__init__(
+            {
+                "average": In(1),
+                "average_shift": In(store["average_shift"].shape),
+                "enable": In(1),
+                "word": In(layouts.activation_word(config)),
+                "row": In(bits_for(config.accumulator_depth - 1)),
+                "first": In(1),
+                "result": Out(layouts.activation_word(config)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        lanes = self.config.lanes
+        shape = signed(self.config.activation_bits + layouts.WINDOW_BITS)
+        totals = data.ArrayLayout(shape, lanes)
+        m.submodules.memory = memory = Memory(
+            shape=totals.size, depth=self.config.accumulator_depth, init=[]
+        )
+        read, write = memory.read_port(), memory.write_port()
+
+        # Stage 1 reduces, stage 2 writes; totals written one and two cycles ago are forwarded.
+        word, row, first, enable = (
+            Signal.like(port) for port in (self.word, self.row, self.first, self.enable)
+        )
+        total, written = Signal(totals), Signal(totals)
+        total_row, total_valid, written_valid = Signal.like(row), Signal(), Signal()
+        use_total, use_written = Signal(), Signal()
+        m.d.sync += [
+            word.eq(self.word),
+            row.eq(self.row),
+            first.eq(self.first),
+            enable.eq(self.enable),
+            use_total.eq(enable & (row == self.row)),
+            use_written.eq(total_valid & (total_row == self.row)),
+            total_row.eq(row),
+            total_valid.eq(enable),
+            written_valid.eq(total_valid),
+            written.eq(total),
+        ]
+        m.d.comb += [
+            read.addr.eq(self.row),
+            write.addr.eq(total_row),
+            write.data.eq(total),
+            write.en.eq(total_valid),
+        ]
+        half = Signal(layouts.WINDOW_BITS)
+        m.d.comb += half.eq((1 << self.average_shift) >> 1)
+        stored = data.View(totals, read.data)
+        for lane in range(lanes):
+            before = Mux(use_total, total[lane], Mux(use_written, written[lane], stored[lane]))
+            greater = Mux(before > word[lane], before, word[lane])
+            with m.If(first):
+                m.d.sync += total[lane].eq(word[lane] + Mux(self.average, half, 0))
+            with m.Else():
+                m.d.sync += total[lane].eq(Mux(self.average, before + word[lane], greater))
+            mean = total[lane] >> self.average_shift
+            m.d.comb += self.result[lane].eq(Mux(self.average, mean, total[lane]))
+        return m

@@ -1,0 +1,104 @@
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from .. import layouts
+from ..config import AcceleratorConfig
+from ..memory import LoadedMemory, LoadSignature
+from ..regmap import Window
+from .positions import advance
+
+__all__ = ["SegmentReader"]
+
+
+class SegmentReader(wiring.Component):
+    """Lays the segments of the patch at every position: one per cycle, two cycles of latency.
+
+    Segments in the padding are left out, each for a cycle; the last of a patch comes in any case,
+    empty if need be, since it carries the marker.
+
+    Members
+    -------
+    load : In(LoadSignature())
+    start : In(1)
+        Begin with the layer given below, which stays until the last segment is taken.
+    patch : In(layouts.patch)
+    i : In(stream.Signature(layouts.position))
+        The first one comes in the cycle after `start` or later.
+    o : Out(stream.Signature(layouts.run))
+    """
+
+    def __init__(self, config: AcceleratorConfig, unit: int, *, init=None):
+        self.config = config
+        self.memory = LoadedMemory(
+            Window.SEGMENTS, unit, layouts.segment(config).size, config.segment_depth, init=init
+        )
+        super().__init__(
+            {
+                "load": In(LoadSignature()),
+                "start": In(1),
+                "patch": In(layouts.patch(config)),
+                "i": In(stream.Signature(layouts.position(config))),
+                "o": Out(stream.Signature(layouts.run(config))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = memory = self.memory
+        connect(m, flipped(self.load), memory.load)
+
+        # A register between the memory and the sums.
+        segment = Signal(layouts.segment(self.config))
+        position = Signal.like(self.i.payload)
+        valid, last = Signal(), Signal()
+        free, next_free, at_last = Signal(), Signal(), Signal()
+        index = Signal.like(self.patch.segment_base)
+        m.d.comb += [
+            next_free.eq(~self.o.valid | self.o.ready),
+            free.eq(~valid | next_free),
+            at_last.eq(index == self.patch.segment_last),
+            self.i.ready.eq(free & at_last),
+            memory.index.eq(index),
+        ]
+        with m.If(self.start):
+            m.d.comb += memory.index.eq(self.patch.segment_base)
+        with m.Elif(self.i.valid & free):
+            m.d.comb += memory.index.eq(Mux(at_last, self.patch.segment_base, index + 1))
+        m.d.sync += index.eq(memory.index)
+        with m.If(free):
+            m.d.sync += [
+                valid.eq(self.i.valid),
+                segment.eq(memory.item),
+                position.eq(self.i.payload),
+                last.eq(at_last),
+            ]
+        self._place(m, segment, position, valid, last, next_free)
+        return m
+
+    def _place(self, m, segment, position, valid, last, free):
+        """The segment of that position as a run of words."""
+        run, lanes = self.o.payload, self.config.lanes
+        carry, word, first = advance(self.config, position, segment)
+        final = Signal(range(2 * lanes))
+        over, inside = Signal(), Signal()
+        y, x = Signal.like(position.y), Signal.like(position.x)
+        m.d.comb += [
+            *carry,
+            final.eq(first + segment.lanes),
+            over.eq(final >= lanes),
+            y.eq(position.y + segment.dy),
+            x.eq(position.x + segment.dx),
+            inside.eq(segment.used & (y < self.patch.height) & (x < self.patch.width)),
+        ]
+        with m.If(free):
+            m.d.sync += [
+                self.o.valid.eq(valid & (inside | last)),
+                run.word.eq(word),
+                run.words.eq(Mux(inside, segment.words + over, 0)),
+                run.first.eq(first),
+                run.final.eq(final - over * lanes),
+                run.column.eq(segment.column - first),
+                run.empty.eq(~inside),
+                run.last.eq(last),
+            ]
