@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .formats import Shared
+from .shared import Shared
 
 __all__ = ["fold_dead"]
 

@@ -3,92 +3,46 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.layouts import SHIFT_MAX
 from sw.compressed import CompressedLayer, NumberFormat
-from sw.convolution import Convolution, per_column, per_output
 from sw.errors import BadInput
+from sw.graph import Wired, gather, sources
 from sw.network import Layer
-from sw.numbers import FRACTION_MAX, bound_layer, bound_sums
+from sw.numbers import FRACTION_MAX
 
-__all__ = ["Shared", "Statistics", "Widths", "choose", "input_format", "measure"]
+from .integers import (
+    Candidate,
+    Range,
+    Statistics,
+    Widths,
+    candidates,
+    extremes,
+    finest,
+    gathered,
+    noise,
+    reach,
+)
+from .shared import Shared
 
-_BLOCK = 4096  # calibration vectors run at once
+__all__ = [
+    "Shared",
+    "Statistics",
+    "Widths",
+    "block_size",
+    "choose",
+    "input_format",
+    "measure",
+    "suit_input",
+]
+
+_BLOCK = 4096  # calibration vectors run at once, if all their activations are no more than
+_ACTIVATIONS = 1 << 26
 _TRADE = 12  # output fraction bits that may be given up for weight fraction bits
-
-
-@dataclasses.dataclass(frozen=True)
-class Widths:
-    """Signed widths that number formats are chosen for."""
-
-    activation: int = 16
-    weight: int = 16
-    accumulator: int = 32
-
-
-@dataclasses.dataclass(frozen=True)
-class Shared:
-    """A float layer whose weights are ``centroids[codes]``; ``centroids[0] == 0``."""
-
-    name: str
-    codes: NDArray[np.uint8]
-    centroids: NDArray[np.float64]
-    bias: NDArray[np.float64]
-    relu: bool
-    convolution: Convolution | None = None
-
-    @property
-    def layer(self) -> Layer:
-        """The float layer that this stands for."""
-        weights = self.centroids[self.codes]
-        return Layer(self.name, weights, self.bias, self.relu, self.convolution)
-
-    @functools.cached_property
-    def used(self) -> NDArray[np.bool_]:
-        """Whether any weight has a centroid (n,)."""
-        return np.bincount(self.codes.ravel(), minlength=len(self.centroids)) > 0
-
-    @functools.cached_property
-    def split(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Weights (rows, columns): the positive ones, and the negative ones, 0 elsewhere."""
-        return (
-            np.maximum(self.centroids, 0.0)[self.codes],
-            np.minimum(self.centroids, 0.0)[self.codes],
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class Statistics:
-    """What calibration showed of a layer's outputs.
-
-    Attributes
-    ----------
-    peak : float
-        Greatest magnitude, after the ReLU.
-    power : float
-        Mean square.
-    active : float
-        Share of outputs that are not 0.
-    """
-
-    peak: float
-    power: float
-    active: float
-
-
-@dataclasses.dataclass(frozen=True)
-class _Range:
-    """Activations as integers: their fraction bits, and the least and greatest of each (n,)."""
-
-    fraction: int
-    low: NDArray[np.int64]
-    high: NDArray[np.int64]
 
 
 def input_format(inputs: NDArray[np.float64], activation_bits: int) -> NumberFormat:
@@ -111,7 +65,7 @@ def input_format(inputs: NDArray[np.float64], activation_bits: int) -> NumberFor
         raise BadInput(
             "the calibration inputs are all 0; inputs as the network will see are needed"
         )
-    fraction = _finest(peak, activation_bits)
+    fraction = finest(peak, activation_bits)
     scaled = np.ldexp(inputs, fraction)
     whole = np.floor(scaled + 0.5)
     if fraction > 0 and np.array_equal(scaled, whole):
@@ -119,6 +73,12 @@ def input_format(inputs: NDArray[np.float64], activation_bits: int) -> NumberFor
         spare = min(fraction, (used & -used).bit_length() - 1)
         fraction, whole = fraction - spare, np.ldexp(whole, -spare)
     return NumberFormat(fraction, min(0, int(whole.min())), max(0, int(whole.max())))
+
+
+def block_size(layers: Sequence[Wired], inputs: int) -> int:
+    """Vectors whose activations can all be kept at once."""
+    numbers = inputs + sum(layer.outputs for layer in layers)
+    return max(1, min(_BLOCK, _ACTIVATIONS // numbers))
 
 
 def measure(layers: Sequence[Shared], inputs: NDArray[np.float64]) -> list[Statistics]:
@@ -131,14 +91,16 @@ def measure(layers: Sequence[Shared], inputs: NDArray[np.float64]) -> list[Stati
     """
     peak, power, active = (np.zeros(len(layers)) for _ in range(3))
     floats = [layer.layer for layer in layers]
+    step = block_size(layers, inputs.shape[1])
     with np.errstate(over="ignore", invalid="ignore"):  # shows in `power`
-        for start in range(0, len(inputs), _BLOCK):
-            x = inputs[start : start + _BLOCK]
+        for start in range(0, len(inputs), step):
+            tensors = [inputs[start : start + step]]
             for i, layer in enumerate(floats):
-                x = layer.run(x)
-                peak[i] = max(peak[i], np.abs(x).max())
+                x, top = _run(layer, gather(tensors, layer))
+                peak[i] = max(peak[i], top)
                 power[i] += np.square(x).sum()
                 active[i] += np.count_nonzero(x)
+                tensors.append(x)
     if len(bad := np.flatnonzero(~np.isfinite(power))):
         raise BadInput(f"layer {layers[bad[0]].name!r}: its outputs are too large for floats")
     sizes = [layer.outputs * len(inputs) for layer in floats]
@@ -146,6 +108,66 @@ def measure(layers: Sequence[Shared], inputs: NDArray[np.float64]) -> list[Stati
         Statistics(float(peak[i]), float(power[i] / size), float(active[i] / size))
         for i, size in enumerate(sizes)
     ]
+
+
+def _run(layer: Layer, x: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Outputs, and the greatest magnitude that is clamped, which comes before a mean."""
+    where = layer.convolution
+    if where is None or not where.average:
+        y = layer.run(x)
+        return y, float(np.abs(y).max())
+    whole = dataclasses.replace(where, pool=1, overlap=0, average=False)
+    y = dataclasses.replace(layer, convolution=whole).run(x)
+    top = float(np.abs(y).max())
+    return where.pooled(y.reshape(len(y), len(layer.weights), -1).swapaxes(1, 2)), top
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """What is known before a format is chosen; tensors are those of `sw.graph`.
+
+    Attributes
+    ----------
+    layers : sequence of Shared
+    statistics : sequence of Statistics
+        Of each layer's outputs.
+    margin : float
+    widths : Widths
+    sources : list of tuple of int
+        Tensors that each layer takes.
+    first : list of int
+        For each tensor, the first of those that must have its fraction bits.
+    expected : list of Range
+        Floats between which each tensor is let fit; empty where no layer has several sources.
+    """
+
+    layers: Sequence[Shared]
+    statistics: Sequence[Statistics]
+    margin: float
+    widths: Widths
+    sources: list[tuple[int, ...]]
+    first: list[int]
+    expected: list[Range]
+
+    def others(self, tensor: int) -> list[int]:
+        """Outputs of layers that must have the fraction bits of a tensor."""
+        alike = self.first[tensor]
+        return [t for t in range(1, len(self.first)) if self.first[t] == alike and t != tensor]
+
+    def takers(self, tensor: int) -> list[int]:
+        """Layers that take tensors with these fraction bits."""
+        alike = self.first[tensor]
+        return [i for i, tensors in enumerate(self.sources) if self.first[tensors[0]] == alike]
+
+    def finest(self, tensor: int) -> int:
+        """Most fraction bits with which the outputs of a layer are expected to fit."""
+        ends = self.expected[tensor]
+        return finest(float(max(ends.high.max(), -ends.low.min())), self.widths.activation)
+
+    def met(self, tensor: int) -> str:
+        """Names of the layers in which a tensor meets others with the same fraction bits."""
+        names = [repr(self.layers[i].name) for i in self.takers(tensor) if len(self.sources[i]) > 1]
+        return f"layer{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
 def choose(
@@ -159,8 +181,9 @@ def choose(
 
     A layer's weights have as many fraction bits as their width, the accumulator and the shift
     allow. Its outputs have as many as let `margin` times their measured peak (or their bound, if
-    that is less) fit; a hidden layer gives some of them up where the next layer's weights thereby
-    gain more than its activations lose.
+    that is less) fit; a hidden layer gives some of them up where the weights of the layers that
+    take them thereby gain more than its activations lose. Tensors that meet in a layer, added or
+    concatenated, have the same fraction bits: no more than suits each of them.
 
     Parameters
     ----------
@@ -169,133 +192,162 @@ def choose(
     margin : float
         By how much outputs may exceed the measured peak before they saturate.
     fmt : NumberFormat
-        Of the inputs.
+        Of the inputs; what meets them has their fraction bits, so `suit_input` comes first.
 
     Raises
     ------
     BadInput
-        If no format of a layer fits.
+        If no format of a layer fits, or none that suits those whose outputs meet its own.
     """
-    low = np.full(layers[0].layer.inputs, fmt.low, np.int64)
-    inputs = _Range(fmt.fraction, low, np.full_like(low, fmt.high))
+    plan = _plan(layers, statistics, margin, fmt, widths)
+    low = np.full(_inputs(layers), fmt.low, np.int64)
+    ranges = [Range(fmt.fraction, low, np.full_like(low, fmt.high))]
+    caps = [FRACTION_MAX] * len(plan.first)
     chosen: list[CompressedLayer] = []
-    for i, layer in enumerate(layers):
-        peak = min(margin * statistics[i].peak, _reach(layer, inputs))
-        last = i + 1 == len(layers)
-        candidates = _candidates(layer, inputs, peak, widths, trade=0 if last else _TRADE)
-        if not candidates:
-            raise BadInput(
-                f"layer {layer.name!r}: no number format lets its weights and biases fit in "
-                f"{widths.weight} weight bits and {widths.accumulator} accumulator bits"
-            )
-        quantised, inputs = candidates[0]
-        if not last:
-            noises = [_noise(layers[i + 1], c[1], statistics[i], widths) for c in candidates]
-            quantised, inputs = candidates[int(np.argmin(noises))]
+    while len(chosen) < len(layers):
+        tensor = len(ranges)
+        first = plan.first[tensor]
+        inputs = gathered(layers[tensor - 1], [ranges[t] for t in plan.sources[tensor - 1]])
+        if first == tensor:
+            quantised, outputs = _lead(plan, tensor, inputs, caps[first])
+        else:
+            quantised, outputs = _follow(plan, tensor, inputs, ranges[first].fraction)
+            if outputs.fraction < ranges[first].fraction:
+                # The others must give way, from the first of them on.
+                caps[first] = outputs.fraction
+                del chosen[first - 1 :], ranges[first:]
+                continue
         chosen.append(quantised)
+        ranges.append(outputs)
     return tuple(chosen)
 
 
-def _finest(peak: float, bits: int) -> int:
-    """Most fraction bits with which `peak` fits in signed `bits`."""
-    greatest = (1 << (bits - 1)) - 1
-    if peak * 2.0**FRACTION_MAX <= greatest:
-        return FRACTION_MAX
-    fraction = math.frexp(greatest / peak)[1]
-    while math.floor(math.ldexp(peak, fraction) + 0.5) > greatest:
-        fraction -= 1
-    return fraction
+def suit_input(
+    layers: Sequence[Shared],
+    statistics: Sequence[Statistics],
+    margin: float,
+    fmt: NumberFormat,
+    widths: Widths,
+) -> NumberFormat:
+    """The inputs' number format, or a coarser one if outputs that meet the inputs need it.
 
-
-def _extremes(layer: Shared, inputs: _Range) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Least and greatest sums (rows,) of float weights and integer inputs, without bias."""
-    positive, negative = layer.split
-    low, high = per_column(layer.convolution, inputs.low, inputs.high)
-    low, high = np.minimum(low, 0), np.maximum(high, 0)
-    return positive @ low + negative @ high, positive @ high + negative @ low
-
-
-def _reach(layer: Shared, inputs: _Range) -> float:
-    """Bound of the magnitude of a layer's float outputs, after the ReLU."""
-    least, greatest = (np.ldexp(sums, -inputs.fraction) for sums in _extremes(layer, inputs))
-    top, bottom = float((greatest + layer.bias).max()), float((least + layer.bias).min())
-    return max(top, 0.0, 0.0 if layer.relu else -bottom)
-
-
-def _estimate(layer: Shared, inputs: _Range, widths: Widths) -> int:
-    """Fraction bits of the weights that their width and, about, the accumulator allow."""
-    bias = np.ldexp(layer.bias, inputs.fraction)
-    sums = _extremes(layer, inputs)
-    reach = max(float(np.abs(total).max()) for s in sums for total in (s, s + bias))
-    largest = float(np.abs(layer.centroids).max())
-    return min(_finest(largest, widths.weight), _finest(reach, widths.accumulator))
-
-
-def _candidates(
-    layer: Shared, inputs: _Range, peak: float, widths: Widths, trade: int
-) -> list[tuple[CompressedLayer, _Range]]:
-    """The layer in its best weight format with up to `trade` + 1 output formats, finest first."""
-    finest = _finest(peak, widths.activation)
-    # Rounding may leave room for one bit more than the estimate says.
-    weight_fraction = min(
-        _estimate(layer, inputs, widths) + 1, SHIFT_MAX + finest - inputs.fraction, FRACTION_MAX
-    )
-    while weight_fraction >= -FRACTION_MAX:
-        total = weight_fraction + inputs.fraction
-        candidates = []
-        if (quantised := _quantise(layer, weight_fraction, total, widths)) is not None:
-            sums = bound_sums(quantised, inputs.low, inputs.high)
-            first = min(finest, total)
-            for fraction in range(first, max(first - trade, total - SHIFT_MAX) - 1, -1):
-                shifted = dataclasses.replace(quantised, shift=total - fraction)
-                bounds = bound_layer(shifted, sums, widths.activation)
-                fits = bounds.accumulator_bits <= widths.accumulator
-                if fits and abs(fraction) <= FRACTION_MAX:
-                    ends = (bounds.output_low, bounds.output_high)
-                    low, high = (per_output(layer.convolution, end) for end in ends)
-                    outputs = _Range(fraction, low, high)
-                    candidates.append((shifted, outputs))
-        if candidates:
-            return candidates
-        weight_fraction -= 1
-    return []
-
-
-def _quantise(
-    layer: Shared, weight_fraction: int, total: int, widths: Widths
-) -> CompressedLayer | None:
-    """The layer in integers with shift 0, or None if a number does not fit in its width.
-
-    Centroids that round to 0 are pruned, those that round to the same integer merged, and those
-    that no weight has left out.
+    Parameters are those of `choose`.
     """
-    rounded = np.rint(np.ldexp(layer.centroids, weight_fraction)) * layer.used
-    bias = np.rint(np.ldexp(layer.bias, total))
-    for values, bits in ((rounded, widths.weight), (bias, widths.accumulator)):
-        if values.min() < -(1 << (bits - 1)) or values.max() >= 1 << (bits - 1):
-            return None
-    codebook = np.unique(rounded[rounded != 0]).astype(np.int64)
-    place = np.where(rounded == 0, 0, np.searchsorted(codebook, rounded) + 1).astype(np.uint8)
-    return CompressedLayer(
-        name=layer.name,
-        codes=place[layer.codes],
-        codebook=np.concatenate([[0], codebook]),
-        weight_fraction=weight_fraction,
-        bias=bias.astype(np.int64),
-        shift=0,
-        relu=layer.relu,
-        convolution=layer.convolution,
+    plan = _plan(layers, statistics, margin, fmt, widths)
+    fraction = min([fmt.fraction, *(plan.finest(other) for other in plan.others(0))])
+    low, high = (
+        math.floor(math.ldexp(end, fraction - fmt.fraction) + 0.5) for end in (fmt.low, fmt.high)
+    )
+    return NumberFormat(fraction, low, high)
+
+
+def _plan(
+    layers: Sequence[Shared],
+    statistics: Sequence[Statistics],
+    margin: float,
+    fmt: NumberFormat,
+    widths: Widths,
+) -> _Plan:
+    taken = sources(layers)
+    first = list(range(len(layers) + 1))
+    for tensors in taken:
+        alike = {first[tensor] for tensor in tensors}
+        first = [min(alike) if each in alike else each for each in first]
+    expected: list[Range] = []
+    if any(len(tensors) > 1 for tensors in taken):
+        ends = np.ldexp([float(fmt.low), float(fmt.high)], -fmt.fraction)
+        expected.append(Range(0, *(np.full(_inputs(layers), end) for end in ends)))
+        for layer, tensors, seen in zip(layers, taken, statistics, strict=True):
+            inputs = gathered(layer, [expected[tensor] for tensor in tensors])
+            expected.append(_expected(layer, inputs, margin * seen.peak))
+    return _Plan(layers, statistics, margin, widths, taken, first, expected)
+
+
+def _inputs(layers: Sequence[Wired]) -> int:
+    """Activations that the network is given."""
+    return layers[0].inputs if layers[0].added else layers[0].inputs // len(layers[0].sources)
+
+
+def _expected(layer: Shared, inputs: Range, limit: float) -> Range:
+    """Floats between which a layer's outputs lie, and no more than is to fit."""
+    plane = 1 if layer.convolution is None else int(np.prod(layer.convolution.plane))
+    least, greatest = (sums + layer.bias for sums in extremes(layer, inputs))
+    low = np.clip(least, 0.0 if layer.relu else -limit, limit)
+    high = np.clip(greatest, 0.0 if layer.relu else -limit, limit)
+    return Range(0, np.repeat(low, plane), np.repeat(high, plane))
+
+
+def _lead(plan: _Plan, tensor: int, inputs: Range, cap: int) -> Candidate:
+    """A layer in integers whose fraction bits those of others follow, if there are any."""
+    layer, seen = plan.layers[tensor - 1], plan.statistics[tensor - 1]
+    peak = min(plan.margin * seen.peak, reach(layer, inputs))
+    most = min([finest(peak, plan.widths.activation), cap])
+    most = min([most, *(plan.finest(other) for other in plan.others(tensor))])
+    takers = plan.takers(tensor)
+    found = candidates(layer, inputs, most, plan.widths, trade=_TRADE if takers else 0)
+    if not found:
+        raise _no_format(layer, plan.widths)
+    if not takers:
+        return found[0]
+    return found[int(np.argmin([_cost(plan, tensor, outputs) for _, outputs in found]))]
+
+
+def _follow(plan: _Plan, tensor: int, inputs: Range, fraction: int) -> Candidate:
+    """A layer in integers whose outputs have that many fraction bits, or fewer."""
+    layer = plan.layers[tensor - 1]
+    found = candidates(layer, inputs, fraction, plan.widths, trade=0)
+    if not found:
+        raise _no_format(layer, plan.widths)
+    if plan.first[tensor] == 0:
+        most = min(plan.finest(tensor), found[0][1].fraction)
+        if most < fraction:
+            raise BadInput(
+                f"layer {layer.name!r}: its outputs meet the network's inputs in "
+                f"{plan.met(tensor)}, so both must have {fraction} fraction bits; "
+                f"{plan.widths.activation} activation bits and {plan.widths.accumulator} "
+                f"accumulator bits leave them {most}"
+            )
+    return found[0]
+
+
+def _no_format(layer: Shared, widths: Widths) -> BadInput:
+    return BadInput(
+        f"layer {layer.name!r}: no number format lets its weights and biases fit in "
+        f"{widths.weight} weight bits and {widths.accumulator} accumulator bits"
     )
 
 
-def _noise(layer: Shared, inputs: _Range, statistics: Statistics, widths: Widths) -> float:
-    """Expected square error of one product of `layer`, up to a factor: rounding of both operands.
+def _cost(plan: _Plan, tensor: int, outputs: Range) -> float:
+    """Noise of all layers that take outputs with these fraction bits."""
+    greatest = (1 << (plan.widths.activation - 1)) - 1
 
-    A rounded weight errs by ``2**-fraction / sqrt(12)`` times the activation, and the reverse;
-    activations that are 0 are exact.
-    """
-    weight_fraction = _estimate(layer, inputs, widths)
-    kept = layer.centroids[1:]
-    weight_power = float(np.square(kept).mean()) if len(kept) else 0.0
-    of_weights = statistics.power * 2.0 ** (-2 * weight_fraction)
-    return of_weights + statistics.active * weight_power * 2.0 ** (-2 * inputs.fraction)
+    def scaled(floats: Range) -> Range:
+        low, high = (
+            np.clip(np.rint(np.ldexp(end, outputs.fraction)), -greatest - 1, greatest)
+            for end in (floats.low, floats.high)
+        )
+        return Range(outputs.fraction, low, high)
+
+    total = 0.0
+    for place in plan.takers(tensor):
+        layer, taken = plan.layers[place], plan.sources[place]
+        parts = [outputs if t == tensor else scaled(plan.expected[t]) for t in taken]
+        seen = _of_inputs(
+            layer,
+            [plan.layers[t - 1].outputs for t in taken],
+            [plan.statistics[t - 1] for t in taken],
+        )
+        total += noise(layer, gathered(layer, parts), seen, plan.widths)
+    return total
+
+
+def _of_inputs(layer: Shared, sizes: list[int], parts: list[Statistics]) -> Statistics:
+    """Statistics of what a layer is given by sources of these sizes; uncorrelated if added."""
+    if len(parts) == 1:
+        return parts[0]
+    shares = [1.0 if layer.added else size / sum(sizes) for size in sizes]
+    peak, power, active = (
+        float(np.dot(shares, values))
+        for values in zip(*(dataclasses.astuple(part) for part in parts), strict=True)
+    )
+    return Statistics(peak, power, active)

@@ -14,8 +14,9 @@ from sw.network import Network
 from sw.numbers import check_widths, prove
 
 from .fold import fold_dead
-from .formats import Shared, Widths, choose, input_format, measure
+from .formats import Widths, choose, input_format, measure, suit_input
 from .recipe import Coding, Recipe
+from .shared import Shared
 from .steps import prune_layers, share_layers
 
 if TYPE_CHECKING:
@@ -74,12 +75,14 @@ def compress(
     check_widths(widths.activation, widths.weight, widths.accumulator)
     fmt, seen, margin = _inputs(network, calibration, widths, what)
     layers = _coded(_shared(network, recipe, run), code)
+    statistics = measure(layers, seen)
+    fmt = suit_input(layers, statistics, margin, fmt, widths)
     compressed = CompressedNetwork(
         input=fmt,
         activation_bits=widths.activation,
         weight_bits=widths.weight,
         accumulator_bits=widths.accumulator,
-        layers=choose(layers, measure(layers, seen), margin, fmt, widths),
+        layers=choose(layers, statistics, margin, fmt, widths),
     )
     prove(compressed)
     return compressed

@@ -8,10 +8,10 @@ import numpy as np
 
 from sw.network import Network
 
-from .formats import Shared
 from .prune import prune
 from .recipe import Recipe
 from .share import share_values
+from .shared import Shared
 
 __all__ = ["prune_layers", "share_layers"]
 
@@ -53,6 +53,16 @@ def share_layers(network: Network, recipe: Recipe, seed: int = 0) -> list[Shared
     ):
         codes, centroids = share_values(layer.weights, values, method, initialisation, seed)
         layers.append(
-            Shared(layer.name, codes, centroids, layer.bias, layer.relu, layer.convolution)
+            Shared(
+                layer.name,
+                codes,
+                centroids,
+                layer.bias,
+                layer.relu,
+                layer.convolution,
+                layer.sources,
+                layer.added,
+                layer.fixed,
+            )
         )
     return layers
