@@ -27,7 +27,7 @@ from .integers import (
     noise,
     reach,
 )
-from .shared import Shared
+from .shared import Shared, sizes
 
 __all__ = [
     "Shared",
@@ -75,10 +75,9 @@ def input_format(inputs: NDArray[np.float64], activation_bits: int) -> NumberFor
     return NumberFormat(fraction, min(0, int(whole.min())), max(0, int(whole.max())))
 
 
-def block_size(layers: Sequence[Wired], inputs: int) -> int:
+def block_size(layers: Sequence[Wired]) -> int:
     """Vectors whose activations can all be kept at once."""
-    numbers = inputs + sum(layer.outputs for layer in layers)
-    return max(1, min(_BLOCK, _ACTIVATIONS // numbers))
+    return max(1, min(_BLOCK, _ACTIVATIONS // sum(sizes(layers))))
 
 
 def measure(layers: Sequence[Shared], inputs: NDArray[np.float64]) -> list[Statistics]:
@@ -91,7 +90,7 @@ def measure(layers: Sequence[Shared], inputs: NDArray[np.float64]) -> list[Stati
     """
     peak, power, active = (np.zeros(len(layers)) for _ in range(3))
     floats = [layer.layer for layer in layers]
-    step = block_size(layers, inputs.shape[1])
+    step = block_size(layers)
     with np.errstate(over="ignore", invalid="ignore"):  # shows in `power`
         for start in range(0, len(inputs), step):
             tensors = [inputs[start : start + step]]
@@ -103,10 +102,10 @@ def measure(layers: Sequence[Shared], inputs: NDArray[np.float64]) -> list[Stati
                 tensors.append(x)
     if len(bad := np.flatnonzero(~np.isfinite(power))):
         raise BadInput(f"layer {layers[bad[0]].name!r}: its outputs are too large for floats")
-    sizes = [layer.outputs * len(inputs) for layer in floats]
+    numbers = [layer.outputs * len(inputs) for layer in floats]
     return [
         Statistics(float(peak[i]), float(power[i] / size), float(active[i] / size))
-        for i, size in enumerate(sizes)
+        for i, size in enumerate(numbers)
     ]
 
 
@@ -200,7 +199,7 @@ def choose(
         If no format of a layer fits, or none that suits those whose outputs meet its own.
     """
     plan = _plan(layers, statistics, margin, fmt, widths)
-    low = np.full(_inputs(layers), fmt.low, np.int64)
+    low = np.full(sizes(layers)[0], fmt.low, np.int64)
     ranges = [Range(fmt.fraction, low, np.full_like(low, fmt.high))]
     caps = [FRACTION_MAX] * len(plan.first)
     chosen: list[CompressedLayer] = []
@@ -256,16 +255,11 @@ def _plan(
     expected: list[Range] = []
     if any(len(tensors) > 1 for tensors in taken):
         ends = np.ldexp([float(fmt.low), float(fmt.high)], -fmt.fraction)
-        expected.append(Range(0, *(np.full(_inputs(layers), end) for end in ends)))
+        expected.append(Range(0, *(np.full(sizes(layers)[0], end) for end in ends)))
         for layer, tensors, seen in zip(layers, taken, statistics, strict=True):
             inputs = gathered(layer, [expected[tensor] for tensor in tensors])
             expected.append(_expected(layer, inputs, margin * seen.peak))
     return _Plan(layers, statistics, margin, widths, taken, first, expected)
-
-
-def _inputs(layers: Sequence[Wired]) -> int:
-    """Activations that the network is given."""
-    return layers[0].inputs if layers[0].added else layers[0].inputs // len(layers[0].sources)
 
 
 def _expected(layer: Shared, inputs: Range, limit: float) -> Range:
@@ -341,11 +335,11 @@ def _cost(plan: _Plan, tensor: int, outputs: Range) -> float:
     return total
 
 
-def _of_inputs(layer: Shared, sizes: list[int], parts: list[Statistics]) -> Statistics:
-    """Statistics of what a layer is given by sources of these sizes; uncorrelated if added."""
+def _of_inputs(layer: Shared, numbers: list[int], parts: list[Statistics]) -> Statistics:
+    """Statistics of what sources of so many activations give; uncorrelated if added."""
     if len(parts) == 1:
         return parts[0]
-    shares = [1.0 if layer.added else size / sum(sizes) for size in sizes]
+    shares = [1.0 if layer.added else number / sum(numbers) for number in numbers]
     peak, power, active = (
         float(np.dot(shares, values))
         for values in zip(*(dataclasses.astuple(part) for part in parts), strict=True)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sw.convolution import Convolution
+from sw.graph import Wired
 from sw.network import Layer
 
-__all__ = ["Shared"]
+__all__ = ["Shared", "sizes"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,3 +74,10 @@ class Shared:
             np.maximum(self.centroids, 0.0)[self.codes],
             np.minimum(self.centroids, 0.0)[self.codes],
         )
+
+
+def sizes(layers: Sequence[Wired]) -> list[int]:
+    """Activations of all tensors: the network's input, and every layer's outputs."""
+    first = layers[0]
+    given = first.inputs if first.added else first.inputs // len(first.sources)
+    return [given, *(layer.outputs for layer in layers)]

@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from wired import graphs, shared
 
+from sim import golden
+from sw.compress import compress
 from sw.compress.fold import fold_dead
-from sw.compress.formats import Shared
+from sw.compress.recipe import load
+from sw.compress.shared import Shared
 from sw.convolution import Convolution
 from sw.network import Network
 
@@ -147,3 +151,112 @@ def test_one_layer_is_left_as_it_is():
     (folded,) = fold_dead([layer])
     np.testing.assert_array_equal(folded.codes, layer.codes)
     np.testing.assert_array_equal(folded.bias, layer.bias)
+
+
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(graphs())
+def test_graphs_compute_the_same_with_no_more(network):
+    layers = shared(network)
+    folded = fold_dead(layers)
+    x = np.random.default_rng(1).integers(-8, 9, (6, network.inputs)) / 4
+    expected = network.predict(x)
+    bound = 1e-9 * max(1.0, np.abs(expected).max())
+    np.testing.assert_allclose(run(folded, x), expected, rtol=0, atol=bound)
+    for layer, now in zip(layers, folded, strict=True):
+        assert ((now.codes == layer.codes) | (now.codes == 0)).all()
+        assert dataclasses.replace(now, codes=layer.codes, bias=layer.bias) == layer
+        if layer.fixed:
+            assert now is layer
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(graphs(fixed=False))
+def test_integers_of_graphs_are_the_same_within_rounding(network):
+    recipe = load("no-training").override(None, 8)
+    x = np.random.default_rng(1).integers(-16, 17, (20, network.inputs)) / 16
+    outputs = []
+    for fold in (False, True):
+        code = recipe.code.model_copy(update={"fold_dead": fold, "accumulator_bits": 40})
+        made = compress(network, recipe.model_copy(update={"code": code}), calibration=x)
+        outputs.append(golden.dequantise(made, golden.run(made, golden.quantise(made, x))[-1]))
+    greatest = max(1.0, np.abs(outputs[0]).max())
+    np.testing.assert_allclose(outputs[0], outputs[1], rtol=0, atol=0.01 * greatest)
+
+
+def block(*codes, convolution=None, bias=(0.0, 0.0), **wiring) -> Shared:
+    layer = dense(codes, bias, relu=False)
+    return dataclasses.replace(layer, convolution=convolution, **wiring)
+
+
+def test_a_constant_goes_into_all_layers_that_take_it():
+    layers = [
+        block([1, 2], [0, 0], bias=(0.0, 3.0)),
+        block([1, 3], [2, 0]),
+        block([2, 1], [1, 1], sources=(2,)),
+        block([1, 1, 1, 1], [1, 1, 1, 1], sources=(2, 1)),
+    ]
+    first, *takers, _ = fold_dead(layers)
+    assert weights([first]) == [2]
+    np.testing.assert_array_equal(first.bias, [0, 0])
+    np.testing.assert_array_equal(takers[0].bias, [6, 0])
+    np.testing.assert_array_equal(takers[1].bias, [3, 3])
+    assert weights(takers) == [2, 2]
+
+
+def test_a_unit_that_one_of_two_layers_meets_stays():
+    layers = [
+        block([1, 2], [2, 3], bias=(1.0, 3.0)),
+        block([1, 0], [2, 0]),
+        block([0, 1], [0, 0], sources=(2,)),
+        block([1, 1], [1, 1], sources=(2, 1), added=True),
+    ]
+    assert weights(fold_dead(layers)[:2]) == [4, 2]
+
+
+@pytest.mark.parametrize("kept", [{"added": True, "sources": (1, 2)}, {"fixed": True}])
+def test_what_is_added_or_fixed_takes_constants_as_they_are(kept):
+    layers = [
+        block([1, 2], [3, 1], bias=(1.0, 3.0)),
+        block([1, 2], [0, 0], bias=(1.0, 3.0)),
+        block([1, 1], [0, 1], **kept),
+    ]
+    folded = fold_dead(layers)
+    assert weights(folded) == [4, 2, 3]
+    np.testing.assert_array_equal(folded[1].bias, [1, 3])
+    np.testing.assert_array_equal(folded[2].bias, [0, 0])
+
+
+def test_concatenated_outputs_are_told_apart():
+    layers = [
+        block([1, 2], [0, 0], bias=(0.0, 3.0)),
+        block([0, 0], [1, 2], bias=(5.0, 0.0), sources=(2,)),
+        block([1, 2, 3, 1], [2, 1, 0, 2], sources=(1, 2)),  # 5, y, z, 3
+    ]
+    folded = fold_dead(layers)
+    np.testing.assert_array_equal(folded[2].codes, [[0, 2, 3, 0], [0, 1, 0, 0]])
+    np.testing.assert_array_equal(folded[2].bias, [5 + 3, -2.5 - 1.5])
+
+
+def test_groups_meet_their_own_channels():
+    """Four channels in two groups, of which the second and the third are constant."""
+    first = Convolution(1, 2, 2, 1, 1)
+    second = Convolution(4, 2, 2, 1, 1, groups=2)
+    layers = [
+        block([1], [0], [0], [2], convolution=first, bias=(0.0, 2.0, 4.0, 0.0)),
+        block([1, 1], [3, 3], convolution=second),
+    ]
+    folded = fold_dead(layers)
+    np.testing.assert_array_equal(folded[1].codes, [[1, 0], [0, 3]])
+    np.testing.assert_array_equal(folded[1].bias, [2, 8])
+    np.testing.assert_array_equal(folded[0].bias, [0, 0, 0, 0])
+
+
+def test_planes_that_are_made_of_single_outputs_are_left_alone():
+    """A fully connected layer's four outputs are one channel of the next."""
+    layers = [
+        block([1], [0], [0], [2], bias=(0.0, 2.0, 4.0, 0.0)),
+        block([1, 2], convolution=Convolution(1, 2, 2, 1, 2), bias=(0.0,)),
+    ]
+    folded = fold_dead(layers)
+    assert weights(folded) == [2, 2]
+    np.testing.assert_array_equal(folded[0].bias, [0, 2, 4, 0])
