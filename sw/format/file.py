@@ -31,11 +31,17 @@ __all__ = [
 Coders = str | Sequence[str]
 
 MAGIC = b"\x89THR\r\n\x1a\n"  # as PNG's: transfers that alter line ends or drop bit 7 break it
-VERSION = 2
+VERSION = 3
 MAX_BYTES = 1 << 29
 MAX_WEIGHTS = 1 << 28  # of all layers together
 MAX_ACTIVATIONS = 1 << 24  # of all layers together: what a small file can cost in memory
 MAX_LAYERS = 1 << 10  # more than any program holds
+_LIMITS = {
+    "layers": MAX_LAYERS,
+    "weights": MAX_WEIGHTS,
+    "activations": MAX_ACTIVATIONS,
+    "activations taken": MAX_ACTIVATIONS,
+}
 
 _NETWORK, _LAYER = 1, 2  # types of sections
 _WIDTHS = {"activation_bits": 5, "weight_bits": 5, "accumulator_bits": 6, "fraction": 8}
@@ -128,8 +134,7 @@ def encode(
         As `to_bytes`.
     """
     check(network)
-    weights = sum(layer.codes.size for layer in network.layers)
-    _check_sizes(len(network.layers), weights, _activations(network.layers))
+    _check_sizes(_sizes(network))
     prove(network)
     fmt = network.input
     numbers = {
@@ -138,7 +143,7 @@ def encode(
         "accumulator_bits": network.accumulator_bits,
         "fraction": fmt.fraction,
     }
-    varints = (-fmt.low, fmt.high, network.layers[0].inputs, len(network.layers))
+    varints = (-fmt.low, fmt.high, network.inputs, len(network.layers))
     head = pack_fields(_WIDTHS, numbers) + b"".join(map(varint, varints))
     parts = [MAGIC, varint(VERSION), _section(_NETWORK, head)]
     account = []
@@ -202,22 +207,23 @@ def _parse(data: bytes) -> CompressedNetwork:
     if count != len(sections) - 1:
         raise BadInput(f"{count} layers are announced but {len(sections) - 1} sections follow")
     found: list[CompressedLayer] = []
-    weights = activations = 0
+    tensors, weights, taken = [inputs], 0, 0
     for index, (kind, payload) in enumerate(sections[1:], 1):
         if kind != _LAYER:
             raise BadInput(f"section {index} is of type {kind}, which is not known")
         try:
-            header, rest = layers.read_header(payload, inputs, MAX_ACTIVATIONS)
+            header, rest = layers.read_header(payload, MAX_ACTIVATIONS)
+            shape = header.sizes.shape(tensors)
         except ValueError as error:
             raise BadInput(f"section {index}: {error}") from error
-        weights += header.rows * header.columns
-        activations += inputs
-        _check_sizes(count, weights, activations + header.outputs)
+        tensors.append(shape.outputs)
+        weights += shape.rows * shape.columns
+        taken += shape.taken
+        _check_sizes((count, weights, sum(tensors), taken))
         try:
-            found.append(layers.read_layer(header, rest))
+            found.append(layers.read_layer(header, shape, rest))
         except ValueError as error:
             raise BadInput(f"layer {header.name!r}: {error}") from error
-        inputs = header.outputs
     network = CompressedNetwork(fmt, *numbers, tuple(found))
     prove(network)
     return network
@@ -240,16 +246,16 @@ def _read_network(payload: bytes) -> tuple[tuple[int, int, int], NumberFormat, i
     return widths, NumberFormat(fraction, low, high), inputs, count
 
 
-def _activations(of: tuple[CompressedLayer, ...]) -> int:
-    return of[0].inputs + sum(layer.outputs for layer in of)
+def _sizes(network: CompressedNetwork) -> tuple[int, int, int, int]:
+    """Layers, weights, activations and activations taken of a network."""
+    tensors = [network.inputs, *(layer.outputs for layer in network.layers)]
+    weights = sum(layer.codes.size for layer in network.layers)
+    taken = sum(tensors[source] for sources in network.sources for source in sources)
+    return len(network.layers), weights, sum(tensors), taken
 
 
-def _check_sizes(count: int, weights: int, activations: int) -> None:
-    for what, number, most in (
-        ("layers", count, MAX_LAYERS),
-        ("weights", weights, MAX_WEIGHTS),
-        ("activations", activations, MAX_ACTIVATIONS),
-    ):
+def _check_sizes(sizes: tuple[int, int, int, int]) -> None:
+    for number, (what, most) in zip(sizes, _LIMITS.items(), strict=True):
         if number > most:
             raise BadInput(
                 f"there are {number} {what} in all layers; a .thr file holds at most {most}"

@@ -9,11 +9,11 @@ from sw.coding import entries
 from sw.coding.bits import Reader, pack_fields, varint
 from sw.coding.entries import Runs
 from sw.compressed import CompressedLayer
-from sw.convolution import Convolution
 from sw.errors import BadInput
 
 from . import bodies
 from .bodies import Body
+from .shape import SOURCES_MAX, Shape, Sizes, pack_sizes, read_sizes
 from .values import Codebook, pack_codebook, read_codebook
 
 __all__ = ["CODERS", "CRC_BYTES", "Storage", "coder", "encode", "read_header", "read_layer"]
@@ -34,9 +34,8 @@ _FIELDS = {
     "ascending": 1,
     "bias_step": 6,
     "bias_bits": 6,
+    "extended": 1,
 }
-# Of a convolution, beside the width, which follows.
-_GEOMETRY = ("channels", "height", "kernel_height", "kernel_width", "stride", "padding", "pool")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,18 +93,8 @@ class Header(NamedTuple):
     """
 
     name: str
-    rows: int
-    columns: int
-    convolution: Convolution | None
     fields: dict[str, int]
-
-    @property
-    def outputs(self) -> int:
-        """Activations that come out."""
-        if self.convolution is None:
-            return self.rows
-        height, width = self.convolution.plane
-        return self.rows * height * width
+    sizes: Sizes
 
 
 def storage(layer: CompressedLayer, coder: str = "packed") -> Storage:
@@ -114,7 +103,7 @@ def storage(layer: CompressedLayer, coder: str = "packed") -> Storage:
     Raises
     ------
     BadInput
-        If there is no such coder.
+        As `encode`.
     """
     return encode(layer, coder)[1]
 
@@ -125,10 +114,16 @@ def encode(layer: CompressedLayer, coder: str) -> tuple[bytes, Storage]:
     Raises
     ------
     BadInput
-        If there is no such coder.
+        If there is no such coder, or the layer has more sources than a file can hold.
     """
     if coder not in CODERS:
         raise BadInput(f"coder {coder!r} is unknown; there are {', '.join(CODERS)}")
+    if len(layer.sources) > SOURCES_MAX:
+        raise BadInput(
+            f"layer {layer.name[:40]!r} has {len(layer.sources)} sources; in a .thr file a layer "
+            f"has at most {SOURCES_MAX}"
+        )
+    sizes, extended = pack_sizes(layer)
     of = entries.runs(layer.codes)
     body = bodies.encode(layer, coder, of)
     codebook = pack_codebook(layer.codebook)
@@ -144,13 +139,10 @@ def encode(layer: CompressedLayer, coder: str) -> tuple[bytes, Storage]:
         "ascending": int(codebook.ascending),
         "bias_step": body.bias_step,
         "bias_bits": body.bias_bits,
+        "extended": int(extended),
     }
     name = layer.name.encode()
-    sizes = [layer.rows]
-    if layer.convolution is not None:
-        sizes += [getattr(layer.convolution, part) for part in _GEOMETRY]
-    header = pack_fields(_FIELDS, fields) + varint(len(name)) + name
-    header += b"".join(map(varint, sizes))
+    header = pack_fields(_FIELDS, fields) + varint(len(name)) + name + sizes
     payload = header + codebook.data + body.data
     return payload, _account(len(payload), 8 * len(header), codebook, body, of)
 
@@ -179,13 +171,11 @@ def coder(payload: bytes) -> str:
     return bodies.CODERS[Reader(payload).fields(_FIELDS)["coder"]]
 
 
-def read_header(payload: bytes, inputs: int, most: int) -> tuple[Header, Reader]:
+def read_header(payload: bytes, most: int) -> tuple[Header, Reader]:
     """What stands before the codebook, and a reader of the rest.
 
     Parameters
     ----------
-    inputs : int
-        Activations that the layer before gives.
     most : int
         No size is over this.
 
@@ -200,27 +190,12 @@ def read_header(payload: bytes, inputs: int, most: int) -> tuple[Header, Reader]
         name = reader.take(reader.varint("the length of its name", 0, NAME_BYTES_MAX)).decode()
     except UnicodeDecodeError as error:
         raise ValueError("its name is not UTF-8 text") from error
-    rows = reader.varint("the number of rows", 1, most)
-    if not fields["convolution"]:
-        return Header(name, rows, inputs, None, fields), reader
-    geometry = {
-        part: reader.varint(f"its {part}", 0 if part == "padding" else 1, most)
-        for part in _GEOMETRY
-    }
-    width, odd = divmod(inputs, geometry["channels"] * geometry["height"])
-    if odd or not width:
-        raise ValueError(
-            f"{geometry['channels']} channels of height {geometry['height']} do not make up the "
-            f"{inputs} activations that it takes"
-        )
-    convolution = Convolution(width=width, **geometry)  # type: ignore[arg-type]
-    if fault := convolution.fault():
-        raise ValueError(fault)
-    return Header(name, rows, convolution.columns, convolution, fields), reader
+    sizes = read_sizes(reader, bool(fields["convolution"]), bool(fields["extended"]), most)
+    return Header(name, fields, sizes), reader
 
 
-def read_layer(header: Header, reader: Reader) -> CompressedLayer:
-    """Layer of a header and of the bytes that follow it.
+def read_layer(header: Header, shape: Shape, reader: Reader) -> CompressedLayer:
+    """Layer of a header, of the shape that it has, and of the bytes that follow it.
 
     Raises
     ------
@@ -231,7 +206,7 @@ def read_layer(header: Header, reader: Reader) -> CompressedLayer:
     codebook = read_codebook(
         reader, fields["values"], fields["codebook_bits"] + 1, bool(fields["ascending"])
     )
-    codes, bias = bodies.read(reader, (header.rows, header.columns), fields)
+    codes, bias = bodies.read(reader, (shape.rows, shape.columns), fields)
     return CompressedLayer(
         name=header.name,
         codes=codes,
@@ -240,5 +215,7 @@ def read_layer(header: Header, reader: Reader) -> CompressedLayer:
         bias=bias,
         shift=fields["shift"],
         relu=bool(fields["relu"]),
-        convolution=header.convolution,
+        convolution=shape.convolution,
+        sources=header.sizes.extension.sources,
+        added=header.sizes.extension.added,
     )

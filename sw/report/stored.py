@@ -88,7 +88,7 @@ def _sections(data: bytes) -> list[_Section]:
 def _arithmetic(layer: CompressedLayer, section: _Section) -> thr.Storage:
     from sw.coding import arithmetic  # its library is not needed for other layers
 
-    _, rest = read_header(section.payload, layer.inputs, MAX_ACTIVATIONS)
+    _, rest = read_header(section.payload, MAX_ACTIVATIONS)
     codebook = pack_codebook(layer.codebook)
     body = rest.left - len(codebook.data)
     left, _, _ = to_step(layer.bias)

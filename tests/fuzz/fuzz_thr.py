@@ -74,6 +74,7 @@ def main() -> None:
     corpus = Path(tempfile.mkdtemp(prefix="fuzz_thr_"))
     networks = {
         "small": test_format_damage.network(),
+        "wired": test_format_damage.wired(),
         "sparse": test_format.network(test_format.sparse(9, 30, 0.3)),
     }
     for (name, network), coder in itertools.product(networks.items(), thr.CODERS[:-1]):

@@ -28,7 +28,8 @@ LAYER = {
     "ascending": 1,
     "bias_step": 6,
     "bias_bits": 6,
-    "unused": 2,
+    "extended": 1,
+    "unused": 1,
 }
 NETWORK = {"activation_bits": 5, "weight_bits": 5, "accumulator_bits": 6, "fraction": 8}
 
@@ -87,7 +88,7 @@ def sections(data: bytes) -> list[tuple[int, bytes]]:
     return found
 
 
-def assemble(parts: list[tuple[int, bytes]], version: int = 2) -> bytes:
+def assemble(parts: list[tuple[int, bytes]], version: int = 3) -> bytes:
     """File with sound checksums of any sections."""
     data = MAGIC + varint(version)
     for kind, payload in parts:
@@ -115,23 +116,29 @@ def read(data: bytes) -> CompressedNetwork:
     low, high, inputs, count = (bits.varint() for _ in range(4))
     assert count == len(rest)
     assert not bits.rest()
-    layers = []
+    layers, tensors = [], [inputs]
     for kind, payload in rest:
         assert kind == 2
-        layers.append(read_layer(payload, inputs))
-        inputs = layers[-1].outputs
+        layers.append(read_layer(payload, tensors))
+        tensors.append(layers[-1].outputs)
     return CompressedNetwork(NumberFormat(fraction, -low, high), **fields, layers=tuple(layers))
 
 
-def read_layer(payload: bytes, inputs: int) -> CompressedLayer:
+def read_layer(payload: bytes, tensors: list[int]) -> CompressedLayer:
     bits = Bits(payload)
     fields = bits.fields(LAYER)
     name = bytes(bits.number(8) for _ in range(bits.varint())).decode()
-    rows, geometry, columns = bits.varint(), None, inputs
-    if fields["convolution"]:
-        channels, height, *others = (bits.varint() for _ in range(7))
-        geometry = Convolution(channels, height, inputs // (channels * height), *others)
-        columns = geometry.channels * geometry.kernel_height * geometry.kernel_width
+    rows, geometry = bits.varint(), None
+    planes = [bits.varint() for _ in range(7)] if fields["convolution"] else None
+    sources, added, groups, overlap, average = read_extension(bits, fields)
+    given = [tensors[len(tensors) - distance] for distance in sources]
+    columns = inputs = max(given) if added else sum(given)
+    if planes:
+        channels, height, kernel_height, kernel_width, *others = planes
+        width = inputs // (channels * height)
+        kernel = kernel_height, kernel_width
+        geometry = Convolution(channels, height, width, *kernel, *others, groups, overlap, average)
+        columns = channels // groups * kernel_height * kernel_width
     codebook = read_codebook(bits, fields)
     if fields["coder"] == ARITHMETIC:
         codes, bias = arithmetic.decode(bits.rest(), (rows, columns), len(codebook), rows)
@@ -155,7 +162,22 @@ def read_layer(payload: bytes, inputs: int) -> CompressedLayer:
         shift=fields["shift"],
         relu=bool(fields["relu"]),
         convolution=geometry,
+        sources=sources,
+        added=added,
     )
+
+
+def read_extension(
+    bits: Bits, fields: dict[str, int]
+) -> tuple[tuple[int, ...], bool, int, int, bool]:
+    """Sources, added, groups, overlap, average."""
+    if not fields["extended"]:
+        return (1,), False, 1, 0, False
+    sources = tuple(bits.varint() for _ in range(bits.varint()))
+    added = bits.varint() == 1
+    if not fields["convolution"]:
+        return sources, added, 1, 0, False
+    return sources, added, bits.varint(), bits.varint(), bits.varint() == 1
 
 
 def read_codebook(bits: Bits, fields: dict[str, int]) -> list[int]:
