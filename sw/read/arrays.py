@@ -95,9 +95,9 @@ def to_network(
     """Network of arrays ``NAME.weight`` and ``NAME.bias``, or ``NAME_w`` and ``NAME_b``.
 
     Without an architecture, all layers are fully connected, in the order of their weights, with
-    ReLU between them and none after the last. With one, each of its layers, in order, takes the
-    first weights left that have its shape, and keeps its own name: file order decides between
-    layers of equal shape, and the order of the others does not matter.
+    ReLU between them and none after the last. With one, each of its layers that are not fixed, in
+    order, takes the first weights left that have its shape, and keeps its own name: file order
+    decides between layers of equal shape, and the order of the others does not matter.
 
     Parameters
     ----------
@@ -175,11 +175,13 @@ def _fit(path: Path, pairs: Sequence[_Pair], architecture: str) -> Network:
     left = list(pairs)
     layers = []
     for layer in template(architecture).layers:
-        rows, columns = layer.weights.shape
-        geometry = layer.convolution
-        shape: tuple[int, ...] = (rows, columns)
-        if geometry is not None:
-            shape = (rows, geometry.channels, geometry.kernel_height, geometry.kernel_width)
+        if layer.fixed:
+            layers.append(layer)
+            continue
+        shape = layer.weights.shape
+        if (geometry := layer.convolution) is not None:
+            channels = geometry.channels // geometry.groups
+            shape = (len(layer.bias), channels, geometry.kernel_height, geometry.kernel_width)
         found = next((item for item in left if item.weights.shape == shape), None)
         if found is None:
             rest = ", ".join(f"{item.name!r} {item.weights.shape}" for item in left) or "none"
@@ -188,7 +190,7 @@ def _fit(path: Path, pairs: Sequence[_Pair], architecture: str) -> Network:
                 f"shape {shape}; of those in the file there are left: {rest}"
             )
         left.remove(found)
-        weights = found.weights.reshape(rows, columns)
+        weights = found.weights.reshape(layer.weights.shape)
         layers.append(dataclasses.replace(layer, weights=weights, bias=found.bias))
     if left:
         raise BadInput(

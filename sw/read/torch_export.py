@@ -9,23 +9,22 @@ weights as bytes. Nothing in it is unpickled or evaluated, and PyTorch need not 
 
 from __future__ import annotations
 
-import dataclasses
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sw.errors import BadInput
 from sw.network import Network
 
-from .chain import Chain, fixed_shape, naming
+from .graph_builder import Builder, count_uses
 from .pt2_archive import FLOATS, Archive
-from .window import Window, same_pads
+from .shapes import fixed_shape, naming
+from .torch_nodes import BATCH, OPERATORS, SEVERAL, VIEWS, Node
 
-__all__ = ["OPERATORS", "read"]
+__all__ = ["read"]
 
 _TARGET = "torch.ops.aten."
 
@@ -33,9 +32,9 @@ _TARGET = "torch.ops.aten."
 def read(path: Path, input_shape: tuple[int, ...] | None = None) -> Network:
     """Network of a .pt2 archive of ``torch.export.save(torch.export.export(module, ...), path)``.
 
-    The graph must be one chain of the operators that `OPERATORS` names. The module must be in
-    evaluation mode (``module.eval()``): batch normalisation is folded into the layer before it,
-    dropout and a softmax at the end are left out.
+    The graph must be of the operators that `OPERATORS` names; branches may be joined by sums and
+    concatenations. `Builder` says what becomes of each. The module must be in evaluation mode
+    (``module.eval()``): dropout and a softmax at the end are left out.
 
     Parameters
     ----------
@@ -65,53 +64,6 @@ def read(path: Path, input_shape: tuple[int, ...] | None = None) -> Network:
         ) from error
 
 
-class _Name(str):
-    """A tensor in the arguments of a node."""
-
-
-@dataclasses.dataclass(frozen=True)
-class _Node:
-    name: str
-    arguments: Mapping[str, Any]
-    archive: Archive
-    constants: Mapping[str, str]
-
-    def get(self, argument: str, default: Any) -> Any:
-        """Argument, or what it is when it is not given."""
-        value = self.arguments.get(argument)
-        return default if value is None else value
-
-    def floats(self, argument: str) -> NDArray[np.float64] | None:
-        """Constant given as that argument, None if none is."""
-        name = self.arguments.get(argument)
-        if name is None:
-            return None
-        if name not in self.constants:
-            raise BadInput(f"its {argument} must be a parameter or buffer")
-        return self.archive.floats(self.constants[name])
-
-    def weight(self) -> NDArray[np.float64]:
-        """The constant that must be given as weight."""
-        if (array := self.floats("weight")) is None:
-            raise BadInput("it has no weight")
-        return array
-
-    @property
-    def layer(self) -> str:
-        """Name of the layer that it becomes: that of the module whose weight it has."""
-        weight = self.constants[self.arguments["weight"]]
-        return weight.removesuffix(".weight") if weight.endswith(".weight") else self.name
-
-    def pair(self, argument: str, default: Sequence[int]) -> tuple[int, ...]:
-        """Height and width; one number stands for both."""
-        value = self.get(argument, None)
-        values = value if isinstance(value, list) else [value]
-        values = list(default) if value in (None, []) else values
-        if not all(isinstance(number, int) for number in values):
-            raise BadInput(f"its {argument} is {value}; it must be fixed")
-        return tuple(values * 2 if len(values) == 1 else values)
-
-
 def _network(archive: Archive, given: tuple[int, ...] | None) -> Network:
     constants, inputs = _inputs(archive.signature["input_specs"])
     outputs = [next(iter(spec.items())) for spec in archive.signature["output_specs"]]
@@ -120,34 +72,123 @@ def _network(archive: Archive, given: tuple[int, ...] | None) -> Network:
             f"the module has {len(inputs)} inputs and gives {[kind for kind, _ in outputs]}; it "
             "must have one input and give one output (call eval() before the export)"
         )
-    chain = _start(inputs[0], archive.graph["tensor_values"][inputs[0]], given)
+    output = outputs[0][1]["arg"]["as_tensor"]["name"]
+    nodes = archive.graph["nodes"]
+    uses = count_uses([_wires(node) for node in nodes if not _is_size(node)], output)
+    builder = _start(inputs[0], archive.graph["tensor_values"][inputs[0]], given, uses)
     batches: set[str] = set()  # names of the batch size
-    for node in archive.graph["nodes"]:
-        operator = node["target"].removeprefix(_TARGET)
-        kind, output = next(iter(node["outputs"][0].items()))
-        name = output["as_name"] if kind == "as_sym_int" else output.get("name", "")
-        with naming(f"node {name!r} ({operator})"):
+    memory = _Memory()
+    for node in nodes:
+        taken, names = _wires(node)
+        with naming(f"node {names[0] if names else ''!r} ({_operator(node)})"):
+            if not _is_size(node) and not any(name in uses for name in names):
+                memory.leave(_operator(node), taken, constants)
+                continue
             arguments = {
                 item["name"]: _value(next(iter(item["arg"].items())), batches)
                 for item in node["inputs"]
             }
-            if operator == "sym_size.int" and arguments["dim"] == 0:
-                if arguments["self"] in constants:
-                    raise BadInput("it is the size of a constant, not that of the batch")
-                batches.add(name)
+            if _is_size(node):
+                _add_size(arguments, constants, names[0], batches)
                 continue
-            tensors = [value for value in arguments.values() if isinstance(value, _Name)]
-            taken = [tensor for tensor in tensors if tensor not in constants]
-            if tensors and not taken:
+            _check(node, taken, constants)
+            memory.enter(_operator(node), taken, names[0])
+            builder.enter([name for name in taken if name not in constants], names[0])
+            item = Node(names[0], arguments, archive, constants)
+            OPERATORS[_operator(node)](builder, item)
+    return builder.network(output)
+
+
+def _operator(node: Mapping[str, Any]) -> str:
+    return str(node["target"]).removeprefix(_TARGET)
+
+
+def _is_size(node: Mapping[str, Any]) -> bool:
+    """Whether it gives a number, such as the size of the batch."""
+    return _operator(node) == "sym_size.int"
+
+
+def _wires(node: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Names of the tensors that a node takes, constants and all, and of what it gives."""
+    taken: list[str] = []
+    for item in node["inputs"]:
+        kind, value = next(iter(item["arg"].items()))
+        taken += _tensors(kind, value)
+    names: list[str] = []
+    for item in node["outputs"]:
+        kind, value = next(iter(item.items()))
+        names += [value["as_name"]] if kind == "as_sym_int" else _tensors(kind, value)
+    return taken, names
+
+
+def _tensors(kind: str, value: Any) -> list[str]:
+    if kind not in ("as_tensor", "as_tensors"):
+        return []
+    return [tensor["name"] for tensor in (value if kind == "as_tensors" else [value])]
+
+
+def _add_size(
+    arguments: Mapping[str, Any], constants: Mapping[str, str], name: str, batches: set[str]
+) -> None:
+    if arguments["dim"] != 0:
+        raise BadInput("this operator is not supported; it gives the size of the batch only")
+    if arguments["self"] in constants:
+        raise BadInput("it is the size of a constant, not that of the batch")
+    batches.add(name)
+
+
+def _check(node: Mapping[str, Any], taken: Sequence[str], constants: Mapping[str, str]) -> None:
+    """Refuse what is not supported."""
+    _check_buffers(taken, constants)
+    kinds = [next(iter(item)) for item in node["outputs"]]
+    if (operator := _operator(node)) not in OPERATORS or kinds != ["as_tensor"]:
+        raise BadInput(f"this operator is not supported; {', '.join(OPERATORS)} are")
+    activations = [name for name in taken if name not in constants]
+    if len(activations) != 1 and operator not in SEVERAL:
+        raise BadInput(
+            f"it takes {len(activations)} values that are not constants; one is supported"
+        )
+
+
+def _check_buffers(taken: Sequence[str], constants: Mapping[str, str]) -> None:
+    if taken and all(name in constants for name in taken):
+        raise BadInput(
+            "it changes a buffer, as batch normalisation in training mode does; call eval() before "
+            "the export"
+        )
+
+
+class _Memory:
+    """Which tensors a node that works in place has changed behind their names."""
+
+    def __init__(self) -> None:
+        self._views: dict[str, set[str]] = {}  # names of the same memory
+        self._stale: set[str] = set()
+
+    def enter(self, operator: str, taken: Sequence[str], name: str) -> None:
+        """A node; raises BadInput if it takes what is not any more what it was."""
+        for tensor in taken:
+            if tensor in self._stale:
                 raise BadInput(
-                    "it changes a buffer, as batch normalisation in training mode does; call "
-                    "eval() before the export"
+                    f"it takes {tensor!r}, whose memory a node before it changes in place; export "
+                    "the module without that (such as inplace=True)"
                 )
-            if operator not in OPERATORS or kind != "as_tensor" or len(node["outputs"]) != 1:
-                raise BadInput(f"this operator is not supported; {', '.join(OPERATORS)} are")
-            chain.enter(taken, name)
-            OPERATORS[operator](chain, _Node(name, arguments, archive, constants))
-    return chain.network(outputs[0][1]["arg"]["as_tensor"]["name"])
+        if _in_place(operator) or operator in VIEWS:
+            views = self._views.setdefault(taken[0], {taken[0]})
+            if _in_place(operator):
+                self._stale |= views
+            views.add(name)
+            self._views[name] = views
+
+    def leave(self, operator: str, taken: Sequence[str], constants: Mapping[str, str]) -> None:
+        """A node whose output is not needed; raises BadInput if what it changes may be."""
+        if _in_place(operator):
+            _check_buffers(taken, constants)
+            raise BadInput("it changes in place what it takes, and what it gives is not used")
+
+
+def _in_place(operator: str) -> bool:
+    return operator.split(".")[0].endswith("_")
 
 
 def _inputs(specs: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], list[str]]:
@@ -166,134 +207,30 @@ def _inputs(specs: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], list[st
     return constants, inputs
 
 
-def _start(name: str, meta: Mapping[str, Any], given: tuple[int, ...] | None) -> Chain:
+def _start(
+    name: str, meta: Mapping[str, Any], given: tuple[int, ...] | None, uses: Mapping[str, int]
+) -> Builder:
     with naming(f"input {name!r}"):
         if meta["dtype"] not in FLOATS:
             raise BadInput(f"it is of type {meta['dtype']}, which is no 16, 32 or 64-bit float")
         sizes = [size.get("as_int") for size in meta["sizes"]]
         batch, shape = fixed_shape(sizes, given)
-        return Chain(name, shape, batch)
+        return Builder(name, shape, batch, uses)
 
 
 def _value(argument: tuple[str, Any], batches: set[str]) -> Any:
-    """Value of an argument: `_Name`, numbers, text, lists, None; the batch size is `_BATCH`."""
+    """Value of an argument: a number, a list, None; a tensor's name; `BATCH`, the batch size."""
     kind, value = argument
     if kind == "as_none":
         return None
     if kind == "as_tensor":
-        return _Name(value["name"])
+        return value["name"]
     if kind == "as_sym_int":
         if "as_int" in value:
             return value["as_int"]
         if value["as_name"] not in batches:
             raise BadInput(f"it takes the number {value['as_name']!r}, which is not the batch size")
-        return _BATCH
+        return BATCH
     if kind == "as_sym_ints":
         return [_value(("as_sym_int", item), batches) for item in value]
     return value
-
-
-def _linear(chain: Chain, node: _Node) -> None:
-    chain.dense(node.layer, node.weight(), node.floats("bias"))
-
-
-def _conv2d(chain: Chain, node: _Node, padding: Sequence[int] | None = None) -> None:
-    weights = node.weight()
-    pads = node.pair("padding", (0, 0)) * 2 if padding is None else tuple(padding)
-    window = Window(
-        weights.shape[2:], node.pair("stride", (1, 1)), pads, node.pair("dilation", (1, 1))
-    )
-    chain.convolution(node.layer, weights, node.floats("bias"), window, node.get("groups", 1))
-
-
-def _conv2d_padding(chain: Chain, node: _Node) -> None:
-    padding = node.get("padding", "valid")
-    if padding not in ("valid", "same"):
-        raise BadInput(f"its padding is {padding!r}; it must be valid or same")
-    kernel = node.weight().shape[2:]
-    same = padding == "same" and len(chain.shape) == 3 and len(kernel) == 2
-    # PyTorch has it with strides of 1 only.
-    _conv2d(chain, node, same_pads(chain.shape[1:], kernel, (1, 1)) if same else (0, 0, 0, 0))
-
-
-def _batch_norm(chain: Chain, node: _Node) -> None:
-    mean, variance = node.floats("running_mean"), node.floats("running_var")
-    if node.get("training", False) or mean is None or variance is None:
-        raise BadInput("it is in training mode; call eval() before the export")
-    scale, bias = node.floats("weight"), node.floats("bias")
-    chain.normalise(
-        np.ones_like(mean) if scale is None else scale,
-        np.zeros_like(mean) if bias is None else bias,
-        mean,
-        variance + node.get("eps", 1e-5),
-    )
-
-
-def _max_pool2d(chain: Chain, node: _Node) -> None:
-    kernel = node.pair("kernel_size", ())
-    window = Window(
-        kernel,
-        node.pair("stride", kernel),
-        node.pair("padding", (0, 0)) * 2,
-        node.pair("dilation", (1, 1)),
-    )
-    chain.pool(window, ceil=node.get("ceil_mode", False))
-
-
-def _flatten(chain: Chain, node: _Node) -> None:
-    rank = len(chain.shape) + 1
-    first, last = (
-        place + rank if place < 0 else place
-        for place in (node.get("start_dim", 0), node.get("end_dim", -1))
-    )
-    if first != 1 or last != rank - 1:
-        raise BadInput(
-            f"it flattens dimensions {first} to {last} of {rank}; it must be all but the batch"
-        )
-    chain.flatten()
-
-
-def _view(chain: Chain, node: _Node) -> None:
-    target = node.get("size", node.get("shape", []))
-    chain.reshape([None if length is _BATCH else length for length in target])
-
-
-def _dropout(chain: Chain, node: _Node) -> None:
-    if node.get("train", False):
-        raise BadInput("it is in training mode; call eval() before the export")
-
-
-def _softmax(chain: Chain, node: _Node) -> None:
-    chain.softmax(node.get("dim", 0))
-
-
-def _relu(chain: Chain, node: _Node) -> None:
-    chain.relu()
-
-
-def _pass(chain: Chain, node: _Node) -> None:
-    """What changes nothing."""
-
-
-_BATCH = object()
-OPERATORS: dict[str, Callable[[Chain, _Node], None]] = {
-    "linear.default": _linear,
-    "conv2d.default": _conv2d,
-    "conv2d.padding": _conv2d_padding,
-    "batch_norm.default": _batch_norm,
-    "relu.default": _relu,
-    "relu_.default": _relu,
-    "max_pool2d.default": _max_pool2d,
-    "flatten.using_ints": _flatten,
-    "view.default": _view,
-    "reshape.default": _view,
-    "dropout.default": _dropout,
-    "dropout_.default": _dropout,
-    "feature_dropout.default": _dropout,
-    "softmax.int": _softmax,
-    "log_softmax.int": _softmax,
-    "alias.default": _pass,
-    "clone.default": _pass,
-    "contiguous.default": _pass,
-    "detach.default": _pass,
-}

@@ -32,7 +32,7 @@ class Window:
             if len(value := getattr(self, field.name)) != wanted:
                 raise BadInput(f"{field.name} is {list(value)}; two dimensions have {wanted}")
 
-    def check_convolution(self, group: int) -> None:
+    def check_convolution(self) -> None:
         """Refuse what `sw.convolution.Convolution` has no words for.
 
         Raises
@@ -41,8 +41,6 @@ class Window:
             Naming the field, its value and what is supported.
         """
         self.check()
-        if group != 1:
-            raise BadInput(f"it is a convolution in {group} groups; only 1 is supported")
         if self.dilations != (1, 1):
             raise BadInput(f"its dilations are {list(self.dilations)}; only [1, 1] is supported")
         if self.strides[0] != self.strides[1]:
@@ -50,21 +48,45 @@ class Window:
         if len(set(self.pads)) != 1:
             raise BadInput(f"its pads are {list(self.pads)}; all four must be equal")
 
-    def check_pooling(self) -> None:
-        """Refuse pooling other than by squares side by side.
+    def check_max_pooling(self) -> None:
+        """Refuse pooling other than by squares that leave nothing out.
 
         Raises
         ------
         BadInput
             Naming all fields and what is supported.
         """
-        self.check()
-        if self != Window((self.kernel[0],) * 2, (self.kernel[0],) * 2):
+        side, stride = self._pooling("max")
+        if self.kernel[1] != side or not 1 <= stride <= side:
             raise BadInput(
-                f"its kernel is {list(self.kernel)} with strides {list(self.strides)}, pads "
-                f"{list(self.pads)} and dilations {list(self.dilations)}; max pooling must have a "
-                "square kernel, strides equal to it, no padding and no dilation"
+                f"{self._said()}; max pooling must have a square kernel, and strides from 1 to its "
+                "side"
             )
+
+    def check_average_pooling(self) -> None:
+        """Refuse pooling with strides that differ, or padding.
+
+        Raises
+        ------
+        BadInput
+            Naming all fields and what is supported.
+        """
+        self._pooling("average")
+
+    def _pooling(self, kind: str) -> tuple[int, int]:
+        self.check()
+        if any(self.pads) or self.dilations != (1, 1) or self.strides[0] != self.strides[1]:
+            raise BadInput(
+                f"{self._said()}; {kind} pooling must have equal strides, no padding and no "
+                "dilation"
+            )
+        return self.kernel[0], self.strides[0]
+
+    def _said(self) -> str:
+        return (
+            f"its kernel is {list(self.kernel)} with strides {list(self.strides)}, pads "
+            f"{list(self.pads)} and dilations {list(self.dilations)}"
+        )
 
 
 def same_pads(plane: Sequence[int], kernel: Sequence[int], strides: Sequence[int]) -> Sequence[int]:

@@ -107,8 +107,66 @@ def pool(**change):
     return node("MaxPool", **({"kernel_shape": [2, 2], "strides": [2, 2]} | change))
 
 
+def average(**change):
+    return node("AveragePool", **({"kernel_shape": [2, 2]} | change))
+
+
 def dense(**attributes):
     return node("Gemm", "w", "b", **({"transB": 1} | attributes))
 
 
 DENSE = {"w": W, "b": B}
+
+
+SHAPE = (4, 8, 8)
+
+
+class Graph:
+    """A model under construction; each method gives the name of what a node gives."""
+
+    def __init__(self, seed=0):
+        self.maker = Maker(np.random.default_rng(seed))
+        self.nodes = []
+
+    def add(self, kind, *inputs, **attributes):
+        output = f"{kind.lower()}{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [output], output, **attributes))
+        return output
+
+    def conv(self, x, rows, channels, side=1, groups=1, **attributes):
+        """A convolution that keeps the plane, unless `pads` say otherwise."""
+        weights = self.maker.add(rows, channels // groups, side, side)
+        attributes = {"pads": [side // 2] * 4} | attributes
+        return self.add("Conv", x, weights, self.maker.add(rows), group=groups, **attributes)
+
+    def norm(self, x, channels):
+        names = [self.maker.add(channels, positive=place == 3) for place in range(4)]
+        return self.add("BatchNormalization", x, *names)
+
+    def relu(self, x):
+        return self.add("Relu", x)
+
+    def gemm(self, x, rows, columns):
+        weights = self.maker.add(rows, columns)
+        return self.add("Gemm", x, weights, self.maker.add(rows), transB=1)
+
+    def model(self, output, shape=SHAPE):
+        self.nodes.append(helper.make_node("Identity", [output], ["y"]))
+        return assemble(self.nodes, self.maker.constants, ("n", *shape))
+
+
+def kinds(network):
+    """What each layer is: f for fixed ones, + for sums, r for a ReLU, p for a pooling."""
+    found = []
+    for layer in network.layers:
+        pooled = layer.convolution is not None and layer.convolution.pool > 1
+        marks = zip("f+rp", (layer.fixed, layer.added, layer.relu, pooled), strict=True)
+        found.append("".join(mark for mark, there in marks if there))
+    return found
+
+
+def fire(graph, x, channels, squeezed, expanded):
+    squeeze = graph.relu(graph.conv(x, squeezed, channels))
+    one = graph.relu(graph.conv(squeeze, expanded, squeezed))
+    three = graph.relu(graph.conv(squeeze, expanded, squeezed, side=3))
+    return graph.add("Concat", one, three, axis=1)

@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from sw.errors import BadInput
 from sw.read import read_network
@@ -26,6 +27,18 @@ def agree(path, module, x):
         expected = module(x).numpy().reshape(len(x), -1)
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
     return network
+
+
+def prepare(module):
+    """Running means and variances that are not 0 and 1, and evaluation mode."""
+    torch.manual_seed(3)
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.normal_(part.running_mean)
+            nn.init.uniform_(part.running_var, 0.5, 2.0)
+            nn.init.normal_(part.weight)
+            nn.init.normal_(part.bias)
+    return module.eval()
 
 
 def refuse(path, message, architecture=None):

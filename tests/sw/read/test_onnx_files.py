@@ -6,8 +6,23 @@ import os
 
 import numpy as np
 import pytest
-from graphs import CONV, DENSE, W, conv, dense, model, node, norm, pool, refuse, save, values
-from onnx import TensorProto
+from graphs import (
+    CONV,
+    DENSE,
+    W,
+    assemble,
+    average,
+    conv,
+    dense,
+    model,
+    node,
+    norm,
+    pool,
+    refuse,
+    save,
+    values,
+)
+from onnx import TensorProto, helper
 
 from sw.errors import BadInput
 from sw.read import read_network
@@ -107,28 +122,30 @@ class TestFiles:
             "target": np.array([0, -1]),
             "d": values(1, 2),
         }
-        proto = model(nodes, constants, ("n", 1, 2, 2))
-        path = save(tmp_path, proto)
-        data = path.read_bytes()
-        assert read_network(path).inputs == 4
-        read = 0
-        for place in range(len(data)):
-            broken = bytearray(data)
-            broken[place] ^= mask
-            path.write_bytes(broken)
-            try:
-                network = read_network(path)
-            except BadInput:
-                continue
-            read += 1
-            network.predict(np.zeros((1, network.inputs)))
-        assert 0 < read < len(data)
+        flip_every_byte(tmp_path, model(nodes, constants, ("n", 1, 2, 2)), mask)
+
+    @pytest.mark.parametrize("mask", [0xFF, 0x01])
+    def test_every_flipped_byte_of_a_graph_that_branches(self, tmp_path, mask):
+        window = {"kernel_shape": [2, 2], "strides": [1, 1]}
+        nodes = [
+            helper.make_node("Conv", ["x", "k"], ["a"], group=2),
+            helper.make_node("Relu", ["a"], ["b"]),
+            helper.make_node("Add", ["a", "b"], ["c"]),
+            helper.make_node("MaxPool", ["c"], ["d"], **window),
+            helper.make_node("AveragePool", ["b"], ["e"], **window),
+            helper.make_node("Concat", ["d", "e"], ["f"], axis=1),
+            helper.make_node("GlobalAveragePool", ["f"], ["g"]),
+            helper.make_node("Mul", ["g", "s"], ["y"]),
+        ]
+        constants = {"k": values(2, 1, 1, 1), "s": values(1, 1, 1)}
+        flip_every_byte(tmp_path, assemble(nodes, constants, ("n", 2, 3, 3)), mask)
 
     @pytest.mark.parametrize("number", [0, -1, 1 << 31, (1 << 63) - 1, -(1 << 63)])
     def test_every_number_replaced(self, tmp_path, number):
         window = {"strides": [1, 1], "pads": [1] * 4, "dilations": [1, 1], "kernel_shape": [3, 3]}
-        nodes = [conv(group=1, **window), pool(ceil_mode=0), node("Flatten", axis=1)]
-        constants = CONV | {"target": np.array([0, 36])}
+        mean = average(ceil_mode=0, count_include_pad=0, strides=[1, 1], pads=[0] * 4)
+        nodes = [conv(group=1, **window), pool(ceil_mode=0), mean, node("Flatten", axis=1)]
+        constants = CONV | {"target": np.array([0, 18])}
         proto = model([*nodes, node("Reshape", "target", allowzero=0)], constants, (1, 2, 7, 8))
         outcomes = set()
         for container, field, place in integers(proto):
@@ -150,6 +167,25 @@ class TestFiles:
             path.write_bytes(data[:length])
             with pytest.raises(BadInput, match=f"^{path}"):
                 read_network(path)
+
+
+def flip_every_byte(folder, proto, mask):
+    """Every byte damaged in turn: refused, or a network that runs."""
+    path = save(folder, proto)
+    data = path.read_bytes()
+    read_network(path)
+    read = 0
+    for place in range(len(data)):
+        broken = bytearray(data)
+        broken[place] ^= mask
+        path.write_bytes(broken)
+        try:
+            network = read_network(path)
+        except BadInput:
+            continue
+        read += 1
+        network.predict(np.zeros((1, network.inputs)))
+    assert 0 < read < len(data)
 
 
 def replace(container, field, place, number):

@@ -13,6 +13,7 @@ from graphs import (
     NORM,
     W,
     assemble,
+    average,
     conv,
     dense,
     model,
@@ -41,17 +42,18 @@ from sw.read import read_network
         ([dense(transB=0)], "takes 3 activations but is given those of shape"),
         ([dense(nonsense=1)], r"\(Gemm\): it is not sound: .*nonsense"),
         ([dense(), dense()], r"takes 4 activations but is given those of shape \(3,\)"),
-        ([node("Gemm", "w", "w", transB=1)], r"shape \(3, 4\) is added to .* \(3,\)"),
+        ([node("Gemm", "w", "w", transB=1)], r"shape \(3, 4\) meets .* \(3,\)"),
         ([node("Gemm", "missing")], "takes 'missing', which no node before it gives"),
         ([node("MatMul", "w", None)], "its input 1 must be a constant, and only"),
         ([node("MatMul", "b")], r"weights have shape \(3,\); they must be a matrix"),
-        ([node("Relu"), dense()], r"\(Relu\): no convolution or fully connected layer"),
-        ([dense(), node("Relu"), node("Add", "b")], "not over a ReLU or pooling"),
-        ([dense(), node("Add", "two")], r"shape \(2,\) is added .* one value for each of 3 rows"),
+        ([node("Relu")], "the model has no convolution and no fully connected layer"),
+        ([dense(), node("Add", "two")], r"shape \(2,\) meets .* one value for each of 3 rows"),
+        ([dense(), node("Mul", "two")], r"shape \(2,\) meets .* one value for each of 3 rows"),
         ([dense(), node("Softmax"), node("Relu")], "softmax, which is supported at the very"),
         ([dense(), node("Softmax", axis=0)], "its axis is 0 of activations"),
         ([dense(), node("Flatten", axis=0)], "its axis is 0; it must be 1"),
-        ([dense(), pool()], "max pooling is supported once, after a convolution"),
+        ([dense(), pool()], r"it pools activations of shape \(3,\); they must be"),
+        ([dense(), node("ReduceMean", keepdims=1)], r"its axes are \[\] of 2 dimensions"),
         ([node("Identity")], "no convolution and no fully connected layer"),
         ([dense(), node("Transpose")], "only constants can be given to it"),
         ([dense(), node("Dropout", "", "true")], "it is in training mode"),
@@ -91,39 +93,48 @@ def test_chains(tmp_path, nodes, message):
         ([conv(strides=[0, 0])], "stride is 0; it must be 1 or more"),
         ([conv(dilations=[2, 2])], r"dilations are \[2, 2\]; only \[1, 1\]"),
         ([conv(pads=[0, 0, 1, 1])], r"pads are \[0, 0, 1, 1\]; all four must be equal"),
-        ([conv(pads=[3, 3, 3, 3])], "padding of 3 is not less than the kernel"),
+        ([conv(pads=[4, 4, 4, 4])], "padding of 4 is more than the kernel"),
         ([conv(pads=[1, 1])], r"pads is \[1, 1\]; two dimensions have 4"),
         ([conv(auto_pad="SAME_UPPER", strides=[2, 2])], r"pads are \[1, 0, 1, 1\]; all four"),
         ([conv(auto_pad="VALID", pads=[1] * 4)], "auto_pad is VALID and pads are"),
         ([conv(auto_pad="ELSE")], "auto_pad is 'ELSE'"),
         ([conv(kernel_shape=[2, 3])], r"kernel is \[2, 3\] but its weights"),
-        ([node("Conv", "grouped", group=2)], "convolution in 2 groups; only 1"),
+        ([node("Conv", "k.weight", group=2)], "its 3 output channels do not split into 2 groups"),
+        ([node("Conv", "grouped", group=0)], "its 4 output channels do not split into 0 groups"),
+        ([node("Conv", "grouped", group=4)], r"takes 4 channels but is given .* \(2, 7, 6\)"),
         ([node("Conv", "grouped")], "takes 1 channels but is given activations of shape"),
         ([node("Conv", "line")], r"kernel is \[3\]; two dimensions have 2"),
         ([node("Conv", "large")], "kernel of 8 × 3 is larger than the input of 7 × 6"),
         ([node("Conv", "k.weight", "short")], r"its bias has shape \(2,\)"),
         ([conv(), pool(kernel_shape=[2, 3])], r"kernel is \[2, 3\] with strides \[2, 2\]"),
-        ([conv(), pool(strides=[1, 1])], r"kernel is \[2, 2\] with strides \[1, 1\]"),
-        ([conv(), node("MaxPool", kernel_shape=[2, 2])], r"with strides \[1, 1\]"),
+        ([conv(), pool(strides=[3, 3])], r"kernel is \[2, 2\] with strides \[3, 3\]"),
+        ([conv(), pool(strides=[0, 0])], r"with strides \[0, 0\]"),
+        ([conv(), pool(strides=[1, 2])], r"with strides \[1, 2\]"),
         ([conv(), pool(pads=[1, 1, 1, 1])], r"pads \[1, 1, 1, 1\]"),
         ([conv(), pool(dilations=[2, 2])], r"dilations \[2, 2\]"),
         ([conv(), pool(ceil_mode=1)], r"pools \[5, 4\] by 2 and counts windows that are not"),
         ([conv(), pool(kernel_shape=[9, 9], strides=[9, 9])], "window of 9 is larger than 5"),
-        ([conv(), pool(), pool()], "max pooling is supported once"),
-        ([conv(), pool(), norm()], "not over a ReLU or pooling"),
-        ([conv(), node("Relu"), norm()], "not over a ReLU or pooling"),
-        ([conv(), node("Flatten"), norm()], r"\(3, 5, 4\) are reshaped to \(60,\) before"),
-        ([norm(), conv()], "no convolution or fully connected layer stands before it"),
         ([conv(), norm(training_mode=1)], "it is in training mode"),
         ([conv(), norm(epsilon=-9.0)], "variance and epsilon are -.* in sum"),
         (
             [conv(), node("BatchNormalization", "short", "o", "m", "v")],
-            r"shape \(2,\); the layer before it has 3 rows",
+            r"shape \(2,\); it is given 3 channels",
         ),
         ([conv(), node("Gemm", "w", transB=1)], "must be flattened first"),
         ([conv(), node("Softmax")], "a softmax must be over all outputs"),
         ([conv(), node("Add", "plane")], "one value for each of 3 rows"),
-        ([conv(), node("AveragePool", kernel_shape=[2, 2])], r"\(AveragePool\): this type"),
+        ([conv(), average(strides=[1, 2])], r"average pooling must have equal strides"),
+        ([conv(), average(pads=[1, 1, 1, 1])], r"pads \[1, 1, 1, 1\] .* no padding"),
+        ([conv(), average(auto_pad="SAME_UPPER")], r"pads \[0, 0, 1, 1\] .* no padding"),
+        ([conv(), average(dilations=[2, 2])], r"dilations \[2, 2\]; average pooling"),
+        (
+            [conv(), average(kernel_shape=[6, 2])],
+            "kernel of 6 × 2 is larger than",
+        ),
+        ([conv(), average(strides=[2, 2], ceil_mode=1)], r"pools \[5, 4\] by 2 and counts windows"),
+        ([conv(), average(strides=[0, 0])], "stride is 0; it must be 1 or more"),
+        ([conv(), node("Flatten"), node("GlobalAveragePool")], r"shape \(60,\); they must be"),
+        ([conv(), node("ReduceMean", "last")], r"axes are \[3\] of 4 dimensions; they must be"),
     ],
 )
 def test_convolutions(tmp_path, nodes, message):
@@ -133,6 +144,7 @@ def test_convolutions(tmp_path, nodes, message):
         "large": values(3, 2, 8, 3),
         "short": values(2),
         "plane": values(5, 4),
+        "last": np.array([3]),
     }
     refuse(tmp_path, model(nodes, CONV | NORM | DENSE | constants, IMAGE), message)
 
@@ -155,23 +167,73 @@ def test_what_a_terminal_would_obey_is_not_printed(tmp_path):
         read_network(path)
 
 
-def test_branches(tmp_path):
-    add = helper.make_node("Add", ["a", "x"], ["y"], name="sum")
-    first = helper.make_node("Gemm", ["x", "w"], ["a"], transB=1)
-    square = {"w": values(4, 4)}
-    refuse(tmp_path, assemble([first, add], square), "'sum'.*another node takes too; graphs that")
-    add = helper.make_node("Add", ["a", "a"], ["y"], name="sum")
-    refuse(tmp_path, assemble([first, add], square), "'sum'.*takes 2 values that are not const")
-    dead = helper.make_node("Relu", ["x"], ["b"], name="dead")
-    last = helper.make_node("Relu", ["a"], ["y"])
-    refuse(tmp_path, assemble([first, dead, last], square), "'dead'.*graphs that branch")
-    after = helper.make_node("Relu", ["y"], ["z"])
-    refuse(tmp_path, assemble([first, last, after], square), "nodes stand after the output 'y'")
-    refuse(tmp_path, assemble([first], square), "no node gives the output 'y'")
-    again = helper.make_node("Relu", ["a"], ["x"])
-    refuse(tmp_path, assemble([first, again], square), "gives 'x', which is given before")
-    again = helper.make_node("Relu", ["a"], ["w"])
-    refuse(tmp_path, assemble([first, again], square), "gives 'w', which is a constant")
+class TestBranches:
+    SQUARE = DENSE | {"s": values(4, 4), "k.weight": values(4, 4, 1, 1), "c": values(1, 4)}
+    FIRST = helper.make_node("Gemm", ["x", "s"], ["a"], transB=1)
+
+    @pytest.mark.parametrize(
+        ("kind", "inputs", "message", "attributes"),
+        [
+            ("Add", ["t", "a"], r"adds activations of shapes \(3,\) and \(4,\); they must", {}),
+            ("Sum", ["a", "x", "c"], "its input 'c' is a constant; it can only take", {}),
+            ("Sum", ["a"] * 256, "it adds 256 tensors; at most 255 can be", {}),
+            ("Mul", ["a", "x"], "it multiplies activations; one of the two must be a const", {}),
+            ("Concat", ["a", "c"], "its input 'c' is a constant; it can only take", {"axis": 1}),
+            ("Concat", ["a", "x"], "its axis is 0; it must be 1", {"axis": 0}),
+            ("Concat", ["a", "x"], "its axis is -2; it must be 1", {"axis": -2}),
+            ("Concat", ["a"] * 256, "it concatenates 256 tensors; at most 255", {"axis": 1}),
+            ("Gemm", ["a", "x"], "it takes 2 values that are not constants; one is", {}),
+            ("Add", ["c", "c"], "it takes 0 values that are not constants", {}),
+            ("Add", ["a", "later"], "takes 'later', which no node before it gives", {}),
+        ],
+    )
+    def test_joins(self, tmp_path, kind, inputs, message, attributes):
+        third = helper.make_node("Gemm", ["a", "w"], ["t"], transB=1)
+        join = helper.make_node(kind, inputs, ["y"], name="join", **attributes)
+        later = helper.make_node("Relu", ["y"], ["later"])
+        nodes = [self.FIRST, third, join, later]
+        refuse(tmp_path, assemble(nodes, self.SQUARE), rf"'join' \({kind}\): .*({message})")
+
+    def test_planes_of_other_sizes(self, tmp_path):
+        nodes = [
+            helper.make_node("Conv", ["x", "k.weight"], ["a"]),
+            helper.make_node("MaxPool", ["a"], ["p"], kernel_shape=[2, 2], strides=[2, 2]),
+            helper.make_node("Concat", ["a", "p"], ["y"], axis=1),
+        ]
+        message = r"shapes \(4, 6, 6\) and \(4, 3, 3\); they must be the same but for the first"
+        refuse(tmp_path, assemble(nodes, self.SQUARE, ("n", 4, 6, 6)), message)
+
+    @pytest.mark.parametrize(
+        ("nodes", "message"),
+        [
+            ([], "no node gives the output 'y'"),
+            ([("a", "x")], "no node gives the output 'y'"),
+            ([("a", "x"), ("x", "y")], "gives 'x', which is given before|gives the output 'y'"),
+            ([("a", "x"), ("x", "x"), ("x", "y")], "gives 'x', which is given before"),
+            ([("a", "s"), ("s", "y")], "gives 's', which is a constant"),
+        ],
+    )
+    def test_names(self, tmp_path, nodes, message):
+        made = [helper.make_node("Relu", [taken], [given]) for taken, given in nodes]
+        refuse(tmp_path, assemble([self.FIRST, *made], self.SQUARE), message)
+
+    def test_weights_that_no_file_holds(self, tmp_path):
+        nodes = [node("AveragePool", kernel_shape=[4096, 4096]), node("Flatten"), dense()]
+        path = save(tmp_path, model(nodes, DENSE, ("n", 2, 4098, 4097)))
+        tracemalloc.start()
+        with pytest.raises(BadInput, match=r"bring the model to 33554432 weights .* at most 16777"):
+            read_network(path)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+        tracemalloc.stop()
+
+    def test_concatenations_of_concatenations(self, tmp_path):
+        nodes = [
+            helper.make_node("Concat", [f"a{place}"] * 4, [f"a{place + 1}"], axis=1)
+            for place in range(40)
+        ]
+        first = helper.make_node("Gemm", ["x", "s"], ["a0"], transB=1)
+        nodes.append(helper.make_node("Relu", ["a40"], ["y"]))
+        refuse(tmp_path, assemble([first, *nodes], self.SQUARE), "concatenates 256 tensors")
 
 
 def test_inputs_and_outputs(tmp_path):
