@@ -23,6 +23,8 @@ from .output import check_output, console, emit, json_option
 __all__ = ["sensitivity"]
 
 _DENSITIES = "1,0.7,0.5,0.4,0.3,0.2,0.15,0.1,0.07,0.05,0.03,0.02,0.01"
+_TABLE_LAYERS = 6  # side by side
+_LEGEND_LINES = 8  # inside the axes
 
 
 @click.command(
@@ -111,15 +113,16 @@ def sensitivity(
         )
     error = float(np.mean(network.predict(x.astype(np.float64)).argmax(axis=1) != labels))
     with _progress() as progress:
-        task = progress.add_task("pruning", total=len(wanted) * len(network.layers))
-        errors = scan(network, x, labels, wanted, lambda: progress.advance(task))
+        pruned = sum(not layer.fixed for layer in network.layers)
+        task = progress.add_task("pruning", total=len(wanted) * pruned * len(x))
+        errors = scan(network, x, labels, wanted, lambda of: progress.advance(task, of))
     record = {
         "network": source,
         "dataset": dataset,
         "images": count,
         "error": error,
         "densities": wanted,
-        "layers": [_describe(layer.name, network, errors[layer.name]) for layer in network.layers],
+        "layers": [_describe(name, network, of) for name, of in errors.items()],
         "plot": plot,
     }
     if plot is not None:
@@ -164,18 +167,27 @@ def _progress() -> Progress:
 
 
 def _show(record: dict[str, Any]) -> Group:
-    table = Table()
-    table.add_column("density", justify="right")
-    for layer in record["layers"]:
-        table.add_column(f"{layer['name']}\n{layer['weights']:,}", justify="right")
-    for row, density in enumerate(record["densities"]):
-        errors = (layer["errors"][row] for layer in record["layers"])
-        table.add_row(f"{100 * density:g}%", *(f"{error:.2%}" for error in errors))
+    layers = record["layers"]
+    tables = [
+        _table(record["densities"], layers[start : start + _TABLE_LAYERS])
+        for start in range(0, len(layers), _TABLE_LAYERS)
+    ]
     total = (
         f"error with one layer pruned to the density, {record['images']:,} held-out images of "
         f"{record['dataset']}; {record['error']:.2%} with none"
     )
-    return Group(table, total)
+    return Group(*tables, total)
+
+
+def _table(densities: list[float], layers: list[dict[str, Any]]) -> Table:
+    table = Table()
+    table.add_column("density", justify="right")
+    for layer in layers:
+        table.add_column(f"{layer['name']}\n{layer['weights']:,}", justify="right")
+    for row, density in enumerate(densities):
+        errors = (layer["errors"][row] for layer in layers)
+        table.add_row(f"{100 * density:g}%", *(f"{error:.2%}" for error in errors))
+    return table
 
 
 def _draw(path: Path, record: dict[str, Any]) -> None:
@@ -209,6 +221,9 @@ def _draw(path: Path, record: dict[str, Any]) -> None:
     axes.set_xlabel("weights of the layer that are kept", color=INK)
     axes.set_ylabel(f"error, {record['images']:,} held-out images", color=INK)
     axes.set_title(f"{record['network'].name} on {record['dataset']}", color=INK)
-    axes.legend(frameon=False)
+    if len(record["layers"]) < _LEGEND_LINES:
+        axes.legend(frameon=False)
+    else:
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", frameon=False)
     plain(axes)
     write_png(path, figure)

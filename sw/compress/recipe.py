@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import fnmatch
 import tomllib
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from hw.layouts import CODE_BITS_MAX
 from sw.errors import BadInput
 from sw.network import Network
+
+from .rules import PLACES, matching
 
 __all__ = [
     "NAMES",
@@ -28,8 +30,6 @@ __all__ = [
 
 _FOLDER = resources.files("sw").joinpath("recipes")
 NAMES = ("best", "deep-compression", "no-training")
-
-_PLACES = ("@convolution", "@dense", "@first", "@flattened", "@last")
 
 Share = Annotated[float, Field(gt=0, le=1)]
 CodeBits = Annotated[int, Field(ge=1, le=CODE_BITS_MAX)]
@@ -189,7 +189,7 @@ class LayerRule(_Table):
 
     match: str = Field(
         description="name of a layer, with * and ? as in file names, or one of @convolution, "
-        "@dense, @first, @flattened (dense, after a convolution) and @last"
+        "@dense, @first, @flattened (dense, after planes) and @last"
     )
     density: Share | None = None
     code_bits: CodeBits | None = None
@@ -200,8 +200,8 @@ class LayerRule(_Table):
     @field_validator("match")
     @classmethod
     def _known_place(cls, match: str) -> str:
-        if match.startswith("@") and match not in _PLACES:
-            raise ValueError(f"{match!r} is no place; there are {', '.join(_PLACES)}")
+        if match.startswith("@") and match not in PLACES:
+            raise ValueError(f"{match!r} is no place; there are {', '.join(PLACES)}")
         return match
 
 
@@ -219,8 +219,18 @@ class Recipe(_Table):
         """Whether training data is needed."""
         return bool(self.prune.training.epochs or self.share.training.epochs)
 
-    def override(self, density: float | None, code_bits: int | None) -> Recipe:
+    def override(
+        self,
+        density: float | None,
+        code_bits: int | None,
+        rules: Iterable[LayerRule] = (),
+    ) -> Recipe:
         """The recipe with this density and these code bits, for all layers, where given.
+
+        Parameters
+        ----------
+        rules : iterable of LayerRule
+            For some layers, in place of both.
 
         Raises
         ------
@@ -232,10 +242,12 @@ class Recipe(_Table):
         if code_bits is not None and not 1 <= code_bits <= CODE_BITS_MAX:
             raise BadInput(f"code bits are {code_bits}; they must be from 1 to {CODE_BITS_MAX}")
         table = self.model_dump()
+        more = [rule.model_dump() for rule in rules]
+        prunes = density is not None or any(rule["density"] is not None for rule in more)
+        if prunes and self.prune.method == "none":
+            table["prune"] |= {"method": "magnitude", "density": 1.0}
         if density is not None:
             table["prune"] |= {"density": density}
-            if self.prune.method == "none":
-                table["prune"] |= {"method": "magnitude"}
         if code_bits is not None:
             table["share"] |= {"code_bits": code_bits, "values": None}
         for rule in table["layer"]:
@@ -243,19 +255,24 @@ class Recipe(_Table):
                 rule["density"] = None
             if code_bits is not None:
                 rule["code_bits"] = rule["values"] = None
+        table["layer"] = [*table["layer"], *more]
         return _validated(table, "the recipe with what was asked for")
 
     def densities(self, network: Network) -> list[float]:
-        """Density of each layer."""
+        """Density of each layer; fixed ones stay whole."""
         return [
-            next((r.density for r in rules if r.density is not None), self.prune.density)
-            for rules in self._rules(network)
+            1.0
+            if layer.fixed
+            else next((r.density for r in rules if r.density is not None), self.prune.density)
+            for layer, rules in zip(network.layers, self._rules(network), strict=True)
         ]
 
     def values(self, network: Network) -> list[int]:
-        """Distinct non-zero weights of each layer."""
+        """Distinct non-zero weights of each layer; in fixed ones, as many as there can be."""
         return [
-            next(
+            (1 << CODE_BITS_MAX) - 1
+            if layer.fixed
+            else next(
                 (
                     r.values or (1 << (r.code_bits or 0)) - 1
                     for r in rules
@@ -263,7 +280,7 @@ class Recipe(_Table):
                 ),
                 self.share.values or (1 << self.share.code_bits) - 1,
             )
-            for rules in self._rules(network)
+            for layer, rules in zip(network.layers, self._rules(network), strict=True)
         ]
 
     def initialisations(self, network: Network) -> list[Initialisation]:
@@ -286,39 +303,20 @@ class Recipe(_Table):
         Raises
         ------
         BadInput
-            If a rule names a layer that there is not; places may be empty.
+            If a rule names a layer that there is not, or only such as are fixed.
         """
-        names = [layer.name for layer in network.layers]
-        for rule in self.layer:
-            if not rule.match.startswith("@") and not fnmatch.filter(names, rule.match):
+        matched = matching(network, [rule.match for rule in self.layer])
+        for place, rule in enumerate(self.layer):
+            hit = [layer for layer, of in zip(network.layers, matched, strict=True) if place in of]
+            changes = rule.model_dump(exclude={"match", "coder"}, exclude_none=True)
+            named = not rule.match.startswith("@")
+            if named and changes and all(layer.fixed for layer in hit):
                 raise BadInput(
-                    f"the recipe has a rule for layer {rule.match!r}; the network's layers are "
-                    + ", ".join(names)
+                    f"the recipe has a rule for {rule.match!r}, but the weights of layer "
+                    f"{hit[0].name!r} are a part of the structure: they are neither pruned nor "
+                    "shared"
                 )
-        return [
-            [
-                rule
-                for rule in reversed(self.layer)
-                if rule.match in places or fnmatch.fnmatchcase(layer.name, rule.match)
-            ]
-            for layer, places in zip(network.layers, _places(network), strict=True)
-        ]
-
-
-def _places(network: Network) -> list[set[str]]:
-    """Which of `_PLACES` each layer is in."""
-    places = []
-    before = None
-    for layer in network.layers:
-        dense = layer.convolution is None
-        found = {"@dense" if dense else "@convolution"}
-        if before is not None and dense and before.convolution is not None:
-            found.add("@flattened")
-        places.append(found)
-        before = layer
-    places[0].add("@first")
-    places[-1].add("@last")
-    return places
+        return [[self.layer[place] for place in of] for of in matched]
 
 
 def load(name: str) -> Recipe:

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw.errors import BadInput
+from sw.graph import gather
 from sw.network import Layer, Network
 
+from .formats import block_size
 from .prune import prune
 
 __all__ = ["scan"]
@@ -21,12 +23,13 @@ def scan(
     x: NDArray[np.floating],
     labels: NDArray[np.int64],
     densities: Sequence[float],
-    advance: Callable[[], None] = lambda: None,
+    advance: Callable[[int], None] = lambda count: None,
 ) -> dict[str, list[float]]:
     """Error at each density of each layer, the others as they are (Han et al. 2015, figure 6).
 
     The layer's weights of least magnitude are pruned, without training after it. Zeros that are
-    there count as pruned, so at densities above the layer's own nothing changes.
+    there count as pruned, so at densities above the layer's own nothing changes. Fixed layers are
+    left out.
 
     Parameters
     ----------
@@ -37,7 +40,7 @@ def scan(
     densities : sequence of float
         Shares of a layer's weights to keep, above 0 and at most 1.
     advance : callable
-        Called after each error, for a progress bar.
+        Called with the number of inputs when they have been run for one error.
 
     Returns
     -------
@@ -55,20 +58,28 @@ def scan(
         raise BadInput(f"inputs have shape {x.shape}; this network takes (n, {network.inputs})")
     if labels.shape != x.shape[:1]:
         raise BadInput(f"labels have shape {labels.shape}; {len(x)} inputs need ({len(x)},)")
-    activations = x.astype(np.float64)
-    errors: dict[str, list[float]] = {}
-    for place, layer in enumerate(network.layers):
-        if place:
-            activations = network.layers[place - 1].run(activations)
-        rest = network.layers[place + 1 :]
-        of_layer = errors[layer.name] = []
-        for density in densities:
-            pruned = dataclasses.replace(layer, weights=prune(layer.weights, density))
-            of_layer.append(_error((pruned, *rest), activations, labels))
-            advance()
-    return errors
+    wrong: dict[str, list[int]] = {
+        layer.name: [0] * len(densities) for layer in network.layers if not layer.fixed
+    }
+    step = block_size(network.layers)
+    for start in range(0, len(x), step):
+        part = slice(start, start + step)
+        tensors = [x[part].astype(np.float64)]
+        for place, layer in enumerate(network.layers):
+            if not layer.fixed:
+                for index, density in enumerate(densities):
+                    pruned = dataclasses.replace(layer, weights=prune(layer.weights, density))
+                    y = _finish((pruned, *network.layers[place + 1 :]), tensors)
+                    wrong[layer.name][index] += int((y.argmax(axis=1) != labels[part]).sum())
+                    advance(len(y))
+            if place + 1 < len(network.layers):
+                tensors.append(layer.run(gather(tensors, layer)))
+    return {name: [count / len(x) for count in of] for name, of in wrong.items()}
 
 
-def _error(layers: Sequence[Layer], x: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    y = Network(tuple(layers)).predict(x)
-    return float(np.mean(y.argmax(axis=1) != labels))
+def _finish(layers: Sequence[Layer], tensors: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Outputs of the last layer, from all tensors before the first."""
+    tensors = list(tensors)
+    for layer in layers:
+        tensors.append(layer.run(gather(tensors, layer)))
+    return tensors[-1]

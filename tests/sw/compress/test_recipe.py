@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from wired import residual
 
 import sw
 from sw.architectures import template
-from sw.compress.recipe import NAMES, Coding, Recipe, load, read_text
+from sw.compress.recipe import NAMES, Coding, LayerRule, Recipe, load, read_text
 from sw.errors import BadInput
 from sw.numbers import check_widths
 
@@ -257,3 +258,60 @@ def test_code_bits_out_of_range(bits):
 def test_a_recipe_does_not_change():
     with pytest.raises(ValueError, match="frozen"):
         load("best").prune.density = 0.5
+
+
+RESIDUAL = residual()
+FREE = [not layer.fixed for layer in RESIDUAL.layers]
+
+
+def test_fixed_layers_are_exempt():
+    one = recipe(
+        "[prune]\ndensity = 0.1\n"
+        + rules(("*", "values = 3\ncoder = 'packed'"), ("@first", "density = 0.9"))
+    )
+    densities = [0.9] + [0.1 if free else 1.0 for free in FREE[1:]]
+    assert one.densities(RESIDUAL) == densities
+    assert one.values(RESIDUAL) == [3 if free else 255 for free in FREE]
+    assert set(one.coders(RESIDUAL)) == {"packed"}
+
+
+@pytest.mark.parametrize("setting", ["density = 0.5", "values = 3", "code_bits = 2"])
+@pytest.mark.parametrize("match", ["add1", "add?"])
+def test_a_rule_for_nothing_but_fixed_layers(match, setting):
+    with pytest.raises(BadInput) as error:
+        recipe(rules((match, setting))).densities(RESIDUAL)
+    assert str(error.value) == (
+        f"the recipe has a rule for {match!r}, but the weights of layer 'add1' are a part of the "
+        "structure: they are neither pruned nor shared"
+    )
+
+
+def test_rules_that_leave_the_weights_of_fixed_layers_alone():
+    one = recipe(rules(("add1", "coder = 'packed'"), ("@convolution", "density = 0.5")))
+    assert one.coders(RESIDUAL)[3] == "packed"
+    only = type(RESIDUAL)((RESIDUAL.layers[3], RESIDUAL.layers[-1]))
+    assert recipe(rules(("@convolution", "density = 0.5"))).densities(only) == [1.0, 1.0]
+
+
+def test_places_of_a_graph():
+    """The mean leaves single positions, so what comes after it is not flattened."""
+    for match, hit in (("@flattened", []), ("@last", ["fc"]), ("@first", ["stem"])):
+        densities = recipe(rules((match, "density = 0.5"))).densities(RESIDUAL)
+        names = [layer.name for layer in RESIDUAL.layers]
+        assert [n for n, density in zip(names, densities, strict=True) if density == 0.5] == hit
+    ends = type(RESIDUAL)(RESIDUAL.layers[:-1])
+    assert recipe(rules(("@last", "density = 0.5"))).densities(ends)[6] == 0.5  # project
+
+
+def test_override_for_some_layers():
+    one = load("no-training")
+    some = one.override(None, 4, [LayerRule(match="@convolution", code_bits=8)])
+    assert some.values(LENET) == [255, 255, 15, 15]
+    some = one.override(0.5, None, [LayerRule(match="ip*", density=0.1)])
+    assert some.densities(LENET) == [0.5, 0.5, 0.1, 0.1]
+    none = recipe("[prune]\nmethod = 'none'\ndensity = 0.3")
+    some = none.override(None, None, [LayerRule(match="ip*", density=0.1)])
+    assert some.densities(LENET) == [1.0, 1.0, 0.1, 0.1]
+    assert some.prune.method == "magnitude"
+    best = load("best").override(None, None, [LayerRule(match="ip1", density=0.2)])
+    assert best.densities(LENET) == [0.03, 0.03, 0.2, 0.03]

@@ -6,7 +6,9 @@ import dataclasses
 
 import numpy as np
 import pytest
+from wired import pictures, residual
 
+from sw.compress import formats
 from sw.compress.prune import prune
 from sw.compress.sensitivity import scan
 from sw.convolution import Convolution
@@ -69,8 +71,8 @@ def test_what_is_before_the_pruned_layer_runs_once(inputs, monkeypatch):
 
     network, calls = small_network(), []
     monkeypatch.setattr(Layer, "run", counted)
-    scan(network, *inputs, DENSITIES, lambda: calls.append(1))
-    assert len(calls) == 3 * len(DENSITIES)
+    scan(network, *inputs, DENSITIES, calls.append)
+    assert calls == [200] * 3 * len(DENSITIES)
     assert runs.count("conv") == len(DENSITIES) + 1
     assert runs.count("hidden") == 2 * len(DENSITIES) + 1
     assert runs.count("output") == 3 * len(DENSITIES)
@@ -86,3 +88,19 @@ def test_inputs_that_do_not_fit(inputs):
         scan(network, x, labels[1:], DENSITIES)
     with pytest.raises(BadInput, match="density is 0"):
         scan(network, x, labels, [0.0])
+
+
+def test_graphs_are_scanned_block_by_block_but_for_fixed_layers(monkeypatch):
+    network, x = residual(), pictures(120)
+    labels = network.predict(x).argmax(axis=1)
+    whole = scan(network, x, labels, DENSITIES)
+    assert list(whole) == [layer.name for layer in network.layers if not layer.fixed]
+    monkeypatch.setattr(formats, "_BLOCK", 50)
+    calls = []
+    assert scan(network, x, labels, DENSITIES, calls.append) == whole
+    assert sum(calls) == 120 * len(whole) * len(DENSITIES)
+    assert len(calls) == 3 * len(whole) * len(DENSITIES)
+    layers = list(network.layers)
+    layers[6] = dataclasses.replace(layers[6], weights=prune(layers[6].weights, 0.05))
+    expected = Network(tuple(layers)).predict(x).argmax(axis=1)
+    assert whole["project"][2] == np.mean(expected != labels)

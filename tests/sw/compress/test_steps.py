@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
+from wired import residual
 
 from sw.compress.recipe import LayerRule, Pruning, Recipe, Sharing
 from sw.compress.steps import prune_layers, share_layers
 from sw.convolution import Convolution
+from sw.errors import BadInput
 from sw.network import Layer, Network
 
 
@@ -99,3 +103,43 @@ def test_the_optimal_values_err_less_than_lloyds():
         (_, layer) = share_layers(network(), recipe(share=Sharing(method=method)))
         errors[method] = np.square(layer.layer.weights - network().layers[1].weights).sum()
     assert errors["optimal"] < errors["lloyd"]
+
+
+@pytest.mark.parametrize("scope", ["layer", "network"])
+@pytest.mark.parametrize("method", ["optimal", "lloyd"])
+def test_fixed_layers_stay_as_they_are(scope, method):
+    whole = residual()
+    of = recipe(prune=Pruning(density=0.1, scope=scope), share=Sharing(method=method, code_bits=2))
+    pruned = prune_layers(whole, of)
+    free = [place for place, layer in enumerate(whole.layers) if not layer.fixed]
+    left = sum(np.count_nonzero(pruned.layers[place].weights) for place in free)
+    assert left == pytest.approx(
+        0.1 * sum(whole.layers[place].weights.size for place in free), abs=4
+    )
+    for layer, made, before in zip(
+        pruned.layers, share_layers(pruned, of), whole.layers, strict=True
+    ):
+        assert (layer.sources, layer.added, layer.fixed) == (
+            before.sources,
+            before.added,
+            before.fixed,
+        )
+        assert (made.sources, made.added, made.fixed) == (
+            before.sources,
+            before.added,
+            before.fixed,
+        )
+        if before.fixed:
+            np.testing.assert_array_equal(layer.weights, before.weights)
+            np.testing.assert_array_equal(made.layer.weights, before.weights)
+            assert len(made.centroids) == 2
+
+
+def test_a_fixed_layer_of_too_many_values():
+    rows = np.linspace(1, 2, 256)[:, None]
+    of = Network((Layer("scale", rows, np.zeros(256), False, fixed=True),))
+    with pytest.raises(BadInput, match=r"'scale' is fixed but has 256 .* codebook holds 255"):
+        share_layers(of, recipe())
+    few = dataclasses.replace(of.layers[0], weights=rows[1:], bias=np.zeros(255))
+    (made,) = share_layers(Network((few,)), recipe())
+    np.testing.assert_array_equal(made.layer.weights, few.weights)
