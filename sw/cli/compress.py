@@ -23,6 +23,7 @@ from sw.read import read_inputs, read_network
 
 from .inputs import arch_option, parse_shape
 from .output import check_output, console, emit, json_option
+from .per_layer import overrides
 from .training import error_percent, integer_error, training_run
 
 __all__ = ["compress"]
@@ -42,6 +43,9 @@ _FLOAT32_BYTES = 4
           --calibrate train.npy
           keeps the largest 8 % of each layer's weights, and chooses the number
           formats for inputs like those in train.npy
+      thresher compress lenet5.npz --arch lenet5-caffe -o lenet5.thr \\
+          --code-bits 4 --code-bits @convolution=8 --density ip1=0.05
+          4-bit codes but for convolutions, and fewer weights in layer ip1
     """
 )
 @click.argument("source", metavar="NET", type=click.Path(path_type=Path))
@@ -84,16 +88,20 @@ _FLOAT32_BYTES = 4
 )
 @click.option(
     "--density",
-    metavar="D",
-    type=float,
-    help="Share of the weights to keep, above 0 and at most 1, in place of the recipe's.",
+    "densities",
+    metavar="[LAYER=]D",
+    multiple=True,
+    help="Share of the weights to keep, above 0 and at most 1, in place of the recipe's. May be "
+    "repeated: LAYER is a name, with * and ?, or a place such as @convolution, @dense, @first, "
+    "@last; without it, all layers.",
 )
 @click.option(
     "--code-bits",
-    metavar="B",
-    type=int,
+    "code_bits",
+    metavar="[LAYER=]B",
+    multiple=True,
     help="Bits of a weight's code, 1 to 8: a layer has 2^B - 1 distinct weights, and 0. In place "
-    "of the recipe's.",
+    "of the recipe's; may be repeated for layers as --density.",
 )
 @click.option(
     "--calibrate",
@@ -111,8 +119,8 @@ def compress(
     resume: bool,
     arch: str | None,
     input_shape: str | None,
-    density: float | None,
-    code_bits: int | None,
+    densities: tuple[str, ...],
+    code_bits: tuple[str, ...],
     calibrate: Path | None,
     as_json: bool,
 ) -> None:
@@ -129,7 +137,7 @@ def compress(
     check_output(output, source, calibrate)
     shape = None if input_shape is None else parse_shape(input_shape)
     network = read_network(source, arch, shape)
-    recipe = load_recipe(recipe_name).override(density, code_bits)
+    recipe = load_recipe(recipe_name).override(*overrides(densities, code_bits))
     calibration = None if calibrate is None else read_inputs(calibrate, network.inputs)
     if data is not None and not recipe.trains and calibration is None:
         images = load_training(folder_of(data, "mnist")).x[:CALIBRATION]

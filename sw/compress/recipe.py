@@ -223,13 +223,13 @@ class Recipe(_Table):
         self,
         density: float | None,
         code_bits: int | None,
-        rules: Iterable[LayerRule] = (),
+        of_layers: Iterable[tuple[str, float | None, int | None]] = (),
     ) -> Recipe:
         """The recipe with this density and these code bits, for all layers, where given.
 
         Parameters
         ----------
-        rules : iterable of LayerRule
+        of_layers : iterable of (match, density, code bits)
             For some layers, in place of both.
 
         Raises
@@ -237,13 +237,14 @@ class Recipe(_Table):
         BadInput
             If one is out of range.
         """
-        if density is not None and not 0 < density <= 1:
-            raise BadInput(f"density is {density:g}; it must be above 0 and at most 1")
-        if code_bits is not None and not 1 <= code_bits <= CODE_BITS_MAX:
-            raise BadInput(f"code bits are {code_bits}; they must be from 1 to {CODE_BITS_MAX}")
+        rules = list(of_layers)
+        for _, share, bits in (("", density, code_bits), *rules):
+            if share is not None and not 0 < share <= 1:
+                raise BadInput(f"density is {share:g}; it must be above 0 and at most 1")
+            if bits is not None and not 1 <= bits <= CODE_BITS_MAX:
+                raise BadInput(f"code bits are {bits}; they must be from 1 to {CODE_BITS_MAX}")
         table = self.model_dump()
-        more = [rule.model_dump() for rule in rules]
-        prunes = density is not None or any(rule["density"] is not None for rule in more)
+        prunes = density is not None or any(share is not None for _, share, _ in rules)
         if prunes and self.prune.method == "none":
             table["prune"] |= {"method": "magnitude", "density": 1.0}
         if density is not None:
@@ -255,7 +256,10 @@ class Recipe(_Table):
                 rule["density"] = None
             if code_bits is not None:
                 rule["code_bits"] = rule["values"] = None
-        table["layer"] = [*table["layer"], *more]
+        table["layer"] = [
+            *table["layer"],
+            *({"match": m, "density": share, "code_bits": bits} for m, share, bits in rules),
+        ]
         return _validated(table, "the recipe with what was asked for")
 
     def densities(self, network: Network) -> list[float]:

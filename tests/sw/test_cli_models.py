@@ -162,3 +162,20 @@ def test_damaged_model(verb, damage, model, inputs, tmp_path):
         path.write_bytes(inputs.read_bytes())
     options = ["--inputs", inputs] if verb == "sim" else []
     assert str(path) in refused(verb, path, *options)
+
+
+@pytest.mark.models
+def test_lenet5_with_4_bit_codes_and_8_bit_ones_in_its_convolutions(
+    shared_models, mnist_folder, tmp_path
+):
+    """Without training; 1.0 % error at most on all test images, in integers. Floats have 0.91 %."""
+    out, net = tmp_path / "lenet5.thr", shared_models / "lenet5_pruned.npz"
+    widths = ("--code-bits", 4, "--code-bits", "@convolution=8")
+    options = ("--arch", "lenet5-caffe", "--data", mnist_folder, "-o", out)
+    assert run("compress", net, *options, *widths).exit_code == 0
+    network = thr.read(out)
+    assert [layer.code_bits for layer in network.layers] == [7, 8, 4, 4]  # conv1 has 72 weights
+    images = ("--dataset", "mnist", "--data", mnist_folder, "--target", "golden", "--json")
+    record = json.loads(run("sim", out, *images).stdout)
+    assert record["vectors"] == 10_000
+    assert record["accuracy"] >= 0.99

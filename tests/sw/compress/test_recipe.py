@@ -9,7 +9,7 @@ from wired import residual
 
 import sw
 from sw.architectures import template
-from sw.compress.recipe import NAMES, Coding, LayerRule, Recipe, load, read_text
+from sw.compress.recipe import NAMES, Coding, Recipe, load, read_text
 from sw.errors import BadInput
 from sw.numbers import check_widths
 
@@ -305,13 +305,19 @@ def test_places_of_a_graph():
 
 def test_override_for_some_layers():
     one = load("no-training")
-    some = one.override(None, 4, [LayerRule(match="@convolution", code_bits=8)])
+    some = one.override(None, 4, [("@convolution", None, 8)])
     assert some.values(LENET) == [255, 255, 15, 15]
-    some = one.override(0.5, None, [LayerRule(match="ip*", density=0.1)])
+    some = one.override(0.5, None, [("ip*", 0.1, None)])
     assert some.densities(LENET) == [0.5, 0.5, 0.1, 0.1]
     none = recipe("[prune]\nmethod = 'none'\ndensity = 0.3")
-    some = none.override(None, None, [LayerRule(match="ip*", density=0.1)])
+    some = none.override(None, None, [("ip*", 0.1, None)])
     assert some.densities(LENET) == [1.0, 1.0, 0.1, 0.1]
     assert some.prune.method == "magnitude"
-    best = load("best").override(None, None, [LayerRule(match="ip1", density=0.2)])
+    with pytest.raises(BadInput, match="^code bits are 9; they"):
+        one.override(None, None, [("ip*", None, 9)])
+    with pytest.raises(BadInput, match="^density is 2; it"):
+        one.override(None, None, [("ip*", 2.0, None)])
+    with pytest.raises(BadInput, match="asked for: layer.0.match: '@ip' is no place; there are"):
+        one.override(None, None, [("@ip", None, 8)])
+    best = load("best").override(None, None, [("ip1", 0.2, None)])
     assert best.densities(LENET) == [0.03, 0.03, 0.2, 0.03]
