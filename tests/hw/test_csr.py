@@ -45,7 +45,7 @@ def test_csr_constants_that_litex_requires(rows):
 def test_csr_memory_region_ends_with_the_last_word(rows, window):
     (region,) = [row for row in rows if row[0] == "memory_region" and row[1].upper() == window.name]
     units, items, bits = window_items(window, CONFIG)
-    words_per_item = {1: 1, 2: 2, 3: 4}[-(-bits // 32)]
+    words_per_item = next(words for words in (1, 2, 4, 8, 16) if 32 * words >= bits)
     last = word_address(window, units - 1, items * words_per_item - 1)
     assert int(region[2], 16) == 4 * word_address(window)
     assert int(region[2], 16) + int(region[3]) == 4 * (last + 1)

@@ -1,44 +1,112 @@
-"""Bench of `hw.engine.feeder.Feeder`."""
+"""Bench of `hw.engine.feeder.Feeder`, with an activation memory beside it."""
 
 from __future__ import annotations
 
 import dataclasses
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import cocotb
 from cocotb.triggers import ClockCycles, RisingEdge
 
 from hw import layouts
-from sim.bench.blocks import Trace, configuration, drive, fields_of, wait_until
+from hw.regmap import Window
+from sim.bench.blocks import Trace, bits_of, configuration, drive, fields_of, load, wait_until
+from sim.bench.engine.positions import (
+    LEVELS,
+    WORDS,
+    Loops,
+    Place,
+    places,
+    position_of,
+    random_loops,
+)
+from sim.bench.engine.segments import (
+    DEPTH,
+    PATCH,
+    SEGMENT,
+    UNIT,
+    Patch,
+    random_segments,
+    segment_of,
+    slots,
+)
 from sim.bench.streams import StreamMonitor, start
 
 CONFIG = configuration()
 LANES = CONFIG.lanes
 TOKEN = layouts.token(CONFIG)
+COLUMNS = 1 << TOKEN["column"].width
+LATENCY = 8  # from the start to the first token
 SIGNALS = ("start", "o__valid")
 
 Word = list[int]
 Fields = dict[str, Any]
 
 
-def reference(words: list[Word], in_words: int, column_base: int) -> list[tuple[int, Fields]]:
-    """Each token of vectors of `in_words` words, with its cycle when nothing stalls.
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """What a feeder is given of a layer."""
 
-    Cycles are counted from that of the first word's first token.
+    loops: Loops
+    patch: Patch
+
+    @property
+    def fields(self) -> Fields:
+        return {"walk": self.loops.walk, **self.patch.fields}
+
+
+@dataclasses.dataclass(frozen=True)
+class Expected:
+    """A token, and its cycle when nothing stalls.
+
+    Attributes
+    ----------
+    soonest, latest : int
+        Cycles after the first token of a layer that begins without padding. They differ by the
+        segments left out so far, of which each takes a cycle, or none beside other work.
     """
-    tokens, time = [], 0
-    for number, word in enumerate(words):
-        place = number % in_words
-        end_of_vector = place == in_words - 1
-        lanes = [lane for lane in range(LANES) if word[lane]]
-        for step, lane in enumerate(lanes):
-            token = {"column": column_base + place * LANES + lane, "activation": word[lane]}
-            marker = end_of_vector and lane == lanes[-1]
-            tokens.append((time + step, {**token, "null": 0, "last": int(marker)}))
-        if not lanes and end_of_vector:
-            tokens.append((time, {"null": 1, "last": 1}))
-        time += max(1, len(lanes))
+
+    token: Fields
+    soonest: int
+    latest: int
+
+
+def words_of(memory: list[Word], segment: Fields, slot: int) -> list[list[Fields]]:
+    """The tokens of each word of a segment that begins at a slot."""
+    length = segment["words"] * LANES + segment["lanes"] + 1
+    words: list[list[Fields]] = []
+    for number in range(length):
+        word, lane = divmod(slot + number, LANES)
+        if not words or not lane:
+            words.append([])
+        if activation := memory[word % WORDS][lane]:
+            column = (segment["column"] + number) % COLUMNS
+            words[-1].append({"column": column, "activation": activation, "null": 0, "last": 0})
+    return words
+
+
+def reference(memory: list[Word], layer: Layer) -> list[Expected]:
+    """Every token of a layer: patch after patch, segment after segment, word after word."""
+    tokens: list[Expected] = []
+    time = skipped = 0
+    for place in places(layer.loops):
+        position = position_of(place)
+        for number, segment in enumerate(layer.patch.segments):
+            last = number == len(layer.patch.segments) - 1
+            words: list[list[Fields]] = [[]] if last else []
+            if layer.patch.holds(segment, position):
+                words = words_of(memory, segment, slots(position) + slots(segment))
+            if last:
+                *others, final = words[-1] or [{"null": 1}]
+                words[-1] = [*others, {**final, "last": 1}]
+            skipped += not words
+            for word in words:
+                tokens += [
+                    Expected(token, time + n, time + n + skipped) for n, token in enumerate(word)
+                ]
+                time += max(1, len(word))
     return tokens
 
 
@@ -47,37 +115,32 @@ def significant(token: Fields) -> Fields:
     return {"null": 1, "last": token["last"]} if token["null"] else token
 
 
-def random_words(count: int, density: float, seed: int) -> list[Word]:
+def random_memory(density: float, seed: int) -> list[Word]:
+    """Extremes, and numbers of one bit each, all of which must count as non-zero."""
     numbers = random.Random(seed)
     high = (1 << CONFIG.activation_bits - 1) - 1
-    # Extremes, and numbers of one bit each, all of which must count as non-zero.
     values = [-high - 1, high, -1, *(1 << bit for bit in range(CONFIG.activation_bits - 1))]
     return [
         [numbers.choice(values) if numbers.random() < density else 0 for _ in range(LANES)]
-        for _ in range(count)
+        for _ in range(WORDS)
     ]
 
 
-class WordMemory:
-    """The activation memory: the word at `word_index` one enabled cycle ago.
+def once(times: int = 1, stride: int = 0, slot: int = 0) -> Loops:
+    """Vectors that begin `stride` slots apart, each of one patch."""
+    still = [(0, 0, 0)] * (LEVELS - 1)
+    return Loops((slot, 0, 0), (*[1] * (LEVELS - 1), times), (*still, (stride, 0, 0)))
 
-    What lies around `words` is not zero, and must not be seen.
-    """
 
-    def __init__(self, dut: Any) -> None:
-        self.base = 0
-        self.words: list[Word] = []
-        cocotb.start_soon(self._serve(dut))
+def along(times: int, start: Place, stride: Place) -> Loops:
+    """One vector with positions in a row."""
+    still = [(0, 0, 0)] * (LEVELS - 1)
+    return Loops(start, (times, *[1] * (LEVELS - 1)), (stride, *still))
 
-    async def _serve(self, dut: Any) -> None:
-        layout = layouts.activation_word(CONFIG)
-        while True:
-            await RisingEdge(dut.clk)
-            if int(dut.word_enable.value):
-                place = int(dut.word_index.value) - self.base
-                known = 0 <= place < len(self.words)
-                word = self.words[place] if known else [-1] * LANES
-                dut.word.value = int(layout.const(word).as_bits())
+
+def whole(words: int, column: int = 0) -> Patch:
+    """A patch of words that follow each other, as fully connected layers have."""
+    return Patch([segment_of(words=words - 1, lanes=LANES - 1, column=column)])
 
 
 @dataclasses.dataclass
@@ -85,116 +148,223 @@ class Bench:
     """A feeder with what surrounds it."""
 
     dut: Any
-    memory: WordMemory
     trace: Trace
     monitor: StreamMonitor
+    memory: list[Word]
 
-    async def start_layer(
-        self, words: list[Word], in_words: int, in_base: int = 3, column_base: int = 5
-    ) -> None:
-        """Start a layer; returns in the cycle after `start`."""
-        self.memory.base, self.memory.words = in_base, words
-        drive(self.dut, in_base=in_base, in_words=in_words, column_base=column_base)
-        drive(self.dut, vectors=len(words) // in_words, start=1)
+    async def load_table(self, patch: Patch) -> None:
+        table = [bits_of(SEGMENT, **segment) for segment in patch.segments]
+        await load(self.dut, Window.SEGMENTS, UNIT, table, patch.base)
+
+    async def start_layer(self, layer: Layer) -> None:
+        """Start a layer whose table is loaded; returns in the cycle after `start`."""
+        patch, vectors = bits_of(PATCH, **layer.fields), layer.loops.times[-1]
+        drive(self.dut, patch=patch, vectors=vectors, start=1)
         await RisingEdge(self.dut.clk)
         drive(self.dut, start=0)
 
-    async def check_layer(
-        self, words: list[Word], in_words: int, in_base: int = 3, column_base: int = 5
-    ) -> list[tuple[int, Fields]]:
-        """Feed vectors and compare the tokens; returns what was expected."""
-        expected = reference(words, in_words, column_base)
-        await self.start_layer(words, in_words, in_base, column_base)
+    async def check_layer(self, layer: Layer) -> list[Expected]:
+        """Feed a layer and compare the tokens; returns what was expected."""
+        expected = reference(self.memory, layer)
+        await self.load_table(layer.patch)
+        await self.start_layer(layer)
         tokens = [fields_of(TOKEN, bits) for bits in await self.monitor.receive(len(expected))]
-        assert [significant(token) for token in tokens] == [token for _, token in expected]
+        assert [significant(token) for token in tokens] == [of.token for of in expected]
+        await self.monitor.silent(10)
         return expected
 
+    def times(self) -> list[int]:
+        """Cycles of the tokens of the layer started last, counted from its start."""
+        began = self.trace.times(lambda c: c["start"])[-1]
+        return [time - began for time in self.trace.times(lambda c: c["o__valid"]) if time > began]
 
-async def begin(dut: Any, stalls: float = 0.0) -> Bench:
-    drive(dut, start=0, word=0)
+    async def _serve(self) -> None:
+        """The activation memory: the word at `word_index` one enabled cycle ago."""
+        dut, layout = self.dut, layouts.activation_word(CONFIG)
+        while True:
+            await RisingEdge(dut.clk)
+            if int(dut.word_enable.value):
+                word = self.memory[int(dut.word_index.value)]
+                dut.word.value = int(layout.const(word).as_bits())
+
+
+async def begin(dut: Any, memory: list[Word], stalls: float = 0.0) -> Bench:
+    drive(dut, start=0, word=0, patch=0, vectors=0, load__enable=0)
     monitor = StreamMonitor(dut, "o", dut.clk, stalls=stalls, seed=2)
     await start(dut)
-    return Bench(dut, WordMemory(dut), Trace(dut, *SIGNALS), monitor)
+    bench = Bench(dut, Trace(dut, *SIGNALS), monitor, memory)
+    cocotb.start_soon(bench._serve())
+    return bench
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def check_cycles(bench: Bench, layer: Layer, cycles: Sequence[int]) -> None:
+    """Feed a layer, whose tokens come in these cycles after the first word's turn."""
+    await bench.check_layer(layer)
+    assert bench.times() == [LATENCY + cycle for cycle in cycles]
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
 @cocotb.parametrize(stalls=[0.0, 0.5], density=[0.0, 0.1, 0.5, 1.0])
 async def agrees(dut: Any, stalls: float, density: float) -> None:
-    """Layer after layer; without stalls every token also comes in its cycle."""
-    bench = await begin(dut, stalls)
-    for in_words, vectors in ((1, 1), (1, 5), (7, 1), (4, 3), (9, 2)):
-        words = random_words(in_words * vectors, density, seed=in_words)
-        expected = await bench.check_layer(words, in_words, in_words, 3 * in_words)
+    """Layer after layer, partly in the padding; without stalls, in their cycles."""
+    bench = await begin(dut, random_memory(density, seed=3), stalls)
+    numbers = random.Random(4)
+    for times in (
+        (1, 1, 1, 1, 1),
+        (2, 2, 3, 2, 2),
+        (1, 1, 6, 4, 1),
+        (3, 3, 1, 1, 1),
+        (1, 1, 1, 1, 7),
+    ):
+        count = numbers.randint(1, 5)
+        patch = Patch(
+            random_segments(numbers, count, far=4, words=2),
+            numbers.randint(0, DEPTH - count),
+            numbers.randint(1, 8),
+            numbers.randint(1, 8),
+        )
+        loops = dataclasses.replace(
+            random_loops(numbers, times, far=2),
+            start=(
+                numbers.randrange(WORDS * LANES),
+                numbers.randint(-2, 2),
+                numbers.randint(-2, 2),
+            ),
+        )
+        expected = await bench.check_layer(Layer(loops, patch))
         if not stalls:
-            began = bench.trace.times(lambda c: c["start"])[-1]
-            came = [time for time in bench.trace.times(lambda c: c["o__valid"]) if time > began]
-            assert came == [began + 5 + time for time, _ in expected]
-        await bench.monitor.silent(10)
+            for time, of in zip(bench.times(), expected, strict=True):
+                assert of.soonest <= time - LATENCY <= of.latest
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def first_token_five_cycles_after_start_then_one_per_cycle(dut: Any) -> None:
-    bench = await begin(dut)
-    await bench.check_layer([[1] * LANES] * 6, in_words=3)
-    (began,) = bench.trace.times(lambda c: c["start"])
-    came = bench.trace.times(lambda c: c["o__valid"])
-    assert came == list(range(began + 5, began + 5 + 6 * LANES))
+@cocotb.parametrize(stalls=[0.0, 0.5], density=[0.1, 0.9])
+async def vectors_of_consecutive_words(dut: Any, stalls: float, density: float) -> None:
+    """Fully connected layers; without stalls every token comes in its cycle."""
+    bench = await begin(dut, random_memory(density, seed=5), stalls)
+    for words, vectors in ((1, 1), (1, 5), (7, 1), (4, 3), (9, 2)):
+        layer = Layer(once(vectors, words * LANES, slot=words * LANES), whole(words, 3 * words))
+        expected = await bench.check_layer(layer)
+        if not stalls:
+            assert bench.times() == [LATENCY + of.soonest for of in expected]
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def first_token_eight_cycles_after_start_then_one_per_cycle(dut: Any) -> None:
+    bench = await begin(dut, [[1] * LANES] * WORDS)
+    await check_cycles(bench, Layer(once(2, 3 * LANES), whole(3)), range(6 * LANES))
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def a_word_of_zeros_passes_in_one_cycle(dut: Any) -> None:
-    bench = await begin(dut)
-    await bench.check_layer([[0] * LANES] * 10 + [[0] * (LANES - 1) + [-1]], in_words=11)
-    (began,) = bench.trace.times(lambda c: c["start"])
-    assert bench.trace.times(lambda c: c["o__valid"]) == [began + 5 + 10]
+    memory = [[0] * LANES] * WORDS
+    memory[10] = [*[0] * (LANES - 1), -1]
+    bench = await begin(dut, memory)
+    await check_cycles(bench, Layer(once(), whole(11)), [10])
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def segments_follow_without_a_bubble(dut: Any) -> None:
+    """Of one activation in any lane, over the end of a word, of several words."""
+    bench = await begin(dut, [[1] * LANES] * WORDS)
+    singles = [segment_of(word=5 - n, lane=n % LANES, column=n) for n in range(6)]
+    await check_cycles(bench, Layer(once(3), Patch(singles)), range(3 * 6))
+    over = [segment_of(word=n, lane=LANES - 1, words=n, lanes=LANES - 1) for n in range(3)]
+    layer = Layer(along(4, (1, 0, 0), (1, 0, 0)), Patch(over))
+    await check_cycles(bench, layer, range(4 * (1 + 2 + 3) * LANES))
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_segment_in_the_padding_costs_a_cycle_at_most(dut: Any) -> None:
+    bench = await begin(dut, [[1] * LANES] * WORDS)
+    padding, word = segment_of(dy=1), segment_of(lanes=LANES - 1)
+    alone = Layer(once(), Patch([*[padding] * 5, word], height=1))
+    await check_cycles(bench, alone, range(5, 5 + LANES))
+    # While a word's activations are sent one by one, there is time for as many.
+    beside = [word, *[padding] * (LANES - 1)]
+    await check_cycles(bench, Layer(once(), Patch([*beside * 4, word], height=1)), range(5 * LANES))
+    markers = Layer(once(4), Patch([padding] * 3, height=1))
+    await check_cycles(bench, markers, [2, 5, 8, 11])
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(stalls=[0.0, 0.5])
-async def vectors_of_zeros_are_mere_markers(dut: Any, stalls: float) -> None:
-    bench = await begin(dut, stalls)
+async def patches_that_end_in_zeros_or_padding_end_with_a_mere_marker(
+    dut: Any, stalls: float
+) -> None:
     zero, one = [0] * LANES, [1] * LANES
-    words = [zero, zero, one, zero, zero, zero, zero, one]
-    expected = await bench.check_layer(words, in_words=2)
-    assert [token["null"] for _, token in expected if token["last"]] == [1, 1, 1, 0]
-    await bench.monitor.silent(20)
+    memory = [zero, zero, one, zero, zero, zero, zero, one, *[one] * (WORDS - 8)]
+    bench = await begin(dut, memory, stalls)
+    expected = await bench.check_layer(Layer(once(4, 2 * LANES), whole(2)))
+    assert [of.token["null"] for of in expected if of.token["last"]] == [1, 1, 1, 0]
+    segments = [segment_of(word=8), segment_of(1, 0, word=9, lanes=LANES - 1)]
+    above = Layer(along(3, (0, -2, 0), (0, 1, 0)), Patch(segments, height=1))
+    expected = await bench.check_layer(above)
+    assert [(of.token["null"], of.token["last"]) for of in expected] == [
+        (1, 1),
+        *[(0, 0)] * (LANES - 1),
+        (0, 1),
+        (0, 0),
+        (1, 1),
+    ]
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def takes_no_activation_beside_a_segment(dut: Any) -> None:
+    """From every lane on, of every length up to three words, in a memory without zeros."""
+    bench = await begin(dut, random_memory(1.0, seed=6))
+    for lane in range(LANES):
+        segments = [
+            segment_of(word=2, lane=lane, words=words, lanes=lanes, column=7)
+            for words in range(2)
+            for lanes in range(LANES)
+        ]
+        await bench.check_layer(Layer(once(), Patch(segments[:DEPTH])))
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def a_layer_may_start_once_the_last_token_is_taken(dut: Any) -> None:
-    bench = await begin(dut)
+    bench = await begin(dut, random_memory(0.5, seed=7))
+    numbers = random.Random(8)
+    patch = Patch(random_segments(numbers, 4, far=4, words=1), 1, 3, 3)
+    await bench.load_table(patch)
     expected = []
-    for seed in range(4):
-        words = random_words(3, 0.8, seed)
-        tokens = reference(words, 3, 5)
-        await bench.start_layer(words, 3)
+    for times in ((1, 1, 1, 1, 1), (1, 1, 3, 2, 1), (1, 1, 1, 1, 2), (2, 2, 1, 1, 1)):
+        layer = Layer(random_loops(numbers, times, far=2), patch)
+        tokens = reference(bench.memory, layer)
+        await bench.start_layer(layer)
         for _ in tokens:
             await wait_until(dut.clk, lambda: int(dut.o__valid.value) and int(dut.o__ready.value))
-        expected += [token for _, token in tokens]
+        expected += [of.token for of in tokens]
     received = [fields_of(TOKEN, bits) for bits in await bench.monitor.receive(len(expected))]
     assert [significant(token) for token in received] == expected
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def reset_in_mid_vector_leaves_nothing(dut: Any) -> None:
-    bench = await begin(dut)
-    for delay in range(8):
-        await bench.start_layer(random_words(8, 0.7, delay), in_words=4)
+    bench = await begin(dut, random_memory(0.6, seed=9))
+    numbers = random.Random(10)
+    for delay in range(12):
+        patch = Patch(random_segments(numbers, 4, far=3, words=1), delay, 3, 3)
+        await bench.load_table(patch)
+        await bench.start_layer(Layer(random_loops(numbers, (2, 2, 2, 1, 1), far=1), patch))
         await ClockCycles(dut.clk, 1 + delay)
         drive(dut, rst=1)
         await RisingEdge(dut.clk)
         drive(dut, rst=0)
         await RisingEdge(dut.clk)
         bench.monitor.payloads.clear()
-        await bench.check_layer(random_words(8, 0.4, delay + 10), in_words=4)
-        await bench.monitor.silent(10)
+        await bench.monitor.silent(5)
+        patch = Patch(random_segments(numbers, 2, far=3, words=2), delay, 3, 3)
+        await bench.check_layer(Layer(random_loops(numbers, (1, 1, 2, 2, 1), far=1), patch))
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def ends_at_the_last_places_of_memory_and_columns(dut: Any) -> None:
-    bench = await begin(dut)
-    in_words = min(CONFIG.activation_depth, CONFIG.column_depth // LANES)
-    in_base = CONFIG.activation_depth - in_words
-    column_base = CONFIG.column_depth - in_words * LANES
-    await bench.check_layer(random_words(in_words, 1.0, 1), in_words, in_base, column_base)
-    await bench.monitor.silent(10)
+    bench = await begin(dut, random_memory(1.0, seed=11))
+    words = min(CONFIG.activation_depth, CONFIG.column_depth // LANES)
+    slot = (CONFIG.activation_depth - words) * LANES
+    patch = dataclasses.replace(
+        whole(words, CONFIG.column_depth - words * LANES), base=CONFIG.segment_depth - 1
+    )
+    await bench.check_layer(Layer(once(slot=slot), patch))

@@ -9,11 +9,13 @@ from sim.bench.runner import run_bench
 CONFIGS = {
     "tiny": {},
     "one lane": {"lanes": 1, "activation_bits": 4},
-    "five lanes, 8 bits": {
-        "lanes": 5,
+    "three lanes, two groups": {
+        "lanes": 3,
+        "groups": 2,
         "activation_bits": 8,
         "activation_depth": 39,
         "column_depth": 203,
+        "segment_depth": 37,
     },
 }
 
@@ -21,9 +23,10 @@ CONFIGS = {
 @pytest.mark.parametrize("name", CONFIGS)
 def test_feeder(name):
     config = dataclasses.replace(PRESETS["tiny"], **CONFIGS[name])
+    unit = config.groups - 1
     run_bench(
-        Feeder(config),
+        Feeder(config, unit),
         module="sim.bench.engine.feeder",
         name="feeder",
-        env={"config": dataclasses.asdict(config)},
+        env={"config": dataclasses.asdict(config), "unit": unit},
     )
