@@ -18,6 +18,7 @@ from torch import Tensor
 
 from sw.compress.recipe import Training
 from sw.errors import BadInput
+from sw.graph import sources
 
 from .checkpoint import Checkpoint
 from .distort import distort
@@ -206,8 +207,10 @@ class _Run:
 
     def _dropout(self) -> list[float]:
         """Share of each layer's inputs to drop; none of images and of planes."""
+        layers, taken = self.model.layers, sources(self.model.layers)
         hidden = [
-            index > 0 and layer.convolution is None for index, layer in enumerate(self.model.layers)
+            0 not in taken[place] and layers[place].convolution is None
+            for place in self.model.learned
         ]
         # The fewer connections, the less there is to overfit (Han et al. 2015, equation 2).
         return [

@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from sw.compress.formats import Shared
 from sw.compress.recipe import Pruning, Recipe, Training
+from sw.compress.shared import Shared
 from sw.compress.steps import prune_layers, share_layers
 from sw.datasets import TrainingSet
 from sw.errors import BadInput
@@ -93,28 +93,28 @@ def prune_and_share(network: Network, recipe: Recipe, run: Run) -> list[Shared]:
     # What is coded in the end, and how, may still be changed when all training is done.
     trained = recipe.model_dump_json(include={"prune", "share", "layer"})
     with _session(run, network, f"recipe {trained}") as session:
-        pruner = Pruner(model, recipe.prune, recipe.densities(network))
+        densities = recipe.densities(network)
+        pruner = Pruner(model, recipe.prune, [densities[place] for place in model.learned])
         if not session.checkpoint.holds("share"):
             train(model, Stage("prune", recipe.prune.training, pruner, teacher), session)
         layers = share_layers(model.network(), recipe, run.seed)
         sharer = Sharer(
             model,
             recipe.share,
-            [torch.from_numpy(layer.codes).long() for layer in layers],
-            [torch.from_numpy(layer.centroids) for layer in layers],
+            [torch.from_numpy(layers[place].codes).long() for place in model.learned],
+            [torch.from_numpy(layers[place].centroids) for place in model.learned],
         )
         train(model, Stage("share", recipe.share.training, sharer, teacher), session)
-    return [
-        dataclasses.replace(
-            layer,
+    for place, codes, centroids, bias in zip(
+        model.learned, sharer.codes, sharer.centroids, model.biases, strict=True
+    ):
+        layers[place] = dataclasses.replace(
+            layers[place],
             codes=codes.numpy().astype("uint8"),
             centroids=centroids.detach().numpy().astype("float64"),
             bias=bias.detach().numpy().astype("float64"),
         )
-        for layer, codes, centroids, bias in zip(
-            layers, sharer.codes, sharer.centroids, model.biases, strict=True
-        )
-    ]
+    return layers
 
 
 @contextmanager
@@ -159,7 +159,8 @@ def _identity(run: Run, network: Network, what: str) -> str:
     """Digest of all that the outcome depends on."""
     digest = hashlib.sha256(f"{run.seed} {what}".encode())
     for layer in network.layers:
-        digest.update(repr((layer.name, layer.relu, layer.convolution)).encode())
+        kind = (layer.name, layer.relu, layer.convolution, layer.sources, layer.added, layer.fixed)
+        digest.update(repr(kind).encode())
         digest.update(layer.weights.tobytes() + layer.bias.tobytes())
     for array in (run.images.x, run.images.labels):
         digest.update(array.tobytes())

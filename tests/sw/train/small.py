@@ -59,6 +59,33 @@ def convolutional(seed: int = 1) -> Network:
     return Network(layers)
 
 
+def residual(seed: int = 1) -> Network:
+    """A residual block, a concatenation into a convolution with groups, means; two fixed layers."""
+    rng = np.random.default_rng(seed)
+    half = SIDE // 2
+
+    def layer(name: str, rows: int, where: Convolution, **wiring) -> Layer:
+        weights = rng.normal(size=(rows, where.columns)) * np.sqrt(2 / where.columns)
+        return Layer(name, weights, rng.normal(size=rows) * 0.1, True, where, **wiring)
+
+    first = Convolution(1, SIDE, SIDE, 3, 3, padding=1, pool=2)
+    plain = Convolution(4, half, half, 3, 3, padding=1)
+    added = Convolution(4, half, half, 1, 1, groups=4)
+    joint = Convolution(8, half, half, 2, 2, padding=1, groups=2, pool=2, overlap=1, average=True)
+    mean = Convolution(6, 4, 4, 2, 2, stride=2, groups=6)
+    wiring = {"sources": (2, 1), "added": True, "fixed": True}
+    output = rng.normal(size=(CLASSES, 120)) * 0.2
+    layers = (
+        layer("conv1", 4, first),
+        layer("conv2", 4, plain),
+        Layer("add", np.ones((4, 1)), np.zeros(4), True, added, **wiring),
+        layer("conv3", 6, joint, sources=(1, 3)),
+        Layer("mean", np.full((6, 4), 0.25), np.zeros(6), False, mean, fixed=True),
+        Layer("ip1", output, rng.normal(size=CLASSES) * 0.1, False, sources=(2, 1)),
+    )
+    return Network(layers)
+
+
 class Watch(Progress):
     """A bar that is not shown, and keeps what it was told."""
 

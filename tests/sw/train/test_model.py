@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 import torch
-from small import convolutional, dense
+from small import CLASSES, convolutional, dense, residual
 
 from sw.convolution import Convolution
 from sw.network import Layer, Network
@@ -34,6 +35,9 @@ GEOMETRIES = [
     {"kernel_height": 2, "kernel_width": 2, "pool": 2},
     {"kernel_height": 3, "kernel_width": 3, "stride": 2, "padding": 1, "pool": 3},
     {"kernel_height": 1, "kernel_width": 1, "pool": 4},
+    {"kernel_height": 2, "kernel_width": 2, "pool": 3, "overlap": 1},
+    {"kernel_height": 2, "kernel_width": 2, "pool": 4, "overlap": 2, "average": True},
+    {"kernel_height": 2, "kernel_width": 3, "padding": 2, "pool": 2, "average": True},
 ]
 
 
@@ -43,6 +47,7 @@ GEOMETRIES = [
         dense((6, 3)),
         dense((10, 8, 6, 4)),
         convolutional(),
+        residual(),
         *(convolution(**geometry) for geometry in GEOMETRIES),
     ],
 )
@@ -57,7 +62,7 @@ def test_logits_are_those_of_the_network(network):
 @pytest.mark.parametrize("relu", [True, False])
 def test_a_last_layer_may_have_relu_and_a_convolution_none(relu):
     network = convolutional()
-    layers = [Layer(x.name, x.weights, x.bias, relu, x.convolution) for x in network.layers]
+    layers = [dataclasses.replace(layer, relu=relu) for layer in network.layers]
     x = np.random.default_rng(2).random((5, network.inputs)).astype(np.float32)
     logits = Model(Network(tuple(layers))).logits(torch.from_numpy(x)).detach().numpy()
     assert (logits < 0).any() != relu
@@ -65,15 +70,12 @@ def test_a_last_layer_may_have_relu_and_a_convolution_none(relu):
     np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("network", [dense(), convolutional()])
+@pytest.mark.parametrize("network", [dense(), convolutional(), residual()])
 def test_there_and_back(network):
     back = Model(network).network()
     for layer, other in zip(network.layers, back.layers, strict=True):
-        assert (layer.name, layer.relu, layer.convolution) == (
-            other.name,
-            other.relu,
-            other.convolution,
-        )
+        same = dataclasses.replace(other, weights=layer.weights, bias=layer.bias)
+        assert same == layer
         for a, b in ((layer.weights, other.weights), (layer.bias, other.bias)):
             assert b.dtype == np.float64
             np.testing.assert_array_equal(a.astype(np.float32), b)
@@ -136,8 +138,30 @@ def test_random_weights_have_the_spread_of_he_and_follow_the_generator():
         assert not torch.equal(one, other)
 
 
-def test_every_parameter_learns():
-    model = Model(convolutional())
+def test_fixed_layers_do_not_learn():
+    network = residual()
+    model = Model(network)
+    assert model.learned == [0, 1, 3, 5]
+    assert [len(bias) for bias in model.biases] == [4, 4, 6, CLASSES]
+    model.initialise(torch.Generator().manual_seed(1))
+    for layer, before in zip(model.network().layers, network.layers, strict=True):
+        if before.fixed:
+            assert layer is before
+        else:
+            assert (layer.weights != before.weights).any()
+
+
+def test_dropout_is_of_what_learns():
+    model = Model(residual())
+    x = torch.rand(4, 64, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(model.logits(x, dropout=[0.0] * 4), model.logits(x))
+    torch.manual_seed(1)
+    assert not torch.equal(model.logits(x, dropout=[0.0, 0.0, 0.0, 0.5]), model.logits(x))
+
+
+@pytest.mark.parametrize("network", [convolutional(), residual()])
+def test_every_parameter_learns(network):
+    model = Model(network)
     torch.autograd.backward(model.logits(torch.rand(16, 64)).square().sum())
     for parameter in itertools.chain(model.weights, model.biases):
         assert parameter.grad is not None

@@ -10,12 +10,12 @@ import signal
 import numpy as np
 import pytest
 import torch
-from small import convolutional, dense, images
+from small import convolutional, dense, images, residual
 
 from sw.cli.training import error_percent, integer_error
 from sw.compress import compress, pipeline
-from sw.compress.formats import Shared
 from sw.compress.recipe import Coding, LayerRule, Pruning, Recipe, Sharing, Training
+from sw.compress.shared import Shared
 from sw.errors import BadInput
 from sw.network import Layer, Network
 from sw.train import stages
@@ -267,3 +267,50 @@ def test_a_network_pruned_to_nothing_but_biases():
     layers = prune_and_share(empty, RECIPE, Run(images()))
     assert not any(layer.codes.any() for layer in layers)
     assert all(layer.bias.any() for layer in layers)
+
+
+@pytest.mark.parametrize("scope", ["layer", "network"])
+@pytest.mark.parametrize("schedule", ["oneshot", "gradual"])
+def test_a_residual_network_learns_but_for_its_fixed_layers(scope, schedule):
+    of, network = images(), residual()
+    dense_one = train_dense(network, Training(epochs=20, batch=16, rate=1e-2), Run(of))
+    prune = Pruning(
+        criterion="fisher",
+        scope=scope,
+        density=0.5,
+        schedule="gradual",
+        training=Training(epochs=8, batch=32, rate=5e-3, distillation=0.5),
+    )
+    price = 1e-6 if schedule == "gradual" else 0.0
+    share = Sharing(
+        values=7,
+        schedule=schedule,
+        rate_distortion=price,
+        training=Training(epochs=15, batch=32, rate=5e-3),
+    )
+    recipe = Recipe(description="", prune=prune, share=share, code=Coding(fold_dead=True))
+    compressed = compress(dense_one, recipe, run=Run(of))
+    assert error_percent(dense_one.predict(of.held_x.astype(np.float64)), of.held_labels) < 10
+    assert integer_error(compressed, of.held_x, of.held_labels) < 20
+    free = [place for place, layer in enumerate(network.layers) if not layer.fixed]
+    left = sum(np.count_nonzero(compressed.layers[place].codes) for place in free)
+    assert left <= 0.5 * sum(network.layers[place].weights.size for place in free) + 4
+    for layer, before in zip(compressed.layers, network.layers, strict=True):
+        assert (layer.sources, layer.added) == (before.sources, before.added)
+        assert layer.convolution == before.convolution
+        if before.fixed:
+            weights = np.ldexp(layer.codebook[layer.codes], -layer.weight_fraction)
+            np.testing.assert_array_equal(weights, before.weights)
+
+
+@pytest.mark.parametrize("change", [{"sources": (2,)}, {"fixed": True}])
+def test_a_checkpoint_of_another_wiring_is_refused(monkeypatch, checkpoint, change):
+    layers = list(residual().layers)
+    layers[3] = dataclasses.replace(layers[3], **change)
+    run = Run(images(), checkpoint=checkpoint)
+    with monkeypatch.context() as patch:
+        interrupting(patch, "prune", 3)
+        with pytest.raises(KeyboardInterrupt):
+            prune_and_share(residual(), RECIPE, run)
+    with pytest.raises(BadInput, match="belongs to a run of another"):
+        prune_and_share(Network(tuple(layers)), RECIPE, dataclasses.replace(run, resume=True))
