@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from wired import fire, graphs, pictures, residual
 
 from sim import golden
 from sw import format as thr
@@ -46,7 +48,7 @@ def shared_network(network: Network, compressed) -> Network:
     """The float network with the weights that were chosen, still unrounded in its sums."""
     return Network(
         tuple(
-            Layer(f.name, np.ldexp(c.codebook[c.codes], -c.weight_fraction), f.bias, relu=f.relu)
+            dataclasses.replace(f, weights=np.ldexp(c.codebook[c.codes], -c.weight_fraction))
             for f, c in zip(network.layers, compressed.layers, strict=True)
         )
     )
@@ -62,6 +64,39 @@ def test_integers_stay_close_to_the_float_network_with_the_same_weights(shape, c
     expected = shared_network(network, compressed).predict(x)
     error = np.abs(golden.dequantise(compressed, outputs) - expected).max()
     assert error < 0.005 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("calibrated", [True, False])
+@pytest.mark.parametrize("make", [residual, fire])
+@pytest.mark.parametrize("density", [None, 0.3])
+def test_integers_of_graphs_stay_close_to_the_floats(make, density, calibrated):
+    network, x = make(), pictures()
+    compressed = compress(network, recipe(density, 5), calibration=x if calibrated else None)
+    outputs = golden.run(compressed, golden.quantise(compressed, x))[-1]
+    expected = shared_network(network, compressed).predict(x)
+    error = np.abs(golden.dequantise(compressed, outputs) - expected).max()
+    assert error < 0.005 * np.abs(expected).max()
+    for layer, before in zip(compressed.layers, network.layers, strict=True):
+        assert (layer.sources, layer.added) == (before.sources, before.added)
+        left = np.count_nonzero(layer.codes) / layer.codes.size
+        assert (left == 1.0) if before.fixed or density is None else left <= 0.5
+        if before.fixed:
+            weights = np.ldexp(layer.codebook[layer.codes], -layer.weight_fraction)
+            np.testing.assert_array_equal(weights, before.weights)
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(graphs(), st.booleans(), st.sampled_from([None, 5]), st.sampled_from([16, 24, 48]))
+def test_whatever_comes_out_of_a_graph_is_sound(network, fold, bias_bits, accumulator):
+    x = np.random.default_rng(1).normal(size=(5, network.inputs))
+    options = {"fold_dead": fold, "bias_bits": bias_bits, "accumulator_bits": accumulator}
+    try:
+        compressed = compress(network, recipe(0.5, 3, **options), calibration=x)
+    except BadInput as error:
+        assert "leave them" in str(error)  # noqa: PT017 (allowed, not awaited)
+        return
+    prove(compressed)
+    thr.from_bytes(thr.to_bytes(compressed))
 
 
 @pytest.mark.parametrize("code_bits", range(1, 9))

@@ -313,11 +313,11 @@ def test_override_for_some_layers():
     some = none.override(None, None, [("ip*", 0.1, None)])
     assert some.densities(LENET) == [1.0, 1.0, 0.1, 0.1]
     assert some.prune.method == "magnitude"
-    with pytest.raises(BadInput, match="^code bits are 9; they"):
+    with pytest.raises(BadInput, match=r"^code bits are 9; they"):
         one.override(None, None, [("ip*", None, 9)])
-    with pytest.raises(BadInput, match="^density is 2; it"):
+    with pytest.raises(BadInput, match=r"^density is 2; it"):
         one.override(None, None, [("ip*", 2.0, None)])
-    with pytest.raises(BadInput, match="asked for: layer.0.match: '@ip' is no place; there are"):
+    with pytest.raises(BadInput, match=r"asked for: layer.0.match: '@ip' is no place; there are"):
         one.override(None, None, [("@ip", None, 8)])
     best = load("best").override(None, None, [("ip1", 0.2, None)])
     assert best.densities(LENET) == [0.03, 0.03, 0.2, 0.03]
