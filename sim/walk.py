@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw import layouts
-from hw.config import AcceleratorConfig
 from hw.regmap import Window
-from sw.image import Image
+from sw.image import Image, Port
 
 __all__ = ["LayerWalk", "walk"]
 
@@ -65,13 +64,23 @@ def _walk_chunk(image: Image, x: NDArray[np.integer]) -> list[LayerWalk]:
     memory = np.zeros((config.groups, config.activation_depth, config.lanes), np.int64)
     words = slots.reshape(-1, units, config.lanes).transpose(1, 0, 2)
     memory[:, port.base : port.base + len(x) * port.words] = words
-    layers = []
-    for parts in image.contents[Window.PROGRAM][0]:
+    layers: list[LayerWalk] = []
+    for parts, number in zip(image.contents[Window.PROGRAM][0], image.steps, strict=True):
         instruction = layouts.decode(layouts.instruction(config), _number(parts))
-        layers.append(_walk_layer(image, instruction, memory, len(x)))
-        if instruction["last"]:
-            break
+        tokens, entries = _walk_step(image, instruction, memory, len(x))
+        if number < len(layers):  # more rows of the same layer
+            before = layers.pop()
+            tokens, entries = tokens + before.tokens, entries + before.entries
+        outputs = _load(memory, image.layer_ports[number], len(x))
+        layers.append(LayerWalk(outputs, tokens, entries))
+    assert instruction["last"]
     return layers
+
+
+def _load(memory: Ints, port: Port, vectors: int) -> Ints:
+    """What a port holds, (vectors, slots)."""
+    region = memory[:, port.base : port.base + vectors * port.words]
+    return region.transpose(1, 0, 2).reshape(vectors, -1)
 
 
 def _number(parts: NDArray[np.uint32]) -> int:
@@ -79,8 +88,8 @@ def _number(parts: NDArray[np.uint32]) -> int:
     return sum(int(part) << (layouts.BUS_BITS * place) for place, part in enumerate(parts))
 
 
-def _walk_layer(image: Image, instruction: Fields, memory: Ints, vectors: int) -> LayerWalk:
-    """All vectors of a layer, one after the other, from and to the activation memories."""
+def _walk_step(image: Image, instruction: Fields, memory: Ints, vectors: int) -> tuple[Ints, Ints]:
+    """Tokens and entries of an instruction, executed from and to the activation memories."""
     config, store = image.config, instruction["store"]
     lanes, groups = config.lanes, config.groups
     positions = list(_positions(instruction["patch"]["walk"], vectors))
@@ -97,8 +106,8 @@ def _walk_layer(image: Image, instruction: Fields, memory: Ints, vectors: int) -
             executed[:, element] = _per_vector(position, len(positions), vectors)
     total = totals.max(axis=3) if store["across"] else totals.sum(axis=3)
     pixels = _pool(_write_back(image, store, total), store)
-    outputs = _store(memory, pixels, store)
-    return LayerWalk(outputs.reshape(vectors, -1), tokens, executed)
+    _store(memory, pixels, store)
+    return tokens, executed
 
 
 def _per_vector(position: Ints, positions: int, vectors: int) -> Ints:
@@ -214,21 +223,15 @@ def _pool(outputs: Ints, store: Fields) -> Ints:
     return np.asarray((windows.sum(axis=1) + half) >> store["average_shift"], np.int64)
 
 
-def _store(memory: Ints, pixels: Ints, store: Fields) -> Ints:
-    """Row r of a pixel goes to word r // groups of group r % groups.
-
-    Returns
-    -------
-    (words, groups, lanes)
-        What lies there afterwards, gaps included.
-    """
+def _store(memory: Ints, pixels: Ints, store: Fields) -> None:
+    """Row r of a pixel goes to word r // groups of group r % groups."""
     groups, _, lanes = memory.shape
     words = store["rows"] // groups
     pitch = words + store["gap"]
-    region = memory[:, store["base"] : store["base"] + len(pixels) * pitch]
     split = pixels.reshape(len(pixels), words, groups, lanes).transpose(2, 0, 1, 3)
-    region.reshape(groups, len(pixels), pitch, lanes)[:, :, :words] = split
-    return region.transpose(1, 0, 2).copy()
+    for word in range(words):
+        first = store["base"] + word
+        memory[:, first : first + (len(pixels) - 1) * pitch + 1 : pitch] = split[:, :, word]
 
 
 def _signed(items: NDArray[np.uint32], width: int) -> Ints:

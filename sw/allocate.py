@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 from .compressed import CompressedNetwork
@@ -35,7 +36,7 @@ def allocate(words: Sequence[int], lives: Sequence[tuple[int, int]]) -> tuple[li
         _first_fit(tensors, words, lives),
     ]
     if all(last <= first + 1 for first, last in lives):
-        top = max([*map(sum, zip(words, words[1:], strict=False)), *words])
+        top = max([*map(sum, itertools.pairwise(words)), *words])
         places.append([0 if t % 2 == 0 else top - words[t] for t in tensors])
     return min(
         ((place, max(p + w for p, w in zip(place, words, strict=True))) for place in places),

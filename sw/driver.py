@@ -176,11 +176,13 @@ class Accelerator:
         return self._cycles
 
     def counters(self) -> list[LayerCounts]:
-        """What every layer counted in the last run on the device."""
+        """What every layer counted in the last run on the device, all its instructions together."""
         image = self._require_image()
+        sums = np.zeros((len(image.layer_ports), len(COUNTERS)), np.int64)
+        for step, layer in enumerate(image.steps):
+            sums[layer] += self._transport.read(word_address(Window.COUNTERS, step), len(COUNTERS))
         counts = []
-        for layer in range(len(image.layer_ports)):
-            values = self._transport.read(word_address(Window.COUNTERS, layer), len(COUNTERS))
+        for values in sums:
             counted = {name: int(v) for name, v in zip(COUNTERS, values, strict=True)}
             slots = counted["cycles"] * image.config.elements
             starved = slots - counted["busy"] - counted["stalled"]
@@ -213,7 +215,7 @@ class Accelerator:
             raise
         self._set("control", _START)
         if not self._idle_within(timeout):
-            layer = self._get("status") >> 8
+            layer = image.steps[min(self._get("status") >> 8, len(image.steps) - 1)]
             self.reset()
             raise DeviceError(
                 f"the device did not finish a run of {len(x)} vectors within {timeout:g} s; it was "

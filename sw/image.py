@@ -50,6 +50,8 @@ class Image:
         What each memory holds from item 0 on; an item is `parts` bus words, the low one first.
     input, output : Port
         Where the host writes inputs and reads outputs.
+    steps : tuple of int
+        Layer of each instruction.
     layer_ports : tuple of Port
         Where the outputs of every layer are (the last is `output`).
     vectors : int
@@ -62,6 +64,7 @@ class Image:
     contents: Mapping[Window, tuple[NDArray[np.uint32], ...]]
     input: Port
     layer_ports: tuple[Port, ...]
+    steps: tuple[int, ...]
     vectors: int
     input_low: int
     input_high: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,7 +13,7 @@ from hw.config import PRESETS, ConfigError
 from hw.layouts import CODE_BITS_MAX, SHIFT_MAX
 
 from .compressed import CompressedLayer, CompressedNetwork
-from .convolution import multiply, per_column, per_output
+from .convolution import per_column, per_output
 from .errors import BadInput
 from .graph import Wired, gather, wiring_fault
 
@@ -104,21 +105,20 @@ def bound_sums(
     low, high = per_column(layer.convolution, low, high)
     low, high = np.minimum(low, 0), np.maximum(high, 0)
     groups = 1 if layer.convolution is None else layer.convolution.groups
-    if groups > 1:
-        weights = layer.codebook[layer.codes]
+    # One part a group, of which each meets its own columns.
+    codes = layer.codes.reshape(groups, -1, layer.columns)
+    ranges = np.stack([low, high]).reshape(2, groups, layer.columns, 1)
+    sums = np.empty((2, *codes.shape[:2], 1), np.int64)
+    rows = max(1, _CHUNK // layer.columns)
+    for part, row in itertools.product(
+        range(0, groups, step := max(1, rows // codes.shape[1])), range(0, codes.shape[1], rows)
+    ):
+        at = slice(part, part + step), slice(row, row + rows)
+        weights = layer.codebook[codes[at]]
         positive, negative = np.maximum(weights, 0), np.minimum(weights, 0)
-        ranges = np.stack([low, high])
-        up, down = multiply(ranges, positive, groups), multiply(ranges[::-1], negative, groups)
-        return up[0] + down[0], up[1] + down[1]
-    sum_low = np.empty(layer.rows, np.int64)
-    sum_high = np.empty(layer.rows, np.int64)
-    step = max(1, _CHUNK // layer.columns)
-    for start in range(0, layer.rows, step):
-        rows = slice(start, start + step)
-        weights = layer.codebook[layer.codes[rows]]
-        positive, negative = np.maximum(weights, 0), np.minimum(weights, 0)
-        sum_low[rows] = positive @ low + negative @ high
-        sum_high[rows] = positive @ high + negative @ low
+        mine = ranges[:, at[0]]
+        sums[:, *at] = positive @ mine + negative @ mine[::-1]
+    sum_low, sum_high = sums.reshape(2, -1)
     return sum_low, sum_high
 
 
@@ -131,8 +131,14 @@ def gather_range(
     """
     if len(layer.sources) == 1:
         return tensors[-layer.sources[0]]
-    low = gather([np.minimum(each, 0) for each, _ in tensors], layer)
-    return low, gather([np.maximum(each, 0) for _, each in tensors], layer)
+    # Only the tensors that are taken: all of them, for each of many layers, would take long.
+    near = tensors[-max(layer.sources) :]
+    taken = set(layer.sources)
+    ends = [
+        (np.minimum(low, 0), np.maximum(high, 0)) if len(near) - place in taken else (low, high)
+        for place, (low, high) in enumerate(near)
+    ]
+    return gather([low for low, _ in ends], layer), gather([high for _, high in ends], layer)
 
 
 def bound_layer(

@@ -23,9 +23,8 @@ from .compressed import CompressedNetwork
 from .errors import BadInput
 from .image import Image, Port
 from .numbers import prove
-from .patches import Segment
-from .place import PlacedLayer, Placement, place
-from .tensors import Layout
+from .place import Placement, Step, place
+from .program import Program, table_length
 
 __all__ = ["Usage", "config_for", "pack", "pack_file", "usage"]
 
@@ -34,7 +33,7 @@ _MEMORIES = {
     "entry_depth": "entries of the fullest processing element",
     "column_depth": "column pointers of a processing element",
     "segment_depth": "segments of patches of a group",
-    "accumulator_depth": "rows per lane of one layer",
+    "accumulator_depth": "rows per lane of one instruction",
     "bias_depth": "rows per lane of all layers",
     "codebook_depth": "codebook values of all layers",
     "activation_depth": "activation words per group, for one vector",
@@ -90,8 +89,9 @@ def config_for(network: CompressedNetwork, **knobs: int) -> AcceleratorConfig:
         "weight_bits": network.weight_bits,
         "accumulator_bits": network.accumulator_bits,
     }
-    least = AcceleratorConfig(**{**dict.fromkeys(_MEMORIES, 2), **widths, **knobs})
-    depths = {}
+    greatest = AcceleratorConfig.limits("accumulator_depth")[1]  # so that no layer is split
+    depths = dict.fromkeys(_MEMORIES, 2) | {"accumulator_depth": greatest}
+    least = AcceleratorConfig(**{**depths, **widths, **knobs})
     for need in usage(network, least):
         depths[need.knob] = max(2, 1 << (need.used - 1).bit_length())
         if depths[need.knob] > AcceleratorConfig.limits(need.knob)[1]:
@@ -160,8 +160,11 @@ def _usage(
     names = [layer.name for layer in layers]
     entries = np.array([layer.element_entries for layer in layers])
     fullest = entries.sum(axis=0).argmax()
-    columns = np.array([layer.patch.columns for layer in layers])
+    steps = np.array([len(layer.steps) for layer in layers])
+    columns = np.array([layer.patch.columns for layer in layers]) * steps
+    segments = np.array([table_length(layer) for layer in layers]) * steps
     rows = np.array([layer.rows for layer in layers])
+    at_once = np.array([layer.steps[0].rows for layer in layers])
     codes = np.array([len(layer.codebook) for layer in layers])
     words = [layout.words for layout in placement.tensors]
     touched = [
@@ -171,12 +174,12 @@ def _usage(
     needs: dict[str, tuple[Any, Any]] = {
         "entry_depth": (entries[:, fullest].sum(), entries[:, fullest]),
         "column_depth": (columns.sum(), columns),
-        "segment_depth": (sum(segments := [_table_length(layer) for layer in layers]), segments),
-        "accumulator_depth": (rows.max(), rows),
+        "segment_depth": (segments.sum(), segments),
+        "accumulator_depth": (at_once.max(), at_once),
         "bias_depth": (rows.sum(), rows),
         "codebook_depth": (codes.sum(), codes),
         "activation_depth": (allocate(words, lifetimes(network))[1], touched),
-        "layer_depth": (len(layers), np.ones(len(layers))),
+        "layer_depth": (steps.sum(), steps),
     }
     return [
         Usage(
@@ -188,11 +191,6 @@ def _usage(
         )
         for knob, holds in _MEMORIES.items()
     ]
-
-
-def _table_length(layer: PlacedLayer) -> int:
-    """Segments of a layer in every group; one at least, since the last carries the marker."""
-    return max(1, *(len(segments) for segments in layer.patch.segments))
 
 
 class _Packer:
@@ -207,12 +205,12 @@ class _Packer:
 
     def image(self) -> Image:
         ports, vectors = self._ports()
-        columns = np.cumsum([0, *(layer.patch.columns for layer in self.placement.layers)])
+        program = Program(self.network, self.config, self.placement, ports)
+        instruction, segment = layouts.instruction(self.config), layouts.segment(self.config)
         contents = {
-            Window.PROGRAM: [self._words(layouts.instruction(self.config), self._program(ports))],
+            Window.PROGRAM: [self._words(instruction, program.instructions())],
             Window.SEGMENTS: [
-                self._words(layouts.segment(self.config), self._table(ports, columns, group))
-                for group in range(self.config.groups)
+                self._words(segment, program.table(group)) for group in range(self.config.groups)
             ],
             Window.ENTRIES: [self._parts(Window.ENTRIES, e) for e in self._entries()],
             Window.POINTERS: [self._parts(Window.POINTERS, p) for p in self._pointers()],
@@ -224,6 +222,9 @@ class _Packer:
             contents={window: tuple(units) for window, units in contents.items()},
             input=ports[0],
             layer_ports=tuple(ports[1:]),
+            steps=tuple(
+                number for number, layer in enumerate(self.placement.layers) for _ in layer.steps
+            ),
             vectors=vectors,
             input_low=self.network.input.low,
             input_high=self.network.input.high,
@@ -234,136 +235,30 @@ class _Packer:
         tensors, groups = self.placement.tensors, self.config.groups
         places, most = allocate([t.words for t in tensors], lifetimes(self.network))
         vectors = min(self.config.activation_depth // most, (1 << 16) - 1)
-        if any(t.groups is not None and t.words * t.lanes != _pixel_slots(t) for t in tensors):
-            vectors = 1  # what write-back leaves out behind a vector is no multiple of a pixel
+        if not all(layout.dense for layout in tensors):
+            vectors = 1  # write-back leaves nothing out between two vectors
         ports = [
             Port(place * vectors, layout.words, layout.features(groups), layout.groups is None)
             for place, layout in zip(places, tensors, strict=True)
         ]
         return ports, vectors
 
-    def _program(self, ports: list[Port]) -> list[dict[str, Any]]:
-        bias = codebook = segment = 0
-        program = []
-        layers = list(zip(self.network.layers, self.placement.layers, strict=True))
-        for number, (layer, placed) in enumerate(layers):
-            length = _table_length(placed)
-            height, width = placed.patch.bounds or (1, 1)
-            program.append(
-                {
-                    "patch": {
-                        "walk": self._walk(number, ports),
-                        "segment_base": segment,
-                        "segment_last": segment + length - 1,
-                        "height": height,
-                        "width": width,
-                    },
-                    "store": {**self._store(number, ports), "bias_base": bias},
-                    "codebook_base": codebook,
-                    "code_bits": placed.code_bits,
-                    "last": int(number == len(layers) - 1),
-                }
-            )
-            segment += length
-            bias += placed.rows
-            codebook += len(placed.codebook)
-        return program
-
-    def _source(self, number: int, ports: list[Port], place: int = 0) -> tuple[Layout, int]:
-        """Layout of a layer's source, and its first slot."""
-        tensor = self.network.sources[number][place]
-        return self.placement.tensors[tensor], ports[tensor].base * self.config.lanes
-
-    def _walk(self, number: int, ports: list[Port]) -> dict[str, Any]:
-        """Positions in the first source; the others are as far from it at all of them."""
-        patch = self.placement.layers[number].patch
-        layout, base = self._source(number, ports)
-        walk = patch.walk
-        start = self._position(base + layout.slot(*walk.start), walk.start, patch.bounds)
-        steps = []
-        for level, (y, x) in zip(layouts.WALK_LEVELS, walk.steps, strict=True):
-            slots = y * layout.row_slots + x * layout.pixel_slots
-            if level == "vector":
-                slots += layout.words * layout.lanes
-            steps.append(self._position(slots, (y, x), patch.bounds))
-        return {"start": start, "repeats": walk.repeats, "steps": steps}
-
-    def _position(
-        self, slots: int, place: tuple[int, int], bounds: tuple[int, int] | None
-    ) -> dict[str, int]:
-        word, lane = self._slot(slots)
-        y, x = place if bounds else (0, 0)
-        coordinates = 1 << layouts.COORDINATE_BITS
-        return {"word": word, "lane": lane, "y": y % coordinates, "x": x % coordinates}
-
-    def _slot(self, slots: int) -> tuple[int, int]:
-        """(word, lane), words wrapping around as the hardware's sums do."""
-        word, lane = divmod(slots, self.config.lanes)
-        return word % (1 << layouts.position(self.config)["word"].width), lane
-
-    def _store(self, number: int, ports: list[Port]) -> dict[str, int]:
-        layer, placed = self.network.layers[number], self.placement.layers[number]
-        layout, geometry = self.placement.tensors[number + 1], layer.convolution
-        across, down, *_ = placed.patch.walk.repeats
-        average = geometry is not None and geometry.average
-        return {
-            "base": ports[number + 1].base,
-            "rows": placed.rows,
-            "gap": layout.pixel_slots // layout.lanes - placed.rows // self.config.groups,
-            "window": (across + 1) * (down + 1) - 1,
-            "pixels": layout.shape.pixels - 1,
-            "shift": layer.shift,
-            "relu": int(layer.relu),
-            "across": int(placed.patch.across),
-            "average": int(average),
-            "average_shift": (geometry.pool**2).bit_length() - 1 if geometry and average else 0,
-        }
-
-    def _table(
-        self, ports: list[Port], columns: NDArray[np.int64], group: int
-    ) -> list[dict[str, Any]]:
-        """Segments of all layers in one group; those that have fewer than others are filled up."""
-        layout = layouts.segment(self.config)
-        unused = {name: 0 for name, _ in layout}
-        table = []
-        for number, placed in enumerate(self.placement.layers):
-            own = [
-                self._segment(number, segment, ports, int(columns[number]))
-                for segment in placed.patch.segments[group]
-            ]
-            table += own + [unused] * (_table_length(placed) - len(own))
-        return table
-
-    def _segment(self, number: int, of: Segment, ports: list[Port], column: int) -> dict[str, int]:
-        first, first_base = self._source(number, ports)
-        layout, base = self._source(number, ports, of.source)
-        word, lane = self._slot(layout.slot(of.y, of.x) - first.origin + base - first_base)
-        words, lanes = divmod(of.length - 1, self.config.lanes)
-        bounded = self.placement.layers[number].patch.bounds is not None
-        return {
-            "used": 1,
-            "dy": of.y if bounded else 0,
-            "dx": of.x if bounded else 0,
-            "word": word,
-            "lane": lane,
-            "words": words,
-            "lanes": lanes,
-            "column": column + of.column,
-        }
+    def _steps(self) -> list[Step]:
+        return [step for layer in self.placement.layers for step in layer.steps]
 
     def _entries(self) -> list[NDArray[np.int64]]:
-        layers = self.placement.layers
+        steps = self._steps()
         return [
-            np.concatenate([layer.entries[element] for layer in layers])
+            np.concatenate([step.entries[element] for step in steps])
             for element in range(self.config.elements)
         ]
 
     def _pointers(self) -> list[NDArray[np.int64]]:
-        """A layer's columns follow those of the layer before; so do its entries."""
+        """A step's columns follow those of the step before; so do its entries."""
         layout = layouts.pointer(self.config)
         pointers = []
         for element in range(self.config.elements):
-            counts = np.concatenate([layer.counts[element] for layer in self.placement.layers])
+            counts = np.concatenate([step.counts[element] for step in self._steps()])
             starts = np.cumsum(counts) - counts
             starts[counts == 0] = 0  # an empty column at the end would point past the memory
             pointers.append((starts << layout["start"].offset) | (counts << layout["count"].offset))
@@ -397,8 +292,3 @@ class _Packer:
         shifts = layouts.BUS_BITS * np.arange(parts)
         masked = items & ((1 << width) - 1)
         return ((masked[:, None] >> shifts) & ((1 << layouts.BUS_BITS) - 1)).astype(np.uint32)
-
-
-def _pixel_slots(layout: Layout) -> int:
-    """Slots of all pixels of a tensor."""
-    return layout.shape.pixels * layout.pixel_slots

@@ -23,6 +23,7 @@ from .tensors import Layout, Shape
 __all__ = ["Patch", "Segment", "Taps", "Walk", "across", "patch_of", "taps_of"]
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Taps:
         Place of the tensor among the layer's sources.
     channel, y, x : (n,) int64
         Channel of that tensor, and place in the kernel.
+    active : (n,) float64
+        How often what is met is likely not to be 0, from 0 to 1.
     """
 
     row: Ints
@@ -45,6 +48,7 @@ class Taps:
     channel: Ints
     y: Ints
     x: Ints
+    active: Floats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,44 +118,51 @@ class Patch:
     across: bool
 
 
-def taps_of(layer: CompressedLayer, sources: Sequence[Shape]) -> Taps:
-    """What the weights of a layer meet in sources of these shapes."""
+def taps_of(layer: CompressedLayer, sources: Sequence[tuple[Shape, Floats]]) -> Taps:
+    """What the weights of a layer meet.
+
+    Parameters
+    ----------
+    sources : shape of each, and the share (channels, pixels) of vectors in which it is not 0
+    """
     row, column = np.nonzero(layer.codes)
     code = layer.codes[row, column].astype(np.int64)
-    geometry = layer.convolution
+    geometry, given = layer.convolution, 1 if layer.added else len(sources)
     if geometry is None:
-        return _dense_taps(row, column, code, sources, layer.added)
-    kernel = geometry.kernel_height * geometry.kernel_width
-    channel, place = np.divmod(column, kernel)
-    channel += row // (layer.rows // geometry.groups) * (geometry.channels // geometry.groups)
-    y, x = np.divmod(place, geometry.kernel_width)
+        sizes = np.array([shape.channels * shape.pixels for shape, _ in sources[:given]])
+        source, feature = _split(column, sizes)
+        pixels = np.array([shape.pixels for shape, _ in sources])[source]
+        width = np.array([shape.width for shape, _ in sources])[source]
+        channel, pixel = np.divmod(feature, pixels)
+        y, x = np.divmod(pixel, width)
+    else:
+        kernel = geometry.kernel_height * geometry.kernel_width
+        channel, place = np.divmod(column, kernel)
+        channel += row // (layer.rows // geometry.groups) * (geometry.channels // geometry.groups)
+        y, x = np.divmod(place, geometry.kernel_width)
+        source, channel = _split(channel, np.array([s.channels for s, _ in sources[:given]]))
     if layer.added:
-        return _on_all(Taps(row, code, np.zeros_like(row), channel, y, x), len(sources))
-    ends = np.cumsum([shape.channels for shape in sources])
-    source = np.searchsorted(ends, channel, side="right")
-    first = np.concatenate([[0], ends])[source]
-    return Taps(row, code, source, channel - first, y, x)
+        times = len(sources)
+        source = np.repeat(np.arange(times), len(row))
+        row, code, channel, y, x = (np.tile(each, times) for each in (row, code, channel, y, x))
+    active = np.zeros(len(row))
+    for number, (shape, share) in enumerate(sources):
+        mine = source == number
+        if geometry is None:
+            active[mine] = share[channel[mine], y[mine] * shape.width + x[mine]]
+        else:
+            plane = dataclasses.replace(geometry, channels=shape.channels, groups=1)
+            patch = plane.patches(share.reshape(1, -1)).mean(axis=(0, 1))
+            tap = y[mine] * geometry.kernel_width + x[mine]
+            active[mine] = patch.reshape(shape.channels, -1)[channel[mine], tap]
+    return Taps(row, code, source, channel, y, x, active)
 
 
-def _dense_taps(row: Ints, column: Ints, code: Ints, sources: Sequence[Shape], added: bool) -> Taps:
-    sizes = [shape.channels * shape.pixels for shape in sources]
-    ends = np.cumsum(sizes[:1] if added else sizes)
-    source = np.searchsorted(ends, column, side="right")
-    feature = column - np.concatenate([[0], ends])[source]
-    pixels = np.array([shape.pixels for shape in sources])[source]
-    width = np.array([shape.width for shape in sources])[source]
-    channel, pixel = np.divmod(feature, pixels)
-    y, x = np.divmod(pixel, width)
-    taps = Taps(row, code, source, channel, y, x)
-    return _on_all(taps, len(sources)) if added else taps
-
-
-def _on_all(taps: Taps, sources: int) -> Taps:
-    """The same weights over each of the sources that are added."""
-    fields = (np.tile(getattr(taps, f.name), sources) for f in dataclasses.fields(taps))
-    row, code, source, *place = fields
-    source = np.repeat(np.arange(sources), len(taps.row))
-    return Taps(row, code, source, *place)
+def _split(places: Ints, sizes: Ints) -> tuple[Ints, Ints]:
+    """(part, place within it) of places in parts of these sizes, one behind the other."""
+    ends = np.cumsum(sizes)
+    part = np.searchsorted(ends, places, side="right")
+    return part, places - (ends - sizes)[part]
 
 
 def patch_of(layer: CompressedLayer, sources: Sequence[Layout], taps: Taps, groups: int) -> Patch:

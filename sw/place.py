@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +11,40 @@ from numpy.typing import NDArray
 from hw import layouts
 from hw.config import AcceleratorConfig
 
-from .compressed import CompressedNetwork
+from .activity import activity
+from .balance import over_groups, over_lanes
+from .compressed import CompressedLayer, CompressedNetwork
 from .errors import BadInput
 from .graph import consumers
-from .patches import Patch, patch_of, taps_of
-from .tensors import Layout, copied, frames, shapes, spread
+from .patches import Patch, Taps, patch_of, taps_of
+from .tensors import Layout, Shape, copied, frames, shapes, spread
 
-__all__ = ["PlacedLayer", "Placement", "balance", "place"]
+__all__ = ["PlacedLayer", "Placement", "Step", "place"]
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What one instruction computes: rows of a layer, all of them if the accumulators hold them.
+
+    Attributes
+    ----------
+    first, rows : int
+        Rows per lane, multiples of the groups.
+    gap_bits : int
+    entries : per element, (n,) int64
+        code | gap << code_bits, column after column; padding included.
+    counts : per element, (columns,) int64
+        Entries of each column.
+    """
+
+    first: int
+    rows: int
+    gap_bits: int
+    entries: tuple[Ints, ...]
+    counts: Ints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,32 +55,29 @@ class PlacedLayer:
     ----------
     slots : (rows of the matrix,) int64
         Place of each: row * lanes + lane.
-    rows : int
-        Rows per lane, a multiple of the groups.
     patch : Patch
-        How it is fed.
-    code_bits, gap_bits : int
-        How an entry is split.
+        How it is fed, at every step again.
+    code_bits : int
     codebook : (n,) int64
-    entries : per element, (n,) int64
-        code | gap << code_bits, column after column; padding included.
-    counts : per element, (columns,) int64
-        Entries of each column.
+    steps : tuple of Step
     """
 
     name: str
     slots: Ints
-    rows: int
     patch: Patch
     code_bits: int
-    gap_bits: int
     codebook: Ints
-    entries: tuple[Ints, ...]
-    counts: Ints
+    steps: tuple[Step, ...]
 
     @property
-    def element_entries(self) -> list[int]:
-        return [len(entries) for entries in self.entries]
+    def rows(self) -> int:
+        """Rows per lane."""
+        return sum(step.rows for step in self.steps)
+
+    @property
+    def element_entries(self) -> Ints:
+        """(elements,) entries of each processing element."""
+        return np.array([[len(own) for own in step.entries] for step in self.steps]).sum(axis=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +96,9 @@ class Placement:
 
 
 def place(network: CompressedNetwork, config: AcceleratorConfig) -> Placement:
-    """Spread every layer over the elements of `config`, whose depths are not looked at.
+    """Spread every layer over the elements of `config`.
+
+    Of the depths of its memories only that of the accumulators is looked at.
 
     Raises
     ------
@@ -83,151 +107,143 @@ def place(network: CompressedNetwork, config: AcceleratorConfig) -> Placement:
         or larger than the engine's.
     """
     of, framed = shapes(network), frames(network, config)
-    tensors = [_input_layout(network, config)]
+    active = activity(network, of)
+    taps = [
+        taps_of(layer, [(of[tensor], active[tensor]) for tensor in tensors])
+        for layer, tensors in zip(network.layers, network.sources, strict=True)
+    ]
+    demand = _demand(network, taps, of, config.lanes)
+    tensors = [_input_layout(network, of[0], config, (framed[0], demand[0]))]
     layers = []
-    for number in range(len(network.layers)):
-        placed = _place_layer(network, number, tensors, config)
+    for number, layer in enumerate(network.layers):
+        sources = [tensors[tensor] for tensor in network.sources[number]]
+        placed = _place_layer(layer, taps[number], sources, config, demand[number + 1])
         layers.append(placed)
         tensors.append(spread(of[number + 1], config, framed[number + 1], placed.slots))
     return Placement(tuple(tensors), tuple(layers))
 
 
-def _input_layout(network: CompressedNetwork, config: AcceleratorConfig) -> Layout:
+def _demand(
+    network: CompressedNetwork, taps: list[Taps], of: list[Shape], lanes: int
+) -> list[Floats]:
+    """(channels, 2) cycles that each channel of a tensor takes the layers after, by two measures.
+
+    A group sends a token a cycle, and its lanes make a product each.
+    """
+    demand = [np.zeros((shape.channels, 2)) for shape in of]
+    for mine, tensors in zip(taps, network.sources, strict=True):
+        for source, tensor in enumerate(tensors):
+            met = mine.source == source
+            channel, active = mine.channel[met], mine.active[met]
+            demand[tensor][:, 1] += np.bincount(channel, active, of[tensor].channels) / lanes
+            # One product of every column stands for its token.
+            place = np.stack([channel, mine.y[met], mine.x[met]])
+            _, first = np.unique(place, axis=1, return_index=True)
+            demand[tensor][:, 0] += np.bincount(channel[first], active[first], of[tensor].channels)
+    return demand
+
+
+def _input_layout(
+    network: CompressedNetwork,
+    shape: Shape,
+    config: AcceleratorConfig,
+    alone: tuple[tuple[int, int], Floats],
+) -> Layout:
     """Planes of few channels are copied to all groups, if nothing is joined with them."""
-    shape = shapes(network)[0]
     takers = [network.layers[taker] for taker in consumers(network.layers)[0]]
-    alone = all(len(taker.sources) == 1 for taker in takers)
-    if alone and shape.pixels > 1 and shape.channels < config.lanes * config.groups:
+    single = all(len(taker.sources) == 1 for taker in takers)
+    if single and shape.pixels > 1 and shape.channels < config.lanes * config.groups:
         borders = (t.convolution.padding for t in takers if t.convolution is not None)
         return copied(shape, config, max(borders, default=0))
-    return spread(shape, config, frames(network, config)[0], np.arange(shape.channels))
-
-
-def balance(work: Ints, lanes: int, rows: int) -> Ints:
-    """Spread rows over lanes so that the busiest processing element has as little as possible.
-
-    Greedy, heaviest row first (longest processing time, Graham 1969), each lane taking `rows` rows
-    at most.
-
-    Parameters
-    ----------
-    work : (outputs, groups)
-        Non-zeros of each output row in the columns of each group.
-
-    Returns
-    -------
-    (outputs,) int64
-        row * lanes + lane; in a lane, rows keep their order.
-    """
-    load = np.zeros((lanes, work.shape[1]), np.int64)
-    free = np.full(lanes, rows)
-    lane_of = np.empty(len(work), np.int64)
-    for row in np.argsort(-work.sum(axis=1), kind="stable"):
-        after = load + work[row]
-        # The total decides between lanes with the same maximum; a full lane comes last.
-        cost = after.max(axis=1) * (after.sum() + 1) + after.sum(axis=1)
-        cost[free == 0] = np.iinfo(np.int64).max
-        lane = int(cost.argmin())
-        lane_of[row] = lane
-        load[lane] = after[lane]
-        free[lane] -= 1
-    slots = np.empty(len(work), np.int64)
-    for lane in range(lanes):
-        mine = np.flatnonzero(lane_of == lane)
-        slots[mine] = np.arange(len(mine)) * lanes + lane
-    return slots
+    frame, demand = alone
+    rows = -(-shape.channels // (config.lanes * config.groups)) * config.groups
+    places = over_groups(np.arange(shape.channels) % config.lanes, demand, rows, config)
+    return spread(shape, config, frame, places)
 
 
 def _place_layer(
-    network: CompressedNetwork, number: int, tensors: Sequence[Layout], config: AcceleratorConfig
+    layer: CompressedLayer,
+    taps: Taps,
+    sources: list[Layout],
+    config: AcceleratorConfig,
+    demand: Floats,
 ) -> PlacedLayer:
-    layer, lanes = network.layers[number], config.lanes
+    lanes = config.lanes
     if layer.code_bits > config.entry_bits:
         raise BadInput(
             f"layer {layer.name}: its {layer.code_bits}-bit codes do not fit into the "
             f"accelerator's {config.entry_bits}-bit entries"
         )
-    sources = [tensors[tensor] for tensor in network.sources[number]]
-    taps = taps_of(layer, [layout.shape for layout in sources])
     patch = patch_of(layer, sources, taps, config.groups)
     copies = len(patch.group) // max(1, len(taps.row))
-    row, code = np.tile(taps.row, copies), np.tile(taps.code, copies)
+    row, code, active = (
+        np.tile(taps.row, copies),
+        np.tile(taps.code, copies),
+        np.tile(taps.active, copies),
+    )
     rows = -(-layer.rows // (lanes * config.groups)) * config.groups
-    work = np.zeros((layer.rows, config.groups), np.int64)
-    np.add.at(work, (row, patch.group), 1)
-    slots = balance(work, lanes, rows)
-    slots = _over_groups(slots, _demand(network, number), rows, config)
+    work = np.zeros((layer.rows, config.groups))
+    np.add.at(work, (row, patch.group), active)
+    lane = over_lanes(work, lanes, rows)
+    slots = over_groups(lane, demand, rows, config, work.sum(axis=1))
 
+    weights = _Weights(row, code, active, patch.group, patch.column)
+    steps = [
+        _step(layer, weights, slots, (first, min(rows, first + most)), patch.columns, config)
+        for most in [_rows_at_once(rows, config)]
+        for first in range(0, rows, most)
+    ]
+    return PlacedLayer(layer.name, slots, patch, layer.code_bits, layer.codebook, tuple(steps))
+
+
+def _rows_at_once(rows: int, config: AcceleratorConfig) -> int:
+    """Rows per lane of every step but the last, all about as many."""
+    most = max(config.accumulator_depth // config.groups, 1)
+    words = rows // config.groups
+    return -(-words // -(-words // most)) * config.groups
+
+
+class _Weights(NamedTuple):
+    """The weights that an engine holds, those of several groups as often (n,)."""
+
+    row: Ints
+    code: Ints
+    active: Floats
+    group: Ints
+    column: Ints
+
+
+def _step(
+    layer: CompressedLayer,
+    weights: _Weights,
+    slots: Ints,
+    rows: tuple[int, int],
+    columns: int,
+    config: AcceleratorConfig,
+) -> Step:
+    """Entries of the rows from the first to below the second of `rows`."""
+    out_row, out_lane = np.divmod(slots[weights.row], config.lanes)
+    element = weights.group * config.lanes + out_lane
     # Storage order: by element, then column, then row.
-    out_row, out_lane = np.divmod(slots[row], lanes)
-    element = patch.group * lanes + out_lane
-    order = np.lexsort((out_row, patch.column, element))
-    element, column, out_row = element[order], patch.column[order], out_row[order]
+    order = np.lexsort((out_row, weights.column, element))
+    order = order[(rows[0] <= out_row[order]) & (out_row[order] < rows[1])]
+    element, column, out_row = element[order], weights.column[order], out_row[order] - rows[0]
     gaps = _gaps(element, column, out_row)
-
-    gap_bits = _choose_gap_bits(element, gaps, layer.code_bits, config)
+    active = weights.active[order]
+    gap_bits = _choose_gap_bits(element, gaps, active, layer.code_bits, config)
     entries, element, column = _with_padding(
-        code[order], gaps, layer.code_bits, gap_bits, (element, column)
+        weights.code[order], gaps, layer.code_bits, gap_bits, (element, column)
     )
-    size = config.elements * patch.columns
-    counts = np.bincount(element * patch.columns + column, minlength=size)
+    size = config.elements * columns
+    counts = np.bincount(element * columns + column, minlength=size)
     ends = np.cumsum(np.bincount(element, minlength=config.elements))[:-1]
-    return PlacedLayer(
-        name=layer.name,
-        slots=slots,
-        rows=rows,
-        patch=patch,
-        code_bits=layer.code_bits,
+    return Step(
+        first=rows[0],
+        rows=rows[1] - rows[0],
         gap_bits=gap_bits,
-        codebook=layer.codebook,
         entries=tuple(np.split(entries, ends)),
-        counts=counts.reshape(config.elements, patch.columns),
+        counts=counts.reshape(config.elements, columns),
     )
-
-
-def _demand(network: CompressedNetwork, number: int) -> Ints:
-    """(rows,) non-zero weights that the channels of a layer's output meet in the layers after."""
-    layer = network.layers[number]
-    demand = np.zeros(layer.rows, np.int64)
-    shape = shapes(network)
-    for taker in consumers(network.layers)[number + 1]:
-        sources = network.sources[taker]
-        taps = taps_of(network.layers[taker], [shape[tensor] for tensor in sources])
-        for source, tensor in enumerate(sources):
-            if tensor == number + 1:
-                met = taps.channel[taps.source == source]
-                demand += np.bincount(met, minlength=layer.rows)
-    return demand
-
-
-def _over_groups(slots: Ints, demand: Ints, rows: int, config: AcceleratorConfig) -> Ints:
-    """Slots with the rows of every lane in another order: each group feeds the next layers alike.
-
-    Greedy, the row of most demand first.
-
-    Parameters
-    ----------
-    slots : (outputs,)
-        Only their lanes matter.
-    rows : int
-        Rows per lane; row r is stored in group r % groups.
-    """
-    lanes, groups = config.lanes, config.groups
-    load, free = np.zeros(groups, np.int64), np.full((lanes, groups), rows // groups)
-    group = np.empty(len(slots), np.int64)
-    for row in np.argsort(-demand, kind="stable"):
-        left = free[slots[row] % lanes]
-        # Among groups of the same load that which has most places left.
-        cost = np.where(left > 0, load * (rows + 1) - left, np.iinfo(np.int64).max)
-        group[row] = cost.argmin()
-        load[group[row]] += demand[row]
-        left[group[row]] -= 1
-    placed = np.empty(len(slots), np.int64)
-    for cell in range(lanes * groups):
-        number, lane = divmod(cell, lanes)
-        mine = np.flatnonzero((group == number) & (slots % lanes == lane))
-        placed[mine] = (np.arange(len(mine)) * groups + number) * lanes + lane
-    return placed
 
 
 def _gaps(element: Ints, column: Ints, row: Ints) -> Ints:
@@ -238,12 +254,15 @@ def _gaps(element: Ints, column: Ints, row: Ints) -> Ints:
     return gaps
 
 
-def _choose_gap_bits(element: Ints, gaps: Ints, code_bits: int, config: AcceleratorConfig) -> int:
+def _choose_gap_bits(
+    element: Ints, gaps: Ints, active: Floats, code_bits: int, config: AcceleratorConfig
+) -> int:
     """The split with the fewest cycles, then the fewest entries, then the fewest bits."""
 
-    def cost(gap_bits: int) -> tuple[int, int]:
-        entries = np.bincount(element, 1 + (gaps >> gap_bits), minlength=config.elements)
-        return int(entries.max()), int(entries.sum())
+    def cost(gap_bits: int) -> tuple[float, int]:
+        entries = 1 + (gaps >> gap_bits)
+        cycles = np.bincount(element, entries * active, minlength=config.elements)
+        return float(cycles.max()), int(entries.sum())
 
     most = min(layouts.GAP_BITS_MAX, config.entry_bits - code_bits)
     return min(range(most + 1), key=cost)

@@ -61,6 +61,12 @@ class Layout:
     groups: Ints | None
     slots: Ints
 
+    @property
+    def dense(self) -> bool:
+        """Whether nothing lies between the last pixel and the end of the tensor."""
+        pixels = self.shape.pixels * self.pixel_slots
+        return self.groups is None or pixels == self.words * self.lanes
+
     def slot(self, y: int, x: int) -> int:
         """Slot at which a pixel begins, even of one that lies outside of the plane."""
         return self.origin + y * self.row_slots + x * self.pixel_slots
@@ -80,10 +86,11 @@ class Layout:
         return np.asarray(slots.ravel(), np.int64)
 
     def used(self, group: int) -> int:
-        """Slots of a pixel up to the last channel in a group."""
+        """Slots of a pixel in the words up to that with the last channel in a group."""
         if self.groups is None:
             return self.pixel_slots
-        return int(self.slots[self.groups == group].max(initial=-1)) + 1
+        last = int(self.slots[self.groups == group].max(initial=-1))
+        return (last // self.lanes + 1) * self.lanes
 
 
 def shapes(network: CompressedNetwork) -> list[Shape]:
