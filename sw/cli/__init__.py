@@ -16,6 +16,7 @@ __all__ = ["main"]
 
 _VERBS = {
     "compress": ("sw.cli.compress:compress", "Compress a trained network into a .thr file."),
+    "import-net": ("sw.cli.import_net:import_net", "Turn Deep Compression's SqueezeNet into .thr."),
     "recipes": ("sw.cli.recipes:recipes", "List and explain the recipes of compress."),
     "sensitivity": ("sw.cli.sensitivity:sensitivity", "Show how much pruning each layer bears."),
     "inspect": ("sw.cli.inspect:inspect", "Tell where the bits of a .thr file go."),
