@@ -143,7 +143,7 @@ def patch(config: AcceleratorConfig) -> data.StructLayout:
     """What the feeders need of a layer: its positions, and the segments of each patch.
 
     A patch is the segments from `segment_base` to `segment_last` of each group's table. What lies
-    outside of `height` × `width` is padding.
+    outside of `height` × `width` is padding; with that, a side has 2**COORDINATE_BITS at most.
     """
     segment = unsigned(bits_for(config.segment_depth - 1))
     return data.StructLayout(
@@ -249,8 +249,8 @@ def activation_word(config: AcceleratorConfig) -> data.ArrayLayout:
 def token(config: AcceleratorConfig) -> data.StructLayout:
     """A non-zero activation on its way to every lane of a group.
 
-    `column` is the place of its pointers. `last` marks the end of a patch. A patch that ends in
-    zeros ends with a token that is `null`: only its marker counts.
+    `column` is the place of its pointers. `last` marks the end of a patch. A patch without non-zeros
+    in its last word ends with a token that is `null`: only its marker counts.
     """
     return data.StructLayout(
         {

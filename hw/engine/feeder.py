@@ -21,8 +21,9 @@ class Feeder(wiring.Component):
     """Walks the patches of one group and broadcasts their non-zeros with their columns.
 
     One non-zero per cycle; a word of zeros passes in one cycle, and so does a segment in the
-    padding, at most. The last token of every patch carries the marker; if the patch ends in zeros
-    or padding, that token is null. The first token comes eight cycles after `start`.
+    padding, at most. The last token of every patch carries the marker; if the patch's last word has
+    no non-zero, or is padding, that token is null. If the first word has one, its token comes eight
+    cycles after `start`.
 
     Parameters
     ----------

@@ -123,6 +123,25 @@ async def takes_only_the_words_that_are_its_own(dut: Any) -> None:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
+async def takes_the_words_for_all_units(dut: Any) -> None:
+    reference = await begin(dut)
+    numbers = random.Random(5)
+    for offset in numbers.sample(offsets(), DEPTH):
+        word = numbers.getrandbits(layouts.BUS_BITS)
+        await load_word(dut, Window.ACTIVATIONS, layouts.ALL_UNITS, offset, word)
+        reference.load(offset, word)
+    for window, unit, offset in (
+        (Window.BIAS, layouts.ALL_UNITS, 0),
+        (Window.ACTIVATIONS, layouts.ALL_UNITS - 1, 0),
+        (Window.ACTIVATIONS, layouts.ALL_UNITS, DEPTH * STRIDE),
+    ):
+        await load_word(dut, window, unit, offset, 0xA5A5A5A5)
+    drive(dut, host=0)
+    await load_word(dut, Window.ACTIVATIONS, layouts.ALL_UNITS, 0, 0xA5A5A5A5)
+    await check(dut, reference)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def write_back_stores_whole_words(dut: Any) -> None:
     reference = await begin(dut)
     numbers = random.Random(3)

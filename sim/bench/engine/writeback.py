@@ -11,13 +11,36 @@ from cocotb.triggers import RisingEdge
 
 from hw import layouts
 from hw.regmap import Window
-from sim.bench.blocks import Trace, configuration, drive, load, load_word, signed, wait_until
+from sim.bench.blocks import (
+    Trace,
+    bits_of,
+    configuration,
+    drive,
+    load,
+    load_word,
+    signed,
+    wait_until,
+)
+from sim.bench.engine.stores import (
+    END,
+    HIGH,
+    STORE,
+    WORDS,
+    Layer,
+    Position,
+    below,
+    outputs,
+    random_positions,
+    reference,
+    split,
+)
 from sim.bench.streams import start
 
 CONFIG = configuration()
 LANES, GROUPS, ROWS = CONFIG.lanes, CONFIG.groups, CONFIG.accumulator_depth
-HIGH = (1 << CONFIG.activation_bits - 1) - 1
-END = 1 << CONFIG.accumulator_bits - 1
+# From a row's drain to its word: the accumulator's read, a level for each doubling of the groups,
+# bias, shift, saturation, and two for the pool.
+LATENCY = 1 + max(1, (GROUPS - 1).bit_length()) + 3 + 2
 SIGNALS = (
     "start",
     "clearing",
@@ -32,42 +55,19 @@ SIGNALS = (
     "done",
 )
 
-Vector = list[list[list[int]]]  # totals by row, lane, group
-
-
-@dataclasses.dataclass(frozen=True)
-class Layer:
-    """What write-back needs of an instruction."""
-
-    out_rows: int
-    out_base: int = 0
-    bias_base: int = 0
-    shift: int = 0
-    relu: int = 0
-
-
-def reference(layer: Layer, biases: list[list[int]], vector: Vector) -> list[list[int]]:
-    """The words that a vector becomes: ``clamp(relu((sum + bias) >> shift))``, by row and lane."""
-    words = []
-    for row, lanes in enumerate(vector):
-        sums = [sum(groups) + biases[n][layer.bias_base + row] for n, groups in enumerate(lanes)]
-        low = 0 if layer.relu else -HIGH - 1
-        words.append([max(low, min(HIGH, value >> layer.shift)) for value in sums])
-    return words
-
 
 class Accumulators:
     """The accumulators of a grid and its `full` flags.
 
     Attributes
     ----------
-    waiting : vectors that come into a buffer once it is released, at once or, if `slow`, later
+    waiting : positions that come into a buffer once it is released, at once or, if `slow`, later
     """
 
     def __init__(self, dut: Any, *, slow: bool = False) -> None:
-        self.waiting: list[Vector] = []
+        self.waiting: list[Position] = []
         self._dut = dut
-        self._buffers: list[Vector | None] = [None, None]
+        self._buffers: list[Position | None] = [None, None]
         self._next = 0
         self._pause = 0.9 if slow else 0.0
         drive(dut, full=0)
@@ -98,10 +98,10 @@ class Accumulators:
     def _read(self) -> int:
         """What `totals` is a cycle after this one; if it must not be stored, it is all ones."""
         dut, width = self._dut, CONFIG.accumulator_bits
-        vector, row = self._buffers[int(dut.drain__buffer.value)], int(dut.drain__row.value)
+        position, row = self._buffers[int(dut.drain__buffer.value)], int(dut.drain__row.value)
         lanes = [[-1] * GROUPS] * LANES
-        if int(dut.drain__enable.value) and vector:
-            lanes = vector[row]
+        if int(dut.drain__enable.value) and position:
+            lanes = position[row]
         totals = (total & (1 << width) - 1 for groups in lanes for total in groups)
         return sum(total << place * width for place, total in enumerate(totals))
 
@@ -115,17 +115,19 @@ class Bench:
     trace: Trace
     biases: list[list[int]]
 
-    async def start_layer(self, layer: Layer, vectors: list[Vector]) -> None:
-        drive(self.dut, **dataclasses.asdict(layer), vectors=len(vectors), start=1)
+    async def start_layer(self, layer: Layer, positions: list[Position]) -> None:
+        """Start a layer whose accumulators get these; returns in the cycle after `start`."""
+        store = bits_of(STORE, **dataclasses.asdict(layer))
+        drive(self.dut, store=store, vectors=len(positions) // layer.positions, start=1)
         await RisingEdge(self.dut.clk)
         drive(self.dut, start=0)
-        self.accumulators.waiting += vectors
+        self.accumulators.waiting += positions
 
-    async def check_layer(self, layer: Layer, vectors: list[Vector]) -> list[int]:
-        """Run a layer, and compare the words and their places; returns the cycles of writing."""
+    async def check_layer(self, layer: Layer, positions: list[Position]) -> None:
+        """Run a layer, and compare the words, their places, and the cycle of `done`."""
         began = len(self.trace.cycles)
-        await self.start_layer(layer, vectors)
-        await wait_until(self.dut.clk, lambda: int(self.dut.done.value))
+        await self.start_layer(layer, positions)
+        await wait_until(self.dut.clk, lambda: int(self.dut.done.value), watchdog=4000)
         await RisingEdge(self.dut.clk)
         cycles = list(enumerate(self.trace.cycles))[began:]
         written = [(time, cycle) for time, cycle in cycles if cycle["write_enable"]]
@@ -133,51 +135,14 @@ class Bench:
             (cycle["write_enable"], cycle["write_index"], word_of(cycle["write_word"]))
             for _, cycle in written
         ]
-        words = [word for v in vectors for word in reference(layer, self.biases, v)]
-        assert stored == [
-            (1 << number % GROUPS, layer.out_base + number // GROUPS, word)
-            for number, word in enumerate(words)
-        ]
+        assert stored == reference(layer, self.biases, positions)
         done = [time for time, cycle in cycles if cycle["done"]]
         assert done == [written[-1][0] + 1], "when the last word is stored"
-        return [time for time, _ in written]
 
 
 def word_of(bits: int) -> list[int]:
     width = CONFIG.activation_bits
     return [signed(bits >> lane * width, width) for lane in range(LANES)]
-
-
-def split(numbers: random.Random, total: int) -> list[int]:
-    """Totals of the groups that sum up to `total`, all of them accumulators."""
-    parts = []
-    for group in range(GROUPS - 1):
-        left = GROUPS - 1 - group
-        low, high = max(-END, total - left * (END - 1)), min(END - 1, total + left * END)
-        parts.append(numbers.randint(max(low, -END // 2), min(high, END // 2)))
-        total -= parts[-1]
-    return [*parts, total]
-
-
-def random_vector(numbers: random.Random, layer: Layer, biases: list[list[int]]) -> Vector:
-    """Totals whose outputs lie around the edges of an activation, of zero, and anywhere."""
-    vector: Vector = []
-    for row in range(layer.out_rows):
-        lanes = []
-        for lane in range(LANES):
-            output = numbers.choice((HIGH, HIGH + 1, -HIGH - 1, -HIGH - 2, 0, -1, 1, 1000))
-            fraction = numbers.choice((0, (1 << layer.shift) - 1, (1 << layer.shift) >> 1))
-            bias = biases[lane][layer.bias_base + row]
-            total = (output << layer.shift) + fraction - bias
-            if numbers.random() < 0.1 or not -END <= total < END or not in_range(total + bias):
-                total = numbers.randint(max(-END, -END - bias), min(END - 1, END - 1 - bias))
-            lanes.append(split(numbers, total))
-        vector.append(lanes)
-    return vector
-
-
-def in_range(value: int) -> bool:
-    return -END <= value < END
 
 
 async def begin(dut: Any, *, slow: bool = False, biases: int = END // 2) -> Bench:
@@ -200,47 +165,102 @@ async def begin(dut: Any, *, slow: bool = False, biases: int = END // 2) -> Benc
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(shift=list(range(layouts.SHIFT_MAX + 1)))
 async def agrees(dut: Any, shift: int) -> None:
+    """Vectors of one pixel of one position, as fully connected layers have."""
     bench = await begin(dut, slow=bool(shift % 2), biases=END // 2 if shift % 3 else 50)
     numbers = random.Random(shift)
     for relu in (0, 1):
-        out_rows = GROUPS * numbers.randint(1, ROWS // GROUPS)
+        rows = GROUPS * numbers.randint(1, ROWS // GROUPS)
         layer = Layer(
-            out_rows=out_rows,
-            out_base=numbers.randint(0, CONFIG.activation_depth - 3 * out_rows // GROUPS),
-            bias_base=numbers.randint(0, CONFIG.bias_depth - out_rows),
+            rows=rows,
+            base=numbers.randint(0, CONFIG.activation_depth - 3 * rows // GROUPS),
+            bias_base=numbers.randint(0, CONFIG.bias_depth - rows),
             shift=shift,
             relu=relu,
+            across=shift // 2 % 2,
         )
-        vectors = [random_vector(numbers, layer, bench.biases) for _ in range(3)]
-        await bench.check_layer(layer, vectors)
+        await bench.check_layer(layer, random_positions(numbers, layer, bench.biases, 3))
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-@cocotb.parametrize(relu=[0, 1])
-async def saturates_at_the_very_edges(dut: Any, relu: int) -> None:
+@cocotb.parametrize(average=[0, 1], across=[0, 1], slow=[False, True])
+async def pools_windows(dut: Any, average: int, across: int, slow: bool) -> None:
+    """Of several pixels, with a gap or without one, and of several vectors; layer after layer."""
+    bench = await begin(dut, slow=slow)
+    numbers = random.Random(6)
+    for size in (1, 2, 4, 8) if average else (1, 2, 4, 9):
+        for rows in (GROUPS, 2 * GROUPS, 3 * GROUPS):
+            layer = Layer(
+                rows=rows,
+                base=numbers.randrange(9),
+                gap=numbers.choice((0, 1, 2)),
+                window=size - 1,
+                pixels=numbers.randrange(3),
+                bias_base=numbers.randint(0, CONFIG.bias_depth - rows),
+                shift=numbers.randrange(9),
+                relu=numbers.getrandbits(1),
+                across=across,
+                average=average,
+                average_shift=size.bit_length() - 1 if average else 0,
+            )
+            await bench.check_layer(layer, random_positions(numbers, layer, bench.biases, 2))
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(average=[0, 1])
+async def windows_and_vectors_of_the_greatest_size(dut: Any, average: int) -> None:
+    """A window of 256 positions; more pixels than a memory has words, which go round."""
+    bench = await begin(dut)
+    numbers = random.Random(7)
+    shift = layouts.WINDOW_BITS if average else 0
+    window = (1 << layouts.WINDOW_BITS) - 1
+    layer = Layer(GROUPS, window=window, shift=4, average=average, average_shift=shift)
+    await bench.check_layer(layer, random_positions(numbers, layer, bench.biases))
+    layer = Layer(GROUPS, base=WORDS - 1, gap=WORDS // 2, pixels=WORDS + 2, average=average)
+    await bench.check_layer(layer, random_positions(numbers, layer, bench.biases))
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(gap=[0, 1, 5])
+async def a_gap_lies_behind_each_pixel_in_every_group(dut: Any, gap: int) -> None:
+    bench = await begin(dut)
+    layer = Layer(2 * GROUPS, base=3, gap=gap, window=1, pixels=2)
+    positions = random_positions(random.Random(8), layer, bench.biases, 2)
+    places = [(enable, index) for enable, index, _ in reference(layer, bench.biases, positions)]
+    assert places == [
+        (1 << group, 3 + pixel * (2 + gap) + row)
+        for pixel in range(6)
+        for row in range(2)
+        for group in range(GROUPS)
+    ]
+    await bench.check_layer(layer, positions)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(relu=[0, 1], across=[0, 1])
+async def saturates_at_the_very_edges(dut: Any, relu: int, across: int) -> None:
     bench = await begin(dut, biases=0)
     numbers = random.Random(1)
-    layer = Layer(GROUPS, relu=relu)
+    layer = Layer(GROUPS, relu=relu, across=across)
+    totals = below if across else split
     for edge in (HIGH, HIGH + 1, -HIGH - 1, -HIGH - 2, -1, 0, END - 1, -END):
-        vector = [[split(numbers, edge) for _ in range(LANES)] for _ in range(GROUPS)]
+        position = [[totals(numbers, edge) for _ in range(LANES)] for _ in range(GROUPS)]
         stored = max(0 if relu else -HIGH - 1, min(HIGH, edge))
-        assert reference(layer, bench.biases, vector) == [[stored] * LANES] * GROUPS
-        await bench.check_layer(layer, [vector])
+        assert outputs(layer, bench.biases, position) == [[stored] * LANES] * GROUPS
+        await bench.check_layer(layer, [position])
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-@cocotb.parametrize(out_rows=[GROUPS, 2 * GROUPS, ROWS // GROUPS * GROUPS])
-async def one_word_per_cycle_vector_after_vector(dut: Any, out_rows: int) -> None:
+@cocotb.parametrize(rows=[GROUPS, 2 * GROUPS, ROWS // GROUPS * GROUPS], window=[0, 2])
+async def one_word_per_cycle_vector_after_vector(dut: Any, rows: int, window: int) -> None:
     bench = await begin(dut)
-    layer = Layer(out_rows, shift=7)
-    count = min(6, CONFIG.activation_depth * GROUPS // out_rows)
+    layer = Layer(rows, shift=7, window=window)
     numbers = random.Random(2)
-    vectors = [random_vector(numbers, layer, bench.biases) for _ in range(count)]
-    # Two vectors are there when the layer starts, and the next come as buffers are released.
-    bench.accumulators.waiting += vectors[:2]
+    positions = random_positions(numbers, layer, bench.biases, vectors=6)
+    # Two positions are there when the layer starts, and the next come as buffers are released.
+    bench.accumulators.waiting += positions[:2]
     await wait_until(dut.clk, lambda: int(dut.full.value) == 3)
-    bench.accumulators.waiting += vectors[2:]
-    drive(dut, **dataclasses.asdict(layer), vectors=count, start=1)
+    bench.accumulators.waiting += positions[2:]
+    drive(dut, store=bits_of(STORE, **dataclasses.asdict(layer)), vectors=6, start=1)
     await RisingEdge(dut.clk)
     drive(dut, start=0)
     await wait_until(dut.clk, lambda: int(dut.done.value))
@@ -248,9 +268,10 @@ async def one_word_per_cycle_vector_after_vector(dut: Any, out_rows: int) -> Non
     began = bench.trace.times(lambda c: c["start"])[-1]
     drained = bench.trace.times(lambda c: c["drain__enable"] and not c["clearing"])
     written = bench.trace.times(lambda c: c["write_enable"])
-    assert drained == list(range(began + 1, began + 1 + count * out_rows))
-    assert written == [time + 5 for time in drained], "four cycles after the totals"
-    expected = [word for vector in vectors for word in reference(layer, bench.biases, vector)]
+    assert drained == list(range(began + 1, began + 1 + len(positions) * rows))
+    final = [time for n, time in enumerate(drained) if n // rows % (window + 1) == window]
+    assert written == [time + LATENCY for time in final]
+    expected = [word for _, _, word in reference(layer, bench.biases, positions)]
     assert [word_of(cycles[time]["write_word"]) for time in written] == expected
 
 
@@ -258,11 +279,10 @@ async def one_word_per_cycle_vector_after_vector(dut: Any, out_rows: int) -> Non
 async def clears_every_accumulator_once_after_reset(dut: Any) -> None:
     """Also when reset comes in mid-vector; nothing of that is written."""
     bench = await begin(dut)
-    layer = Layer(ROWS // GROUPS * GROUPS, shift=3)
+    layer = Layer(ROWS // GROUPS * GROUPS, gap=1, window=1, pixels=1, shift=3)
     numbers = random.Random(3)
-    for delay in (1, 5, 2 * ROWS):
-        vectors = [random_vector(numbers, layer, bench.biases) for _ in range(3)]
-        await bench.start_layer(layer, vectors)
+    for delay in (1, 5, LATENCY + ROWS + 2, 2 * ROWS, 4 * ROWS):
+        await bench.start_layer(layer, random_positions(numbers, layer, bench.biases, 3))
         for _ in range(delay):
             await RisingEdge(dut.clk)
         drive(dut, rst=1)
@@ -278,7 +298,7 @@ async def clears_every_accumulator_once_after_reset(dut: Any) -> None:
         assert all(c["drain__enable"] and not c["drain__release"] for c in cleared)
         assert not any(c["write_enable"] or c["done"] for c in trace.cycles)
         bench = dataclasses.replace(bench, trace=trace)
-        await bench.check_layer(layer, [random_vector(numbers, layer, bench.biases)])
+        await bench.check_layer(layer, random_positions(numbers, layer, bench.biases))
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -291,5 +311,4 @@ async def takes_only_the_words_that_are_its_own(dut: Any) -> None:
     ):
         await load_word(dut, window, unit, offset, ~bench.biases[0][0] & 0xFFFFFFFF)
     layer = Layer(GROUPS)
-    vector = random_vector(random.Random(5), layer, bench.biases)
-    await bench.check_layer(layer, [vector])
+    await bench.check_layer(layer, random_positions(random.Random(5), layer, bench.biases))

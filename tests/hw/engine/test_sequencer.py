@@ -6,7 +6,7 @@ from hw.config import PRESETS
 from hw.engine.sequencer import Sequencer
 from sim.bench.runner import run_bench
 
-# Instructions of two bus words, and of three, which lie four apart.
+# Instructions of ten bus words, and of eleven, which lie sixteen apart.
 CONFIGS = {
     "tiny": PRESETS["tiny"],
     "wide": dataclasses.replace(PRESETS["arty_a7_35t"], layer_depth=5),

@@ -7,9 +7,9 @@ from hw.engine.writeback import WriteBack
 from sim.bench.runner import run_bench
 
 CONFIGS = {
-    "tiny": {"lanes": 3},
+    "tiny": {},
     "three groups": {
-        "lanes": 2,
+        "lanes": 3,
         "groups": 3,
         "activation_bits": 8,
         "accumulator_bits": 40,  # a bias takes two bus words
