@@ -249,8 +249,8 @@ def activation_word(config: AcceleratorConfig) -> data.ArrayLayout:
 def token(config: AcceleratorConfig) -> data.StructLayout:
     """A non-zero activation on its way to every lane of a group.
 
-    `column` is the place of its pointers. `last` marks the end of a patch. A patch without non-zeros
-    in its last word ends with a token that is `null`: only its marker counts.
+    `column` is the place of its pointers. `last` marks the end of a patch. A patch whose last word
+    has no non-zero ends with a token that is `null`: only its marker counts.
     """
     return data.StructLayout(
         {
