@@ -91,12 +91,13 @@ def stride(width: int) -> int:
 def pointer(config: AcceleratorConfig) -> data.StructLayout:
     """Where a column's entries lie in one processing element, and how many there are.
 
-    A count needs no more than `accumulator_depth` since every entry moves on by a row or more.
+    Every entry moves on by a row or more, so a column has as many entries as rows at most. That all
+    accumulators have one cannot be said: the packer then computes fewer rows at once.
     """
     return data.StructLayout(
         {
             "start": unsigned(bits_for(config.entry_depth - 1)),
-            "count": unsigned(bits_for(config.accumulator_depth)),
+            "count": unsigned(bits_for(config.accumulator_depth - 1)),
         }
     )
 

@@ -80,7 +80,7 @@ def _walk_chunk(image: Image, x: NDArray[np.integer]) -> list[LayerWalk]:
 def _load(memory: Ints, port: Port, vectors: int) -> Ints:
     """What a port holds, (vectors, slots)."""
     region = memory[:, port.base : port.base + vectors * port.words]
-    return region.transpose(1, 0, 2).reshape(vectors, -1)
+    return region.transpose(1, 0, 2).reshape(vectors, -1).copy()
 
 
 def _number(parts: NDArray[np.uint32]) -> int:

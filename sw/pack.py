@@ -164,7 +164,13 @@ def _usage(
     columns = np.array([layer.patch.columns for layer in layers]) * steps
     segments = np.array([table_length(layer) for layer in layers]) * steps
     rows = np.array([layer.rows for layer in layers])
-    at_once = np.array([layer.steps[0].rows for layer in layers])
+    # A pointer counts up to one less than there are accumulators.
+    at_once = np.array(
+        [
+            max(layer.steps[0].rows, *(int(step.counts.max(initial=0)) + 1 for step in layer.steps))
+            for layer in layers
+        ]
+    )
     codes = np.array([len(layer.codebook) for layer in layers])
     words = [layout.words for layout in placement.tensors]
     touched = [

@@ -50,6 +50,10 @@ class Taps:
     x: Ints
     active: Floats
 
+    def only(self, which: NDArray[np.bool_]) -> Taps:
+        """Those of which it is true."""
+        return Taps(*(getattr(self, field.name)[which] for field in dataclasses.fields(self)))
+
 
 @dataclasses.dataclass(frozen=True)
 class Segment:

@@ -77,7 +77,8 @@ class PlacedLayer:
     @property
     def element_entries(self) -> Ints:
         """(elements,) entries of each processing element."""
-        return np.array([[len(own) for own in step.entries] for step in self.steps]).sum(axis=0)
+        lengths = np.array([[len(own) for own in step.entries] for step in self.steps])
+        return np.asarray(lengths.sum(axis=0), np.int64)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,21 +107,47 @@ def place(network: CompressedNetwork, config: AcceleratorConfig) -> Placement:
         If the codes of a layer are wider than an entry, or its planes are not those of its sources
         or larger than the engine's.
     """
-    of, framed = shapes(network), frames(network, config)
-    active = activity(network, of)
-    taps = [
-        taps_of(layer, [(of[tensor], active[tensor]) for tensor in tensors])
-        for layer, tensors in zip(network.layers, network.sources, strict=True)
-    ]
+    of = shapes(network)
+    taps, alive = _living(network, of)
+    framed = frames(network, [_places(each) for each in alive], config)
     demand = _demand(network, taps, of, config.lanes)
     tensors = [_input_layout(network, of[0], config, (framed[0], demand[0]))]
     layers = []
     for number, layer in enumerate(network.layers):
         sources = [tensors[tensor] for tensor in network.sources[number]]
-        placed = _place_layer(layer, taps[number], sources, config, demand[number + 1])
+        rows = (alive[number + 1], demand[number + 1])
+        placed = _place_layer(layer, taps[number], sources, rows, config)
         layers.append(placed)
         tensors.append(spread(of[number + 1], config, framed[number + 1], placed.slots))
     return Placement(tuple(tensors), tuple(layers))
+
+
+def _living(
+    network: CompressedNetwork, of: list[Shape]
+) -> tuple[list[Taps], list[NDArray[np.bool_]]]:
+    """Taps of every layer, and of every tensor which channels (channels,) are not always 0.
+
+    Taps on channels that are always 0 are left out.
+    """
+    active = activity(network, of)
+    alive = [np.ones(of[0].channels, np.bool_)]
+    taps = []
+    for layer, tensors in zip(network.layers, network.sources, strict=True):
+        mine = taps_of(layer, [(of[tensor], active[tensor]) for tensor in tensors])
+        met = np.zeros(len(mine.row), np.bool_)
+        for source, tensor in enumerate(tensors):
+            own = mine.source == source
+            met[own] = alive[tensor][mine.channel[own]]
+        taps.append(mine.only(met))
+        constant = (layer.bias + ((1 << layer.shift) >> 1)) >> layer.shift
+        varies = np.bincount(taps[-1].row, minlength=layer.rows) > 0
+        alive.append(varies | ((constant > 0) if layer.relu else (constant != 0)))
+    return taps, alive
+
+
+def _places(alive: NDArray[np.bool_]) -> int:
+    """Places that the channels of a tensor need: those that are always 0 share one."""
+    return int(alive.sum()) + int(not alive.all())
 
 
 def _demand(
@@ -165,9 +192,14 @@ def _place_layer(
     layer: CompressedLayer,
     taps: Taps,
     sources: list[Layout],
+    outputs: tuple[NDArray[np.bool_], Floats],
     config: AcceleratorConfig,
-    demand: Floats,
 ) -> PlacedLayer:
+    """
+    Parameters
+    ----------
+    outputs : which rows are not always 0, and what each takes the layers after (see `_demand`)
+    """
     lanes = config.lanes
     if layer.code_bits > config.entry_bits:
         raise BadInput(
@@ -181,26 +213,44 @@ def _place_layer(
         np.tile(taps.code, copies),
         np.tile(taps.active, copies),
     )
-    rows = -(-layer.rows // (lanes * config.groups)) * config.groups
+    alive, demand = outputs
+    rows = -(-_places(alive) // (lanes * config.groups)) * config.groups
     work = np.zeros((layer.rows, config.groups))
     np.add.at(work, (row, patch.group), active)
-    lane = over_lanes(work, lanes, rows)
-    slots = over_groups(lane, demand, rows, config, work.sum(axis=1))
+    # The first of the rows that are always 0 stands for all of them.
+    placed = np.sort(np.concatenate([np.flatnonzero(alive), np.flatnonzero(~alive)[:1]]))
+    lane = over_lanes(work[placed], lanes, rows)
+    slots = np.zeros(layer.rows, np.int64)
+    slots[placed] = over_groups(lane, demand[placed], rows, config, work[placed].sum(axis=1))
+    slots[~alive] = slots[np.argmin(alive)]
 
     weights = _Weights(row, code, active, patch.group, patch.column)
-    steps = [
-        _step(layer, weights, slots, (first, min(rows, first + most)), patch.columns, config)
-        for most in [_rows_at_once(rows, config)]
-        for first in range(0, rows, most)
-    ]
-    return PlacedLayer(layer.name, slots, patch, layer.code_bits, layer.codebook, tuple(steps))
+    steps = _steps(layer, weights, slots, patch.columns, config)
+    return PlacedLayer(layer.name, slots, patch, layer.code_bits, layer.codebook, steps)
 
 
-def _rows_at_once(rows: int, config: AcceleratorConfig) -> int:
-    """Rows per lane of every step but the last, all about as many."""
-    most = max(config.accumulator_depth // config.groups, 1)
-    words = rows // config.groups
-    return -(-words // -(-words // most)) * config.groups
+def _steps(
+    layer: CompressedLayer, weights: _Weights, slots: Ints, columns: int, config: AcceleratorConfig
+) -> tuple[Step, ...]:
+    """As few as the accumulators and the counts of pointers allow, all of about as many rows."""
+    groups = config.groups
+    words = -(-int(slots.max() + 1) // (config.lanes * groups))
+    for most in range(max(config.accumulator_depth // groups, 1), 0, -1):
+        at_once = -(-words // -(-words // most)) * groups
+        steps = [
+            _step(
+                layer,
+                weights,
+                slots,
+                (first, min(words * groups, first + at_once)),
+                columns,
+                config,
+            )
+            for first in range(0, words * groups, at_once)
+        ]
+        if all(step.counts.max(initial=0) < config.accumulator_depth for step in steps):
+            break
+    return tuple(steps)
 
 
 class _Weights(NamedTuple):

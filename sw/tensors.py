@@ -124,17 +124,23 @@ def shapes(network: CompressedNetwork) -> list[Shape]:
     return found
 
 
-def frames(network: CompressedNetwork, config: AcceleratorConfig) -> list[tuple[int, int]]:
+def frames(
+    network: CompressedNetwork, places: Sequence[int], config: AcceleratorConfig
+) -> list[tuple[int, int]]:
     """(words per pixel, words in all) of every tensor, spread over the groups.
 
     Sources of one layer are walked with the same steps, so they have the same frame.
+
+    Parameters
+    ----------
+    places : that a pixel of each tensor has, at most one a channel
     """
     of = shapes(network)
     together = list(range(len(of)))
     for tensors in network.sources:
         joined = {together[tensor] for tensor in tensors}
         together = [min(joined) if each in joined else each for each in together]
-    pitch = [-(-shape.channels // (config.lanes * config.groups)) for shape in of]
+    pitch = [-(-count // (config.lanes * config.groups)) for count in places]
     found = []
     for mine in together:
         members = [tensor for tensor, each in enumerate(together) if each == mine]

@@ -21,9 +21,9 @@ class Feeder(wiring.Component):
     """Walks the patches of one group and broadcasts their non-zeros with their columns.
 
     One non-zero per cycle; a word of zeros passes in one cycle, and so does a segment in the
-    padding, at most. The last token of every patch carries the marker; if the patch's last word has
-    no non-zero, or is padding, that token is null. If the first word has one, its token comes eight
-    cycles after `start`.
+    padding, at most; either may pass while non-zeros before it are sent. The last token of every
+    patch carries the marker; if the patch's last word has no non-zero, or is padding, that token is
+    null. If the first word has one, its token comes eight cycles after `start`.
 
     Parameters
     ----------
@@ -120,8 +120,9 @@ class Feeder(wiring.Component):
     def _send(self, m, read_next, read_valid, read_last, read_column, read_mask):
         """Sends the non-zeros of the words.
 
-        Stage 1 finds the non-zeros of a word. Stage 2 sends the lowest of those that are pending
-        in every cycle; `more`, that others follow, is known beforehand, for it moves all words.
+        Stage 1 finds the non-zeros of a word, and drops it if there are none. Stage 2 sends the
+        lowest of those that are pending in every cycle; `more`, that others follow, is known
+        beforehand, for it moves all words.
         """
         lanes = self.config.lanes
         fresh, pending = Signal(lanes), Signal(lanes)
@@ -129,11 +130,12 @@ class Feeder(wiring.Component):
         valid, last, more, next_word = Signal(), Signal(), Signal(), Signal()
         fresh_column, column = Signal.like(read_column), Signal.like(read_column)
         fresh_word, word = Signal.like(self.word), Signal.like(self.word)
-        free = Signal()
+        free, wanted = Signal(), Signal()
         m.d.comb += [
             free.eq(~self.o.valid | self.o.ready),
             next_word.eq(~valid | (free & ~more)),
-            fresh_next.eq(~fresh_valid | next_word),
+            wanted.eq(fresh_valid & (fresh.any() | fresh_last)),
+            fresh_next.eq(~wanted | next_word),
             read_next.eq(~read_valid | fresh_next),
         ]
         with m.If(fresh_next):
@@ -146,7 +148,7 @@ class Feeder(wiring.Component):
             ]
         with m.If(next_word):
             m.d.sync += [
-                valid.eq(fresh_valid),
+                valid.eq(wanted),
                 last.eq(fresh_last),
                 column.eq(fresh_column),
                 word.eq(fresh_word),

@@ -6,6 +6,7 @@ from amaranth.utils import bits_for
 
 from .. import layouts
 from ..config import AcceleratorConfig
+from .arithmetic import add_or_subtract
 
 __all__ = ["Pool"]
 
@@ -85,12 +86,12 @@ class Pool(wiring.Component):
         m.d.comb += half.eq((1 << self.average_shift) >> 1)
         stored = data.View(totals, read.data)
         for lane in range(lanes):
-            before = Mux(use_total, total[lane], Mux(use_written, written[lane], stored[lane]))
-            greater = Mux(before > word[lane], before, word[lane])
-            with m.If(first):
-                m.d.sync += total[lane].eq(word[lane] + Mux(self.average, half, 0))
-            with m.Else():
-                m.d.sync += total[lane].eq(Mux(self.average, before + word[lane], greater))
+            before = Signal(shape, name=f"before_{lane}")
+            known = Mux(use_total, total[lane], Mux(use_written, written[lane], stored[lane]))
+            m.d.comb += before.eq(Mux(first, half, known))
+            both = add_or_subtract(m, before, word[lane], ~self.average, name=f"both_{lane}")
+            greater = Mux(first | both[-1], word[lane], before)
+            m.d.sync += total[lane].eq(Mux(self.average, both, greater))
             mean = total[lane] >> self.average_shift
             m.d.comb += self.result[lane].eq(Mux(self.average, mean, total[lane]))
         return m

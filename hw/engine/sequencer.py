@@ -14,7 +14,8 @@ __all__ = ["Sequencer"]
 class Sequencer(wiring.Component):
     """Runs the layers of the program one after the other, without the host.
 
-    A layer takes three cycles more than its feeder, grid and write-back.
+    A layer takes one cycle more than its feeder, grid and write-back: the next instruction is read
+    while a layer runs.
 
     Members
     -------
@@ -61,27 +62,25 @@ class Sequencer(wiring.Component):
         # A register of its own: the instruction reaches every element.
         instruction = Signal(layouts.instruction(self.config))
         final = instruction.last | (self.layer == self.config.layer_depth - 1)
-        m.d.comb += [memory.index.eq(self.layer), self.instruction.eq(instruction)]
+        upcoming = Signal.like(self.layer)
+        m.d.comb += [memory.index.eq(upcoming), self.instruction.eq(instruction)]
         with m.If(self.busy):
             m.d.sync += self.cycles.eq(self.cycles + 1)
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.start):
                     m.d.sync += [self.busy.eq(1), self.layer.eq(0), self.cycles.eq(0)]
-                    m.next = "FETCH"
-            with m.State("FETCH"):
-                m.next = "DECODE"
-            with m.State("DECODE"):
-                m.d.sync += instruction.eq(memory.item)
-                m.next = "START"
+                    m.d.sync += instruction.eq(memory.item)
+                    m.next = "START"
             with m.State("START"):
-                m.d.comb += self.layer_start.eq(1)
+                m.d.comb += [self.layer_start.eq(1), upcoming.eq(self.layer + 1)]
                 m.next = "RUN"
-            with m.State("RUN"), m.If(self.layer_done):
-                with m.If(final):
+            with m.State("RUN"):
+                m.d.comb += upcoming.eq(self.layer + 1)
+                with m.If(self.layer_done & final):
                     m.d.sync += self.busy.eq(0)
                     m.next = "IDLE"
-                with m.Else():
-                    m.d.sync += self.layer.eq(self.layer + 1)
-                    m.next = "FETCH"
+                with m.Elif(self.layer_done):
+                    m.d.sync += [self.layer.eq(upcoming), instruction.eq(memory.item)]
+                    m.next = "START"
         return m

@@ -9,6 +9,7 @@ from ..config import AcceleratorConfig
 from ..memory import LoadedMemory, LoadSignature
 from ..pe.accumulate import DrainSignature
 from ..regmap import Window
+from .arithmetic import add_or_subtract
 from .pool import Pool
 
 __all__ = ["LaneWriteBack", "WriteBack"]
@@ -98,8 +99,10 @@ class LaneWriteBack(wiring.Component):
                 if len(pair) == 1:
                     m.d.sync += total.eq(pair[0])
                 else:
-                    greater = Mux(pair[0] > pair[1], pair[0], pair[1])
-                    m.d.sync += total.eq(Mux(self.across, greater, pair[0] + pair[1]))
+                    name = f"both_{level}_{total.name}"
+                    both = add_or_subtract(m, *pair, self.across, name=name)
+                    greater = Mux(both[-1], pair[1], pair[0])
+                    m.d.sync += total.eq(Mux(self.across, greater, both))
         return terms[0]
 
 
@@ -187,10 +190,15 @@ class WriteBack(wiring.Component):
             pool.enable.eq(ready.valid),
             pool.row.eq(ready.row),
             pool.first.eq(ready.first),
-            self.write_word.eq(pool.result),
         ]
+        # What is not pooled does not go through it.
+        last = Signal(self.row_layout)
+        with m.If(self.store.window == 0):
+            m.d.comb += [last.eq(ready), self.write_word.eq(pool.word)]
+        with m.Else():
+            m.d.comb += [last.eq(stages[-1]), self.write_word.eq(pool.result)]
         self._drain(m, row)
-        self._write(m, stages[-1])
+        self._write(m, last)
         return m
 
     def _delay(self, m, row, cycles):
@@ -206,7 +214,9 @@ class WriteBack(wiring.Component):
         window = Signal.like(store.window)
         pixel = Signal.like(store.pixels)
         vector = Signal.like(self.vectors)
+        draining, released, soon = Signal(), Signal(), Signal()
         m.d.comb += [
+            soon.eq(drain.row + DrainSignature.RELEASED_EARLY + 1 >= store.rows),
             row.row.eq(drain.row),
             row.end.eq(drain.row == store.rows - 1),
             row.first.eq(window == 0),
@@ -224,12 +234,17 @@ class WriteBack(wiring.Component):
                 m.d.sync += [window.eq(0), pixel.eq(0), vector.eq(self.vectors - 1)]
                 with m.If(self.start):
                     m.next = "DRAIN"
-            with m.State("DRAIN"), m.If(self.full.bit_select(drain.buffer, 1)):
-                m.d.comb += [drain.enable.eq(1), row.valid.eq(1)]
-                m.d.sync += drain.row.eq(drain.row + 1)
+            with m.State("DRAIN"), m.If(draining | self.full.bit_select(drain.buffer, 1)):
+                m.d.comb += [
+                    drain.enable.eq(1),
+                    drain.release.eq(soon & ~released),
+                    row.valid.eq(1),
+                ]
+                m.d.sync += [drain.row.eq(drain.row + 1), draining.eq(1), released.eq(soon)]
                 with m.If(row.end):
-                    m.d.comb += drain.release.eq(1)
                     m.d.sync += [
+                        draining.eq(0),
+                        released.eq(0),
                         drain.row.eq(0),
                         drain.buffer.eq(~drain.buffer),
                         window.eq(Mux(row.final, 0, window + 1)),

@@ -20,8 +20,13 @@ class DrainSignature(wiring.Signature):
     buffer : Out(1)
     row : Out(range(accumulator_depth))
     release : Out(1)
-        This is the last row: `buffer` takes operands of another vector two cycles from now.
+        `buffer` may be filled again: its rows that follow, `RELEASED_EARLY` at most, are drained in
+        the next cycles, before an element that hears of it can have an operand for them.
     """
+
+    # The first operand comes five cycles after a release: one until the fetch stage takes its
+    # column, three for the entry, one for the decoder. A row is cleared the cycle after it is read.
+    RELEASED_EARLY = 3
 
     def __init__(self, config: AcceleratorConfig):
         super().__init__(

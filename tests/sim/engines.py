@@ -5,9 +5,10 @@ from hw.config import PRESETS, AcceleratorConfig
 # Each differs from the others in what it exercises: one lane, groups that divide nothing, a queue
 # with hardly any place, narrow and wide numbers, entries of other widths, many lanes.
 _ROOMY = {
-    "activation_depth": 1024,
+    "segment_depth": 512,
+    "activation_depth": 2048,
     "codebook_depth": 1024,
-    "layer_depth": 8,
+    "layer_depth": 16,
 }
 ENGINES = {
     "tiny": PRESETS["tiny"],
@@ -19,7 +20,7 @@ ENGINES = {
         column_depth=2048,
         accumulator_depth=1024,
         bias_depth=2048,
-        **(_ROOMY | {"activation_depth": 2048}),
+        **(_ROOMY | {"activation_depth": 8192}),
     ),
     "three lanes, two groups": AcceleratorConfig(
         lanes=3,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hw.regmap import Window
 from sim import golden
 from sim.engine import open_engine
+from sim.random_graph import Limits, random_graph, random_planes
 from sim.random_network import Recipe, random_inputs, random_network
 from sim.walk import walk
 from sw.driver import Accelerator
@@ -93,6 +94,60 @@ def test_random_networks(name, greatest, examples):
     ran = []
     check()
     assert len(ran) >= examples // 2  # too many of them were too large to be run
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "examples"),
+    [
+        ("tiny", 9, 300),
+        ("one lane", 40, 60),
+        ("three lanes, two groups", 40, 250),
+        ("five lanes, three groups, 8-bit activations", 40, 250),
+        ("arty_a7_35t", 40, 150),
+    ],
+)
+def test_random_graphs(name, channels, examples):
+    """Convolutions, pooling, joined sources and dense layers, in any order."""
+
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],
+    )
+    @given(
+        limits=st.builds(
+            Limits,
+            channels=st.integers(1, channels),
+            side=st.integers(1, 12),
+            layers=st.integers(1, 6),
+            activation_bits=st.just(ENGINES[name].activation_bits),
+        ),
+        seed=st.integers(0, 1 << 30),
+        vectors=st.integers(1, 5),
+    )
+    def check(limits, seed, vectors):
+        network = random_graph(limits, seed)
+        try:
+            pack(network, ENGINES[name])
+        except BadInput:
+            assume(False)
+        agree(name, network, random_planes(network, vectors, seed))
+        ran.append(network)
+
+    ran = []
+    check()
+    assert len(ran) >= examples // 2  # too many of them were too large to be run
+    layers = [layer for network in ran for layer in network.layers]
+    kinds = [layer.convolution for layer in layers if layer.convolution is not None]
+    for kind in ("padding", "overlap", "average"):
+        assert any(getattr(geometry, kind) for geometry in kinds)
+    for kind in ("stride", "pool", "groups"):
+        assert any(getattr(geometry, kind) > 1 for geometry in kinds)
+    assert any(layer.added for layer in layers)
+    assert any(len(layer.sources) > 1 and not layer.added for layer in layers)
 
 
 def network_of(codes, **changes):
