@@ -23,7 +23,8 @@ from sw.datasets import TrainingSet
 from sw.errors import BadInput
 from sw.network import Network
 from sw.read import read_network
-from sw.report.account import account, record
+from sw.report.account import account
+from sw.report.record import record
 
 from .output import console, emit, json_option
 from .training import error_percent, integer_error, require_torch, write_network

@@ -20,6 +20,7 @@ from sw.datasets import TrainingSet, folder_of, load_training
 from sw.errors import BadInput
 from sw.network import Network
 from sw.read import read_inputs, read_network
+from sw.report import kinds
 
 from .inputs import arch_option, parse_shape
 from .output import check_output, console, emit, json_option
@@ -195,6 +196,7 @@ def _describe(
         layers.append(
             {
                 "name": layer.name,
+                "kind": kinds.kind(layer),
                 "rows": layer.rows,
                 "columns": layer.columns,
                 "coder": stored.coder,
@@ -208,16 +210,18 @@ def _describe(
                 "activation_fraction": fraction,
             }
         )
-    nonzeros = sum(layer["nonzeros"] for layer in layers)
+    learned = kinds.learned(compressed)
+    left = sum(np.count_nonzero(layer.codes) for layer in learned)
+    float32_bytes = _FLOAT32_BYTES * kinds.parameters(compressed)
     fmt = compressed.input
     return {
-        "parameters": compressed.parameters,
-        "density": nonzeros / sum(layer.codes.size for layer in compressed.layers),
+        "parameters": kinds.parameters(compressed),
+        "density": left / sum(layer.codes.size for layer in learned),
         "input": {"fraction": fmt.fraction, "low": fmt.low, "high": fmt.high},
         "layers": layers,
         "bytes": size,
-        "float32_bytes": _FLOAT32_BYTES * compressed.parameters,
-        "ratio": _FLOAT32_BYTES * compressed.parameters / size,
+        "float32_bytes": float32_bytes,
+        "ratio": float32_bytes / size,
     }
 
 
@@ -234,10 +238,11 @@ def _show(record: dict[str, Any]) -> Group:
     ):
         table.add_column(heading, justify="right")
     for layer in record["layers"]:
+        structure = layer["kind"] in kinds.STRUCTURE
         table.add_row(
             layer["name"],
-            f"{layer['rows']} × {layer['columns']}",
-            f"{layer['density']:.2%}",
+            layer["kind"] if structure else f"{layer['rows']} × {layer['columns']}",
+            "" if structure else f"{layer['density']:.2%}",
             str(layer["code_bits"]),
             layer["coder"],
             f"{layer['bytes']:,}",

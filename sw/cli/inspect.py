@@ -17,15 +17,17 @@ from sw import format as thr
 from sw.compressed import CompressedNetwork
 from sw.errors import BadInput
 from sw.read import read_network
-from sw.report import sizes
-from sw.report.account import PARTS, Account, LayerAccount, account, record
+from sw.report import kinds, sizes
+from sw.report.account import PARTS, Account, LayerAccount, account
+from sw.report.record import record
 
 from .inputs import arch_option
 from .output import check_output, console, emit, json_option
 
 __all__ = ["inspect"]
 
-_LEFT = ("layer", "coder", "form")  # columns of words
+_LEFT = ("layer", "coder", "form", "kind", "kernel", "pooling", "takes")  # columns of words
+_WRAPPED = ("layer", "takes")  # rather than numbers cut off
 
 
 @click.command(
@@ -152,7 +154,32 @@ def _show(found: Account, model: Path, plain: dict[str, int], best: dict[str, in
             "rest is filling"
         )
     tables = [*(table(found) for table in (_layers, _means, _parts)), _forms(found, plain, best)]
+    convolutions = any(layer.layer.convolution is not None for layer in found.layers)
+    if convolutions or not kinds.is_plain(found.network):
+        tables.insert(0, _structure(found))
+    if any(layer.structure for layer in found.layers):
+        notes.append(
+            "additions, means and identities have no parameters: their weights, all alike, are in "
+            "the file and in nothing that it is compared with"
+        )
     return Group(*(part for table in tables for part in (table, "")), *notes)
+
+
+def _structure(found: Account) -> Table:
+    plain = kinds.is_plain(found.network)
+    headings = ("layer", "kind", "kernel", "pooling", "outputs", *(() if plain else ("takes",)))
+    table = _table("Structure", headings)
+    names = [layer.title for layer in found.layers]
+    for place, layer in enumerate(found.layers):
+        cells = (
+            kinds.kind(layer.layer),
+            kinds.kernel(layer.layer).replace(", stride", ",\nstride"),
+            kinds.pooling(layer.layer.convolution).replace(", stride", ",\nstride"),
+            kinds.outputs(layer.layer),
+        )
+        takes = () if plain else (kinds.taken(names, found.network, place),)
+        table.add_row(layer.title, *cells, *takes)
+    return table
 
 
 def _layers(found: Account) -> Table:
@@ -164,7 +191,7 @@ def _layers(found: Account) -> Table:
             "left",
             "density",
             "coder",
-            "code + gap\nwidths",
+            "code +\ngap",
             "padding\nentries",
             "P+Q",
             "P+Q+H",
@@ -172,16 +199,18 @@ def _layers(found: Account) -> Table:
     )
     for layer in found.layers:
         stored, paper = layer.stored, layer.published
+        rates = [f"{layer.density:.1%}", f"{layer.rate_pq:.2%}", f"{layer.rate_pqh:.2%}"]
+        if layer.structure:
+            rates = [""] * 3  # there are no parameters to compare with
         table.add_row(
             layer.title,
             f"{layer.layer.rows:,} × {layer.layer.columns:,}",
             f"{layer.nonzeros:,}",
-            f"{layer.density:.1%}",
+            rates[0],
             stored.coder,
             f"{layer.layer.code_bits} + {stored.gap_bits}",
             f"{stored.padding:,}",
-            f"{layer.rate_pq:.2%}",
-            f"{layer.rate_pqh:.2%}",
+            *rates[1:],
         )
         if paper is not None:
             table.add_row(
@@ -211,7 +240,7 @@ def _means(found: Account) -> Table:
             "bound: places\nand values",
         ),
     )
-    for layer in found.layers:
+    for layer in found.learned:
         stored, paper = layer.stored, layer.published
         joint = stored.coder == "arithmetic"  # one stream
         both = stored.codes + stored.gaps + stored.tables
@@ -271,7 +300,7 @@ def _table(title: str, headings: Sequence[str]) -> Table:
     )
     for heading in headings:
         justify: Literal["left", "right"] = "left" if heading in _LEFT else "right"
-        table.add_column(heading, justify=justify, no_wrap=True)
+        table.add_column(heading, justify=justify, no_wrap=heading not in _WRAPPED, overflow="fold")
     return table
 
 

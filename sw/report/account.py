@@ -1,9 +1,8 @@
-"""Where the bits of a compressed network go: the figures of `thresher inspect`."""
+"""Where the bits of a compressed network go, counted."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +12,16 @@ from sw.coding import entries
 from sw.compressed import CompressedLayer, CompressedNetwork
 from sw.published import PublishedLayer, PublishedNetwork
 
+from .kinds import is_structure, learned, parameters
 from .known import recognise
 from .stored import stored
 
-__all__ = ["FLOAT_BITS", "PARTS", "Account", "LayerAccount", "account", "record"]
+__all__ = ["FLOAT_BITS", "PARTS", "Account", "LayerAccount", "account"]
 
 FLOAT_BITS = 32  # of what everything is compared with
 # Parts of a layer in a file, in the order in which people look for them.
 PARTS = ("codes", "gaps", "tables", "codebook", "bias", "header", "filling")
-_TITLE_MAX = 18  # characters
+_TITLE_MAX, _TITLE_START = 18, 4  # characters, and those before a cut
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,11 +59,17 @@ class LayerAccount:
 
     @property
     def title(self) -> str:
-        """The layer's name for people, cut if it is long."""
+        """The layer's name for people, with its middle cut out if it is long."""
         name = self.layer.name
         if len(name) > _TITLE_MAX:
-            name = name[: _TITLE_MAX - 1] + "…"
+            # The end tells most of names such as /block1/conv1/Conv.
+            name = name[:_TITLE_START] + "…" + name[_TITLE_START + 1 - _TITLE_MAX :]
         return name or "(no name)"
+
+    @property
+    def structure(self) -> bool:
+        """Whether the weights are no parameters of the network."""
+        return is_structure(self.layer)
 
     @property
     def weights(self) -> int:
@@ -108,6 +114,9 @@ class LayerAccount:
 class Account:
     """Where the bytes of a file go.
 
+    Weights and parameters are those of layers that are not structure (`sw.report.kinds`), unless
+    all are.
+
     Attributes
     ----------
     network : CompressedNetwork
@@ -130,17 +139,27 @@ class Account:
     published: PublishedNetwork | None
 
     @property
+    def learned(self) -> tuple[LayerAccount, ...]:
+        """The layers whose weights count."""
+        return tuple(layer for layer in self.layers if not layer.structure) or self.layers
+
+    @property
     def weights(self) -> int:
-        return sum(layer.weights for layer in self.layers)
+        return sum(layer.weights for layer in self.learned)
 
     @property
     def nonzeros(self) -> int:
-        return sum(layer.nonzeros for layer in self.layers)
+        return sum(layer.nonzeros for layer in self.learned)
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases, pruned ones included."""
+        return parameters(self.network)
 
     @property
     def float32_bytes(self) -> int:
         """Of all weights and biases."""
-        return FLOAT_BITS // 8 * self.network.parameters
+        return FLOAT_BITS // 8 * self.parameters
 
     @property
     def ratio(self) -> float:
@@ -153,7 +172,7 @@ class Account:
 
         The engine's own layout, such as its column pointers, is not in it.
         """
-        biases = self.network.parameters - self.weights
+        biases = sum(len(layer.layer.bias) for layer in self.layers)
         weights = sum(layer.runtime for layer in self.layers)
         return weights + self.network.accumulator_bits * biases
 
@@ -166,19 +185,21 @@ class Account:
     def stages(self) -> tuple[tuple[str, float], ...]:
         """Bytes after each step of compression, from 32-bit floats to the file.
 
-        Biases are 32-bit floats up to the relative index, then as stored.
+        Biases are 32-bit floats up to the relative index, then as stored. Layers that are structure
+        have no part but in the last two.
         """
-        biases = FLOAT_BITS * (self.network.parameters - self.weights)
+        biases = FLOAT_BITS * (self.parameters - self.weights)
         shared = sum(
             layer.nonzeros * (layer.layer.code_bits + FLOAT_BITS) + layer.codebook_runtime
-            for layer in self.layers
+            for layer in self.learned
         )
+        index = sum(layer.runtime for layer in self.learned)
         parts = sum(layer.coded + layer.stored.bias for layer in self.layers)
         return (
             ("dense, 32-bit floats", self.float32_bytes),
             ("pruned: floats and 32-bit positions", (2 * FLOAT_BITS * self.nonzeros + biases) / 8),
             ("shared: codes and 32-bit positions", (shared + biases) / 8),
-            ("relative index: codes and gaps", (sum(x.runtime for x in self.layers) + biases) / 8),
+            ("relative index: codes and gaps", (index + biases) / 8),
             ("coded as in the file, biases too", parts / 8),
             ("the file: headers and checksums too", self.bytes),
         )
@@ -195,11 +216,14 @@ def account(data: bytes, network: CompressedNetwork) -> Account:
         What it made of them.
     """
     found = stored(data, network)
-    published = recognise([(layer.rows, layer.columns) for layer in network.layers])
-    rows = published.layers if published else (None,) * len(network.layers)
+    published = recognise([(layer.rows, layer.columns) for layer in learned(network)])
+    rows = iter(published.layers if published else ())
     layers = tuple(
-        _layer(layer, parts, network.weight_bits, row)
-        for layer, parts, row in zip(network.layers, found.layers, rows, strict=True)
+        _layer(
+            *(layer, parts, network.weight_bits),
+            None if is_structure(layer) else next(rows, None),
+        )
+        for layer, parts in zip(network.layers, found.layers, strict=True)
     )
     return Account(network, len(data), found.container, found.exact, layers, published)
 
@@ -226,106 +250,3 @@ def _entropy(counts: NDArray[np.int64]) -> float:
     """Bits of as many symbols of each kind (Shannon 1948), all together."""
     some = counts[counts > 0].astype(np.float64)
     return float(some @ np.log2(some.sum() / some)) if len(some) else 0.0
-
-
-def record(of: Account) -> dict[str, Any]:
-    """The account as JSON has it; shares and rates are from 0 to 1, means in bits.
-
-    ``bytes``, ``float32_bytes``, ``ratio``
-        Of the file, of all weights and biases as 32-bit floats, the second by the first.
-    ``ratio_runtime``, ``runtime_bytes``
-        With codes and gaps at fixed width, padding, codebooks and biases, and nothing else.
-    ``parameters``, ``weights``, ``nonzeros``, ``density``
-        Parameters are weights and biases.
-    ``container_bytes``, ``exact``
-        Bytes that belong to no layer; false if another encoder wrote the file, so that bits of
-        parts are estimates.
-    ``published``
-        Null, or the paper's network: ``name``, ``error_dense`` and ``error_compressed`` in
-        percent, ``ratio``.
-    ``stages``
-        Bytes after each step of compression: ``step``, ``bytes``.
-    ``layers``
-        ``name``, ``kind`` (dense or convolution), ``rows``, ``columns``, ``weights``,
-        ``nonzeros``, ``density``, ``coder``, ``values`` (of the codebook, 0 included), ``bytes``,
-        ``entries`` and, of them, ``padding``, and:
-
-        ``bits``
-            Those of each part of the file's section, which make 8 times ``bytes``. Where the coder
-            is arithmetic, ``codes`` holds the positions too and ``gaps`` is 0.
-        ``fixed``
-            Width of a code and of a gap, and the bits of all, padding included.
-        ``mean``
-            Bits a non-zero weight: ``code`` and ``gap`` as stored, null for the arithmetic coder,
-            and ``both``, with tables. Null where there is no such weight.
-        ``entropy``
-            Least bits of the ``codes`` and ``gaps`` of entries (zeroth order), and of ``positions``
-            and ``values`` if weights are drawn alone and alike.
-        ``rate_pq``, ``rate_pqh``
-            Of the weights alone, fixed and stored, codebook and tables included, as in the paper.
-        ``published``
-            The paper's row, or null.
-    """
-    paper = of.published
-    return {
-        "bytes": of.bytes,
-        "float32_bytes": of.float32_bytes,
-        "ratio": of.ratio,
-        "ratio_runtime": of.ratio_runtime,
-        "runtime_bytes": of.runtime / 8,
-        "parameters": of.network.parameters,
-        "weights": of.weights,
-        "nonzeros": of.nonzeros,
-        "density": of.nonzeros / of.weights,
-        "container_bytes": of.container,
-        "exact": of.exact,
-        "published": paper
-        and {
-            "name": paper.name,
-            "error_dense": paper.error_dense,
-            "error_compressed": paper.error_compressed,
-            "ratio": paper.ratio,
-        },
-        "stages": [{"step": step, "bytes": size} for step, size in of.stages],
-        "layers": [_layer_record(layer) for layer in of.layers],
-    }
-
-
-def _layer_record(of: LayerAccount) -> dict[str, Any]:
-    parts, joint = of.stored, of.stored.coder == "arithmetic"
-    both = parts.codes + parts.gaps + parts.tables
-    return {
-        "name": of.layer.name,
-        "kind": "dense" if of.layer.convolution is None else "convolution",
-        "rows": of.layer.rows,
-        "columns": of.layer.columns,
-        "weights": of.weights,
-        "nonzeros": of.nonzeros,
-        "density": of.density,
-        "coder": parts.coder,
-        "values": len(of.layer.codebook),
-        "bytes": parts.bytes,
-        "entries": parts.entries,
-        "padding": parts.padding,
-        "bits": {part: getattr(parts, part) for part in PARTS},
-        "fixed": {
-            "code_width": of.layer.code_bits,
-            "gap_width": parts.gap_bits,
-            "codes": parts.fixed_codes,
-            "gaps": parts.fixed_gaps,
-        },
-        "mean": {
-            "code": None if joint else of.per_nonzero(parts.codes),
-            "gap": None if joint else of.per_nonzero(parts.gaps),
-            "both": of.per_nonzero(both),
-        },
-        "entropy": {
-            "codes": of.code_entropy,
-            "gaps": of.gap_entropy,
-            "positions": of.position_entropy,
-            "values": of.value_entropy,
-        },
-        "rate_pq": of.rate_pq,
-        "rate_pqh": of.rate_pqh,
-        "published": of.published and dataclasses.asdict(of.published),
-    }

@@ -12,7 +12,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from . import pictures
+from . import kinds, pictures, wiring
 from .account import PARTS, Account, LayerAccount
 from .sizes import FORMS
 
@@ -68,7 +68,8 @@ def render(
         bars=_bars(of),
         stages=_stages(of),
         sizes=_sizes(of, plain, best),
-        layers=[_layer(*pair) for pair in zip(of.layers, weights, strict=True)],
+        structure=_structure(of),
+        layers=[_layer(of, *each) for each in zip(range(len(weights)), weights, strict=True)],
         inputs=pictures.columns(of.layers[0]) if of.layers[0].nonzeros else None,
         compared=before is not None,
     )
@@ -131,10 +132,47 @@ def _sizes(of: Account, plain: Mapping[str, int], best: Mapping[str, int]) -> li
     ]
 
 
-def _layer(of: LayerAccount, before: NDArray[np.float64] | None) -> dict[str, Any]:
+def _structure(of: Account) -> dict[str, Any] | None:
+    """The network's picture, and the words beside it; None for a stack of dense layers."""
+    network = of.network
+    plain = kinds.is_plain(network)
+    if plain and all(layer.convolution is None for layer in network.layers):
+        return None
+    names = [layer.title for layer in of.layers]
+    drawn = wiring.draw(network)
+    return {
+        "svg": Markup(drawn.svg),
+        "row": wiring.ROW,
+        "count": drawn.rows,
+        "plain": plain,
+        "hollow": any(layer.structure for layer in of.layers),
+        "inputs": kinds.inputs(network),
+        "rows": [
+            {
+                "account": layer,
+                "kind": kinds.kind(layer.layer),
+                "kernel": kinds.kernel(layer.layer),
+                "pooling": kinds.pooling(layer.layer.convolution),
+                "outputs": kinds.outputs(layer.layer),
+                "taken": kinds.taken(names, network, place),
+            }
+            for place, layer in enumerate(of.layers)
+        ],
+    }
+
+
+def _layer(account: Account, place: int, before: NDArray[np.float64] | None) -> dict[str, Any]:
     """What the section of a layer shows; no distributions where there is no weight."""
-    drawn: dict[str, Any] = {"account": of, "mask": pictures.mask(of), "pictures": []}
-    if not of.nonzeros:
+    of = account.layers[place]
+    names = [layer.title for layer in account.layers]
+    drawn: dict[str, Any] = {
+        "account": of,
+        "kind": kinds.kind(of.layer),
+        "said": kinds.sentence(names, account.network, place),
+        "mask": None if of.structure else pictures.mask(of),
+        "pictures": [],
+    }
+    if of.structure or not of.nonzeros:
         return drawn
     limits = _limits(of, before)
     code_mean, gap_mean = of.code_entropy / of.stored.entries, of.gap_entropy / of.nonzeros

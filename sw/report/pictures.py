@@ -158,9 +158,8 @@ def gaps(of: LayerAccount) -> str:
     def draw(axes: Axes) -> None:
         _, counts = _counts(of)
         _bars(axes, 0, counts, _GAP)
-        axes.set(
-            xlabel="gap: zeros before the weight", ylabel="entries", xlim=(-0.6, len(counts) - 0.4)
-        )
+        most = max(1, len(counts) - 1)  # of a single gap, an axis would show fractions
+        axes.set(xlabel="gap: zeros before the weight", ylabel="entries", xlim=(-0.6, most + 0.6))
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
 
     return _svg(draw, f"Gaps of the entries of {of.title}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import zlib
 from collections.abc import Callable
@@ -10,6 +11,8 @@ import numpy as np
 
 from sw import rivals
 from sw.compressed import CompressedLayer, CompressedNetwork
+
+from .kinds import learned
 
 __all__ = ["BEST_WEIGHTS_MAX", "CODERS", "FORMS", "best_sizes", "plain_sizes"]
 
@@ -37,10 +40,11 @@ def plain_sizes(network: CompressedNetwork) -> dict[str, int]:
 
     Weights in the form that is named, biases of 4 bytes; with codes, codebooks of 2-byte values.
     CSR has, as SciPy has it, an offset of 4 bytes for each row and one more, and columns of 4 bytes
-    (or 2 where its name says so and they suffice). No form has names or shapes.
+    (or 2 where its name says so and they suffice). No form has names or shapes, nor layers that are
+    structure.
     """
-    layers = network.layers
-    biases = 4 * (network.parameters - sum(layer.codes.size for layer in layers))
+    layers = learned(network)
+    biases = 4 * sum(len(layer.bias) for layer in layers)
     codes = b"".join(layer.codes.tobytes() for layer in layers)
     codebooks = 2 * sum(len(layer.codebook) for layer in layers)
     sizes = {
@@ -68,6 +72,7 @@ def best_sizes(
     progress : callable
         Given the name of a coder when its turn comes.
     """
+    network = dataclasses.replace(network, layers=learned(network))
     if sum(layer.codes.size for layer in network.layers) > BEST_WEIGHTS_MAX:
         return {}
     sizes = {}

@@ -12,6 +12,7 @@ from sw import architectures
 from sw import format as thr
 from sw.cli import main
 from sw.compressed import CompressedLayer, CompressedNetwork, NumberFormat
+from sw.convolution import Convolution
 from sw.report import sizes
 
 
@@ -171,3 +172,68 @@ def test_another_network_before(model, tmp_path):
     assert "a_name_longer_than_any_column" in sentence()
     assert "unknown" in refused(model, "--html", output, "--before", other, "--arch", "no-such")
     assert output.read_text() == "as it was"
+
+
+def graph() -> CompressedNetwork:
+    """A convolution with a skip around it, and a dense layer."""
+    codes = np.random.default_rng(1).integers(0, 4, (3, 27)).astype(np.uint8)
+    values, bias = np.array([0, -5, 7, 90]), np.zeros(3, np.int64)
+    kernel = Convolution(3, 4, 4, 3, 3, padding=1)
+    layers = (
+        CompressedLayer("block/conv", codes, values, 8, bias, 8, True, kernel),
+        CompressedLayer(
+            "block/add",
+            np.ones((3, 1), np.uint8),
+            np.array([0, 256]),
+            8,
+            bias,
+            8,
+            True,
+            Convolution(3, 4, 4, 1, 1, groups=3, pool=3, overlap=1),
+            sources=(1, 2),
+            added=True,
+        ),
+        CompressedLayer("fc", codes[:, :3], values, 8, bias, 8, False),
+    )
+    return CompressedNetwork(NumberFormat(8, 0, 255), 16, 16, 48, layers)
+
+
+def test_a_graph(tmp_path):
+    path, page = tmp_path / "graph.thr", tmp_path / "graph.html"
+    thr.write(path, graph())
+    result = run(path, "--html", page)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    (add,) = (line.split() for line in lines if "addition" in line and "block/conv" in line)
+    assert add == [
+        "block/add",
+        "addition",
+        "max",
+        "3",
+        "×",
+        "3,",
+        "3",
+        "×",
+        "1",
+        "×",
+        "1",
+        "block/conv",
+        "+",
+        "input",
+    ]
+    assert "additions, means and identities have no parameters" in result.stdout
+    assert "Addition of block/conv + input" in page.read_text("utf-8")
+    made = json.loads(run(path, "--json").stdout)
+    assert made["parameters"] == 81 + 3 + 9 + 3
+    assert made["layers"][1]["sources"] == [1, 0]
+    assert made["layers"][1]["structure"] is True
+
+
+def test_structure_is_shown_where_there_is_any(model, tmp_path):
+    assert "Structure" not in run(model).stdout
+    path = tmp_path / "lenet5.thr"
+    thr.write(path, of_the_paper())
+    shown = run(path).stdout
+    assert "Structure" in shown
+    assert "takes" not in shown

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import collections
+import dataclasses
 import io
+import itertools
 import json
 import math
 import re
@@ -25,10 +27,11 @@ from sw.coding import bits
 from sw.compressed import CompressedLayer, CompressedNetwork, NumberFormat
 from sw.convolution import Convolution
 from sw.published import deep_compression
-from sw.report import pictures, sizes
-from sw.report.account import PARTS, account, record
+from sw.report import kinds, pictures, sizes, wiring
+from sw.report.account import PARTS, account
 from sw.report.html import render
 from sw.report.known import recognise
+from sw.report.record import record
 from sw.report.stored import stored
 
 CODERS = ("packed", "huffman", "arithmetic")
@@ -49,9 +52,10 @@ def layer(codes, name="ip", codebook=None, convolution=None, bias=None) -> Compr
     )
 
 
-def sparse(shape, density, values, **fields) -> CompressedLayer:
+def sparse(shape, density, values, sources=(1,), **fields) -> CompressedLayer:
     rng = np.random.default_rng(3)
-    return layer(rng.integers(1, values, shape) * (rng.random(shape) < density), **fields)
+    made = layer(rng.integers(1, values, shape) * (rng.random(shape) < density), **fields)
+    return dataclasses.replace(made, sources=sources)
 
 
 def network(*layers) -> CompressedNetwork:
@@ -66,7 +70,7 @@ SMALL = network(sparse((30, 256), 0.1, 8, name="a"), sparse((12, 30), 0.4, 4, na
 
 
 @settings(repeatable, max_examples=12)
-@given(networks(most=8, convolutions=True))
+@given(networks(most=8, convolutions=True, wired=True))
 def test_parts_make_the_file_and_are_those_of_the_encoder(of):
     """Layers of the arithmetic coder are not coded again, and yet the account is the same."""
     for coder in CODERS:
@@ -221,6 +225,159 @@ def test_columns_beyond_16_bits_take_32_in_csr():
     assert sizes.plain_sizes(wide)["csr_int8"] == (1 + 4) + 4 * 2 + 4
 
 
+def planes(of, rows, codes=1, convolution=None, bias=0, **wiring) -> CompressedLayer:
+    """A convolution of every channel by itself, with weights of 1 over their number."""
+    where = convolution or Convolution(rows, 4, 4, 1, 1, groups=rows)
+    values = [0, round(256 / where.columns), 7]
+    made = layer(np.full((rows, where.columns), codes), of, values, where, [bias] * rows)
+    return dataclasses.replace(made, **wiring)
+
+
+def residual() -> CompressedNetwork:
+    """Convolutions, a sum, a mean, a concatenation, and a dense layer, in a plain coder's order."""
+    first = Convolution(1, 8, 8, 3, 3, stride=2, padding=1)
+    grouped = Convolution(4, 4, 4, 3, 3, padding=1, groups=2)
+    depthwise = Convolution(4, 4, 4, 3, 3, padding=1, groups=4, pool=3, overlap=1)
+    joint = Convolution(8, 4, 4, 1, 1, pool=2, average=True)
+    mean = Convolution(3, 2, 2, 2, 2, groups=3)
+    layers = (
+        sparse((4, 9), 0.6, 5, name="stem", convolution=first),
+        sparse((4, 18), 0.6, 5, name="grouped", convolution=grouped),
+        planes("add", 4, sources=(2, 1), added=True),
+        sparse((3, 8), 0.6, 5, name="joint", convolution=joint, sources=(1, 3)),
+        planes("mean", 3, convolution=mean),
+        sparse((4, 9), 0.9, 5, name="depthwise", convolution=depthwise, sources=(3,)),
+        sparse((5, 7), 0.5, 4, name="fc", sources=(2, 1)),
+    )
+    return network(*(dataclasses.replace(one, shift=8) for one in layers))  # as the input
+
+
+def test_kinds_of_layers():
+    of = residual()
+    found = [kinds.kind(one) for one in of.layers]
+    assert found == [
+        "convolution",
+        "grouped",
+        "addition",
+        "convolution",
+        "mean",
+        "depthwise",
+        "dense",
+    ]
+    assert set(found) | {"identity"} == set(kinds.KINDS)
+    relu = planes("relu", 4)
+    assert kinds.kind(relu) == "identity"
+    # Whatever has numbers of its own is no structure.
+    for changed in (
+        planes("bias", 4, bias=1),
+        planes("other value", 4, codes=2),
+        planes("nothing", 4, codes=0),
+        dataclasses.replace(relu, codes=np.array([[1], [1], [0], [1]], np.uint8)),
+        dataclasses.replace(relu, weight_fraction=7),
+    ):
+        assert kinds.kind(changed) == "depthwise"
+        assert not kinds.is_structure(changed)
+    assert not kinds.is_structure(planes("one", 2, convolution=Convolution(2, 4, 4, 1, 2)))
+
+
+def test_structure_counts_for_nothing_but_bytes():
+    of = residual()
+    found = accounted(of)
+    own = [one for one in of.layers if one.name not in ("add", "mean")]
+    parameters = sum(one.codes.size + one.bias.size for one in own)
+    assert found.parameters == parameters
+    assert found.float32_bytes == 4 * parameters
+    assert found.weights == sum(one.codes.size for one in own)
+    assert found.nonzeros == sum(np.count_nonzero(one.codes) for one in own)
+    assert found.container + sum(one.stored.bytes for one in found.layers) == found.bytes
+    assert sizes.plain_sizes(of)["float32"] == 4 * parameters
+    assert sizes.plain_sizes(of) == sizes.plain_sizes(network(*own))
+    assert sizes.best_sizes(of) == sizes.best_sizes(network(*own))
+    only = network(planes("relu", 4))
+    assert accounted(only).parameters == 8  # rather than a ratio of nothing
+
+
+def test_networks_of_the_paper_may_have_sums_and_means_between_their_layers():
+    layers = [
+        dataclasses.replace(
+            layer(np.ones(one.weights.shape), one.name), convolution=one.convolution
+        )
+        for one in architectures.template("lenet5").layers
+    ]
+    pool = Convolution(20, 12, 12, 1, 1, groups=20)
+    found = accounted(network(layers[0], planes("relu", 20, convolution=pool), *layers[1:]))
+    assert found.published == deep_compression()["LeNet-5"]
+    rows = [one.published and one.published.name for one in found.layers]
+    assert rows == ["conv1", None, "conv2", "ip1", "ip2"]
+
+
+def test_structure_as_json_has_it():
+    stem, grouped, add, joint, mean, depthwise, fc = record(accounted(residual()))["layers"]
+    assert stem["convolution"] == {
+        "kernel": [3, 3],
+        "groups": 1,
+        "stride": 2,
+        "padding": 1,
+        "pooling": None,
+    }
+    assert grouped["convolution"]["groups"] == 2
+    assert (add["sources"], add["added"], add["structure"]) == ([1, 2], True, True)
+    assert (joint["sources"], joint["added"], joint["structure"]) == ([3, 1], False, False)
+    assert joint["convolution"]["pooling"] == {"kind": "mean", "side": 2, "stride": 2}
+    assert depthwise["convolution"]["pooling"] == {"kind": "max", "side": 3, "stride": 2}
+    assert (mean["kind"], mean["outputs"]) == ("mean", [3, 1, 1])
+    assert (fc["outputs"], fc["convolution"]) == ([5], None)
+
+
+def test_structure_in_words():
+    of = residual()
+    names = [one.name for one in of.layers]
+    said = [kinds.sentence(names, of, place) for place in range(len(names))]
+    assert said == [
+        "Convolution, 3 × 3, padding 1, stride 2, gives 4 × 4 × 4",
+        "Grouped convolution, 3 × 3, padding 1, 2 groups, gives 4 × 4 × 4",
+        "Addition of stem + grouped, gives 4 × 4 × 4",
+        "Convolution of add, stem, 1 × 1, then mean 2 × 2, gives 3 × 2 × 2",
+        "Mean of windows, 2 × 2, gives 3 × 1 × 1",
+        "Depthwise convolution of add, 3 × 3, padding 1, then max 3 × 3, stride 2, gives 4 × 1 × 1",
+        "Fully connected of mean, depthwise, gives 5",
+    ]
+    assert kinds.inputs(of) == "1 × 8 × 8"
+    assert kinds.inputs(SMALL) == "256"
+
+
+@given(networks(most=6, wired=True))
+@settings(repeatable, max_examples=50)
+def test_lines_that_pass_each_other_do_not_touch(of):
+    svg = wiring.draw(of)
+    ElementTree.fromstring(svg.svg)
+    (path,) = re.findall(r'<path d="([^"]*)"', svg.svg)
+    edges = {(t, place) for place, ts in enumerate(of.sources, 1) for t in ts}
+    straight = {
+        (int(a) // wiring.ROW, int(b) // wiring.ROW)
+        for a, b in re.findall(r"M\d+ (\d+)V(\d+)", path)
+    }
+    assert straight == {edge for edge in edges if edge[1] - edge[0] == 1}
+    around = re.findall(r"M\d+ (\d+)H\d+Q(\d+) .*?Q\d+ (\d+) ", path)
+    assert sorted((int(a) // wiring.ROW, int(b) // wiring.ROW) for a, _, b in around) == sorted(
+        edges - straight
+    )
+    for one, other in itertools.combinations(around, 2):
+        (a, lane, b), (c, other_lane, d) = map(int, one), map(int, other)
+        assert lane != other_lane or b <= c or d <= a
+
+
+def test_the_page_of_a_graph():
+    of = residual()
+    found = accounted(of)
+    text = Page(render(found, "net.thr", sizes.plain_sizes(of), {})).text
+    assert "Addition of stem + grouped" in text
+    assert "without parameters" in text
+    assert "max 3 × 3, stride 2" in text
+    plain = Page(render(accounted(SMALL), "net.thr", sizes.plain_sizes(SMALL), {})).text
+    assert "Structure" not in plain
+
+
 def alpha(bitmap) -> np.ndarray:
     data = base64.b64decode(bitmap.uri.removeprefix("data:image/png;base64,"))
     return np.asarray(Image.open(io.BytesIO(data)))[..., 3]
@@ -346,7 +503,7 @@ def test_the_page_needs_nothing_else(page):
 
 
 def test_names_do_not_break_out_of_the_page(page):
-    for shown in (*NAMES[:3], NAMES[3][:17] + "…", "(no name)", "<b>&\ufffd.thr"):
+    for shown in (*NAMES[:3], NAMES[3][:4] + "…" + NAMES[3][-13:], "(no name)", "<b>&\ufffd.thr"):
         assert shown in page.text
 
 
