@@ -27,7 +27,6 @@ from .output import check_output, console, emit, json_option
 __all__ = ["inspect"]
 
 _LEFT = ("layer", "coder", "form", "kind", "kernel", "pooling", "takes")  # columns of words
-_WRAPPED = ("layer", "takes")  # rather than numbers cut off
 
 
 @click.command(
@@ -167,9 +166,9 @@ def _show(found: Account, model: Path, plain: dict[str, int], best: dict[str, in
 
 def _structure(found: Account) -> Table:
     plain = kinds.is_plain(found.network)
-    headings = ("layer", "kind", "kernel", "pooling", "outputs", *(() if plain else ("takes",)))
-    table = _table("Structure", headings)
-    names = [layer.title for layer in found.layers]
+    headings = ["layer", "kind", "kernel", "pooling", "outputs"]
+    table = _table("Structure", headings if plain else ["", *headings, "takes"])
+    numbers = [str(number) for number, _ in enumerate(found.layers, 1)]
     for place, layer in enumerate(found.layers):
         cells = (
             kinds.kind(layer.layer),
@@ -177,8 +176,11 @@ def _structure(found: Account) -> Table:
             kinds.pooling(layer.layer.convolution).replace(", stride", ",\nstride"),
             kinds.outputs(layer.layer),
         )
-        takes = () if plain else (kinds.taken(names, found.network, place),)
-        table.add_row(layer.title, *cells, *takes)
+        if plain:
+            table.add_row(layer.title, *cells)
+        else:
+            takes = kinds.taken(numbers, found.network, place)
+            table.add_row(numbers[place], layer.title, *cells, takes)
     return table
 
 
@@ -300,7 +302,7 @@ def _table(title: str, headings: Sequence[str]) -> Table:
     )
     for heading in headings:
         justify: Literal["left", "right"] = "left" if heading in _LEFT else "right"
-        table.add_column(heading, justify=justify, no_wrap=heading not in _WRAPPED, overflow="fold")
+        table.add_column(heading, justify=justify, no_wrap=heading != "layer", overflow="fold")
     return table
 
 
