@@ -54,9 +54,7 @@ class Model:
 def models(name: str) -> tuple[Model, ...]:
     """Layers of a network of `NAMES`, as Deep Compression has them.
 
-    AlexNet is Caffe's, in two groups: conv2, conv4 and conv5 see half of the channels, so its
-    layers do not follow one another in one `CompressedNetwork`. Its pooling windows of 3 overlap by
-    one; windows of 2 stand for them, which give planes of the same size.
+    AlexNet is Caffe's: conv2, conv4 and conv5 have two groups, and pooling windows overlap.
     """
     figures = deep_compression()[_TITLES[name]].layers
     shapes = _alexnet() if name == "alexnet" else _vgg_16()
@@ -71,11 +69,11 @@ def models(name: str) -> tuple[Model, ...]:
 def _alexnet() -> list[_Shape]:
     """Krizhevsky et al. (2012)."""
     return [
-        (96, Convolution(3, 227, 227, 11, 11, stride=4, pool=2)),
-        (256, Convolution(48, 27, 27, 5, 5, padding=2, pool=2)),
+        (96, Convolution(3, 227, 227, 11, 11, stride=4, pool=3, overlap=1)),
+        (256, Convolution(96, 27, 27, 5, 5, padding=2, pool=3, groups=2, overlap=1)),
         (384, Convolution(256, 13, 13, 3, 3, padding=1)),
-        (384, Convolution(192, 13, 13, 3, 3, padding=1)),
-        (256, Convolution(192, 13, 13, 3, 3, padding=1, pool=2)),
+        (384, Convolution(384, 13, 13, 3, 3, padding=1, groups=2)),
+        (256, Convolution(384, 13, 13, 3, 3, padding=1, pool=3, groups=2, overlap=1)),
         (4096, 9216),
         (4096, 4096),
         (1000, 4096),

@@ -31,8 +31,9 @@ def test_shapes_are_the_published_ones(name, weights):
             assert model.convolution.columns == model.columns
 
 
-def test_layers_of_vgg_follow_one_another():
-    models = published.models("vgg16")
+@pytest.mark.parametrize("name", published.NAMES)
+def test_layers_follow_one_another(name):
+    models = published.models(name)
     outputs = [
         model.rows * (1 if model.convolution is None else math.prod(model.convolution.plane))
         for model in models
