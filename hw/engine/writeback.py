@@ -170,7 +170,7 @@ class WriteBack(wiring.Component):
         m = Module()
         levels = LaneWriteBack.levels(self.config)
         row = Signal(self.row_layout)
-        stages = self._delay(m, row, LaneWriteBack.latency(self.config) + 1 + Pool.LATENCY)
+        stages = self._delay(m, row, LaneWriteBack.latency(self.config) + 1)
         for number, lane in enumerate(self.lanes):
             m.submodules[f"lane_{number}"] = lane
             connect(m, flipped(self.load), lane.load)
@@ -183,7 +183,7 @@ class WriteBack(wiring.Component):
                 self.pool.word[number].eq(lane.activation),
             ]
         m.submodules.pool = pool = self.pool
-        ready = stages[-1 - Pool.LATENCY]
+        ready = stages[-1]
         m.d.comb += [
             pool.average.eq(self.store.average),
             pool.average_shift.eq(self.store.average_shift),
@@ -191,12 +191,13 @@ class WriteBack(wiring.Component):
             pool.row.eq(ready.row),
             pool.first.eq(ready.first),
         ]
-        # What is not pooled does not go through it.
-        last = Signal(self.row_layout)
+        # What is not pooled does not go through it, nor is it still there when another layer is.
+        pooled, last = Signal(self.row_layout), Signal(self.row_layout)
+        reduced = self._delay(m, pooled, Pool.LATENCY)[-1]
         with m.If(self.store.window == 0):
             m.d.comb += [last.eq(ready), self.write_word.eq(pool.word)]
         with m.Else():
-            m.d.comb += [last.eq(stages[-1]), self.write_word.eq(pool.result)]
+            m.d.comb += [pooled.eq(ready), last.eq(reduced), self.write_word.eq(pool.result)]
         self._drain(m, row)
         self._write(m, last)
         return m

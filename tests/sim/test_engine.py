@@ -208,7 +208,12 @@ def test_padding():
     """Gaps of every size around the greatest one, beside each other and at a column's start."""
     name = "three lanes, two groups"
     rows = np.cumsum([0, *range(1, 21)])
-    codes = codes_with((rows[-1] + 1, 8), *((row, column) for row in rows for column in (0, 1, 7)))
+    # All other rows have as many weights elsewhere, so that none comes before another for its.
+    codes = codes_with(
+        (rows[-1] + 1, 8),
+        *((row, column) for row in rows for column in (0, 1, 7)),
+        *((row, n) for row in set(range(rows[-1] + 1)) - set(rows) for n in (2, 3, 4)),
+    )
     narrow, _ = agree(name, network_of(codes), ONES)
     wide, _ = agree(name, network_of(codes, codebook=np.arange(256)), ONES)  # leaves two gap bits
     nonzeros = np.count_nonzero(codes)
