@@ -24,7 +24,7 @@ __all__ = ["sensitivity"]
 
 _DENSITIES = "1,0.7,0.5,0.4,0.3,0.2,0.15,0.1,0.07,0.05,0.03,0.02,0.01"
 _TABLE_LAYERS = 6  # side by side
-_LEGEND_LINES = 8  # inside the axes
+_LEGEND_LINES, _LEGEND_INCHES = 8, 0.25  # inside the axes; a line beside them
 
 
 @click.command(
@@ -197,7 +197,8 @@ def _draw(path: Path, record: dict[str, Any]) -> None:
 
     from sw.plots import COLOURS, INK, plain, write_png
 
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    height = max(5, _LEGEND_INCHES * len(record["layers"]))
+    figure = Figure(figsize=(8, height), layout="constrained")
     axes = figure.subplots()
     for place, layer in enumerate(record["layers"]):
         axes.plot(

@@ -6,6 +6,7 @@ import json
 import struct
 
 import numpy as np
+import onnx
 import pytest
 from click.testing import CliRunner
 
@@ -116,3 +117,33 @@ def test_inputs_of_another_width_name_file_and_layer(folder, tmp_path):
 
 def test_folder_without_images(network, tmp_path):
     assert str(tmp_path) in refused(network, "--data", tmp_path)
+
+
+def test_a_graph_of_many_layers(folder, tmp_path):
+    """Ten layers of 10, the first added to each that follows: two tables, and no fixed layer."""
+    rng = np.random.default_rng(1)
+    first = np.zeros((784, 10), np.float32)
+    first[2 * 28 * np.arange(10) + 5, np.arange(10)] = 1
+    constants, nodes, last = {"w0": first}, [], "y0"
+    nodes.append(onnx.helper.make_node("Gemm", ["x", "w0"], ["y0"], "ip0"))
+    for number in range(1, 10):
+        constants[f"w{number}"] = 0.01 * rng.normal(size=(10, 10)).astype(np.float32)
+        names = [f"y{number}", f"sum{number}"]
+        nodes.append(onnx.helper.make_node("Gemm", [last, f"w{number}"], names[:1], f"ip{number}"))
+        nodes.append(onnx.helper.make_node("Add", [names[0], "y0"], names[1:], f"add{number}"))
+        last = names[1]
+    ends = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, size])
+        for name, size in (("x", 784), (last, 10))
+    ]
+    held = [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()]
+    graph = onnx.helper.make_graph(nodes, "graph", ends[:1], ends[1:], held)
+    path, plot = tmp_path / "graph.onnx", tmp_path / "layers.png"
+    onnx.save(onnx.helper.make_model(graph), path)
+    options = ("--data", folder.parent, "--densities", "1,0.1", "--count", 200)
+    result = run(path, *options, "--plot", plot)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("density ┃") == 2
+    record = json.loads(run(path, *options, "--json").stdout)
+    assert [layer["weights"] for layer in record["layers"]] == [7840] + [100] * 9
+    assert plot.read_bytes().startswith(b"\x89PNG")
