@@ -21,7 +21,8 @@ class Sequencer(wiring.Component):
     -------
     load : In(LoadSignature())
     start : In(1)
-        Run the program from its first layer; ignored while busy.
+        Run the program from its first layer; ignored while busy. The first instruction is read
+        beforehand: not in the cycle after `busy`, nor in that after its loading.
     busy : Out(1)
     layer : Out(range(layer_depth))
         The layer being run.

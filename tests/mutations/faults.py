@@ -93,6 +93,9 @@ _FAULTS = {
             "marker[2][buffer].eq(marker[0][buffer])",
         ),
     ),
+    ("pe/accumulate.py", "tests/hw/pe/test_element.py"): (
+        ("a buffer is released a row too early", "RELEASED_EARLY = 3", "RELEASED_EARLY = 4"),
+    ),
     ("engine/grid.py", "tests/hw/engine/test_grid.py"): (
         (
             "a token is taken when one lane has room for it",
@@ -199,6 +202,11 @@ _FAULTS = {
         ),
         ("every token of the last word has a marker", "last & ~more", "last"),
         ("an activation gets another's column", "column + index", "column"),
+        (
+            "a word of zeros has a cycle of its own",
+            "fresh_valid & (fresh.any() | fresh_last)",
+            "fresh_valid",
+        ),
     ),
     ("engine/pool.py", "tests/hw/engine/test_pool.py"): (
         (
@@ -221,6 +229,12 @@ _FAULTS = {
             "use_written.eq(total_valid & (total_row == self.row))",
             "use_written.eq(total_row == self.row)",
         ),
+        (
+            "the first of a window is compared with nothing",
+            "Mux(first | both[-1], word[lane], before)",
+            "Mux(both[-1], word[lane], before)",
+        ),
+        ("a sum goes on from the window before", "Mux(first, half, known)", "known"),
         ("means are rounded down", "half.eq((1 << self.average_shift) >> 1)", "half.eq(0)"),
     ),
     ("engine/writeback.py", "tests/hw/engine/test_writeback.py"): (
@@ -235,6 +249,23 @@ _FAULTS = {
             "shifted[self.config.activation_bits :]",
         ),
         ("words of all groups go to the first", "group.rotate_left(1)", "group"),
+        (
+            "the groups' least total is taken",
+            "Mux(both[-1], pair[1], pair[0])",
+            "Mux(both[-1], *pair)",
+        ),
+        ("the groups are never compared", "Mux(self.across, greater, both)", "both"),
+        (
+            "a position is not drained after its release",
+            "draining | self.full.bit_select(drain.buffer, 1)",
+            "self.full.bit_select(drain.buffer, 1)",
+        ),
+        ("every row after a release is one", "soon & ~released", "soon"),
+        (
+            "what is not pooled is stored once more by a layer that pools",
+            "self._delay(m, pooled, Pool.LATENCY)",
+            "self._delay(m, ready, Pool.LATENCY)",
+        ),
         ("only one buffer is cleared after reset", "with m.If(drain.buffer):", "with m.If(1):"),
         (
             "every position of a window is stored",
@@ -278,6 +309,12 @@ _FAULTS = {
             "a program without an end does not end",
             "instruction.last | (self.layer == self.config.layer_depth - 1)",
             "instruction.last",
+        ),
+        ("every other layer is the first", "m.d.comb += upcoming.eq(self.layer + 1)", "pass"),
+        (
+            "an instruction is read late",
+            "self.layer_start.eq(1), upcoming.eq(self.layer + 1)",
+            "self.layer_start.eq(1)",
         ),
     ),
     ("engine/counters.py", "tests/hw/engine/test_counters.py"): (

@@ -11,7 +11,7 @@ import cocotb
 from cocotb.triggers import ClockCycles, RisingEdge
 
 from sim.bench.blocks import Trace, configuration, drive, signed
-from sim.bench.pe.accumulate import until_full
+from sim.bench.pe.accumulate import RELEASED_EARLY, until_full
 from sim.bench.pe.element import (
     COLUMNS,
     Contents,
@@ -69,13 +69,16 @@ async def begin(dut: Any, stalls: float = 0.0) -> tuple[Trace, list[StreamDriver
     return Trace(dut, *SIGNALS, *DRAIN), drivers
 
 
-async def drain(dut: Any, buffer: int, *, release: bool = True) -> Totals:
-    """Read and clear a buffer, a row per cycle, as write-back does."""
+async def drain(dut: Any, buffer: int, *, release: bool = True, early: int = 0) -> Totals:
+    """Read and clear a buffer, a row per cycle, as write-back does.
+
+    It is released with its last row, or as many rows `early`.
+    """
     rows = []
     for row in range(ROWS + 1):
         enable = row < ROWS
         drive(dut, drain__enable=int(enable), drain__buffer=buffer, drain__row=row % ROWS)
-        drive(dut, drain__release=int(release and row == ROWS - 1))
+        drive(dut, drain__release=int(release and row == ROWS - 1 - early))
         await RisingEdge(dut.clk)
         rows.append(int(dut.totals.value))
     width = CONFIG.accumulator_bits
@@ -104,7 +107,8 @@ async def check(
         buffer = number % 2
         await until_full(dut, buffer)
         await ClockCycles(dut.clk, numbers.randint(0, slowest) + 1)
-        assert await drain(dut, buffer) == reference(elements, vectors, number)
+        early = number % (1 + RELEASED_EARLY)
+        assert await drain(dut, buffer, early=early) == reference(elements, vectors, number)
     await ClockCycles(dut.clk, 3)
 
 

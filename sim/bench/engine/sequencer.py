@@ -27,8 +27,8 @@ def reference(
     last = INSTRUCTION["last"].offset
     time = began
     for layer, (instruction, duration) in enumerate(zip(program, durations, strict=False)):
-        layers.append((layer, instruction, time + 3, time + 3 + duration))
-        time += 3 + duration
+        layers.append((layer, instruction, time + 1, time + 1 + duration))
+        time += 1 + duration
         if instruction >> last & 1:
             break
     return layers
@@ -69,14 +69,18 @@ async def pulse_start(dut: Any) -> None:
 
 
 async def check_run(
-    dut: Any, trace: Trace, program: list[int], durations: Sequence[int]
+    dut: Any, trace: Trace, program: list[int], durations: Sequence[int], pause: int = 10
 ) -> list[tuple[int, int, int, int]]:
-    """Run the program and compare every cycle; returns what was expected of the layers."""
+    """Run the program and compare every cycle; returns what was expected of the layers.
+
+    It goes on `pause` cycles after the first one that is not busy.
+    """
     running = cocotb.start_soon(run_layers(dut, durations))
     before = len(trace.cycles)
     await pulse_start(dut)
     await wait_until(dut.clk, lambda: not int(dut.busy.value))
-    await ClockCycles(dut.clk, 10)
+    if pause:
+        await ClockCycles(dut.clk, pause)
     running.cancel()
     cycles = list(enumerate(trace.cycles))[before:]
     began = next(time for time, cycle in cycles if cycle["start"])
@@ -106,11 +110,11 @@ async def agrees(dut: Any, layers: int) -> None:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def a_layer_takes_three_cycles_more_than_its_work(dut: Any) -> None:
+async def a_layer_takes_one_cycle_more_than_its_work(dut: Any) -> None:
     program = random_program(1, last=2)
     trace = await begin(dut, program)
     await check_run(dut, trace, program, [1, 17, 5])
-    assert trace.cycles[-1]["cycles"] == (1 + 3) + (17 + 3) + (5 + 3)
+    assert trace.cycles[-1]["cycles"] == (1 + 1) + (17 + 1) + (5 + 1)
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -122,18 +126,31 @@ async def ends_with_the_program_memory(dut: Any) -> None:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
+async def starts_again_in_the_second_cycle_after_the_end(dut: Any) -> None:
+    """Also in the second one after the loading of the first instruction."""
+    program = random_program(6, last=2)
+    trace = await begin(dut, program)
+    for _ in range(3):
+        assert len(await check_run(dut, trace, program, [1, 3, 1], pause=0)) == 3
+    program[0] ^= (1 << INSTRUCTION["last"].offset) - 1
+    await load(dut, Window.PROGRAM, 0, program[:1])
+    await RisingEdge(dut.clk)
+    assert len(await check_run(dut, trace, program, [2, 1, 1])) == 3
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def start_is_ignored_while_busy(dut: Any) -> None:
     program = random_program(3, last=1)
     trace = await begin(dut, program)
     cocotb.start_soon(run_layers(dut, [9, 9]))
     await pulse_start(dut)
-    for _ in range(22):
+    for _ in range(18):
         await pulse_start(dut)
         assert int(dut.busy.value)
     await wait_until(dut.clk, lambda: not int(dut.busy.value))
     await ClockCycles(dut.clk, 5)
     assert len(trace.times(lambda c: c["layer_start"])) == 2
-    assert trace.cycles[-1]["cycles"] == 2 * (9 + 3)
+    assert trace.cycles[-1]["cycles"] == 2 * (9 + 1)
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")

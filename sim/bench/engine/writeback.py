@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import cocotb
-from cocotb.triggers import RisingEdge
+from cocotb.triggers import ClockCycles, RisingEdge
 
 from hw import layouts
+from hw.pe.accumulate import DrainSignature
 from hw.regmap import Window
 from sim.bench.blocks import (
     Trace,
@@ -28,6 +30,7 @@ from sim.bench.engine.stores import (
     WORDS,
     Layer,
     Position,
+    Stored,
     below,
     outputs,
     random_positions,
@@ -39,8 +42,9 @@ from sim.bench.streams import start
 CONFIG = configuration()
 LANES, GROUPS, ROWS = CONFIG.lanes, CONFIG.groups, CONFIG.accumulator_depth
 # From a row's drain to its word: the accumulator's read, a level for each doubling of the groups,
-# bias, shift, saturation, and two for the pool.
-LATENCY = 1 + max(1, (GROUPS - 1).bit_length()) + 3 + 2
+# bias, shift, saturation; and for windows, two in the pool.
+LATENCY = 1 + max(1, (GROUPS - 1).bit_length()) + 3
+POOL_LATENCY = 2
 SIGNALS = (
     "start",
     "clearing",
@@ -61,39 +65,57 @@ class Accumulators:
 
     Attributes
     ----------
-    waiting : positions that come into a buffer once it is released, at once or, if `slow`, later
+    waiting : positions that come into a buffer once it is drained, at once or, if `slow`, later
     """
 
     def __init__(self, dut: Any, *, slow: bool = False) -> None:
         self.waiting: list[Position] = []
         self._dut = dut
         self._buffers: list[Position | None] = [None, None]
+        self._full = [False, False]
         self._next = 0
         self._pause = 0.9 if slow else 0.0
-        drive(dut, full=0)
         cocotb.start_soon(self._serve())
 
-    def reset(self) -> None:
+    def _reset(self) -> None:
         self.waiting.clear()
-        self._buffers = [None, None]
+        self._buffers, self._full = [None, None], [False, False]
         self._next = 0
+        drive(self._dut, full=0)
 
     async def _serve(self) -> None:
         dut = self._dut
         numbers = random.Random(3)
         while True:
             await RisingEdge(dut.clk)
+            if int(dut.rst.value):
+                self._reset()
+                continue
             dut.totals.value = self._read()
-            released = None
-            if int(dut.drain__release.value):
-                released = int(dut.drain__buffer.value)
-                self._buffers[released] = None
-            # A buffer that is released is not full in the next cycle, whatever waits for it.
-            ready = self.waiting and self._buffers[self._next] is None and self._next != released
+            drained = self._drain()
+            # A buffer that was drained is not full in the next cycle, whatever waits for it.
+            ready = self.waiting and self._buffers[self._next] is None and self._next != drained
             if ready and numbers.random() >= self._pause:
                 self._buffers[self._next] = self.waiting.pop(0)
+                self._full[self._next] = True
                 self._next ^= 1
-            dut.full.value = sum(1 << n for n in range(2) if self._buffers[n] is not None)
+            dut.full.value = sum(1 << n for n in range(2) if self._full[n])
+
+    def _drain(self) -> int | None:
+        """Follow the drain; returns the buffer whose last row was read, if one's was."""
+        dut = self._dut
+        buffer = int(dut.drain__buffer.value)
+        position = self._buffers[buffer]
+        if int(dut.drain__release.value):
+            assert self._full[buffer], "released once"
+            self._full[buffer] = False
+        if not position or not int(dut.drain__enable.value):
+            return None
+        if int(dut.drain__row.value) < len(position) - 1:
+            return None
+        assert not self._full[buffer], "released with the last row at the latest"
+        self._buffers[buffer] = None
+        return buffer
 
     def _read(self) -> int:
         """What `totals` is a cycle after this one; if it must not be stored, it is all ones."""
@@ -130,14 +152,19 @@ class Bench:
         await wait_until(self.dut.clk, lambda: int(self.dut.done.value), watchdog=4000)
         await RisingEdge(self.dut.clk)
         cycles = list(enumerate(self.trace.cycles))[began:]
-        written = [(time, cycle) for time, cycle in cycles if cycle["write_enable"]]
-        stored = [
-            (cycle["write_enable"], cycle["write_index"], word_of(cycle["write_word"]))
-            for _, cycle in written
-        ]
-        assert stored == reference(layer, self.biases, positions)
+        assert stored_in(self.trace.cycles[began:]) == reference(layer, self.biases, positions)
+        *_, last = (time for time, cycle in cycles if cycle["write_enable"])
         done = [time for time, cycle in cycles if cycle["done"]]
-        assert done == [written[-1][0] + 1], "when the last word is stored"
+        assert done == [last + 1], "when the last word is stored"
+
+
+def stored_in(cycles: Sequence[dict[str, int]]) -> list[Stored]:
+    """What was written."""
+    return [
+        (cycle["write_enable"], cycle["write_index"], word_of(cycle["write_word"]))
+        for cycle in cycles
+        if cycle["write_enable"]
+    ]
 
 
 def word_of(bits: int) -> list[int]:
@@ -264,15 +291,33 @@ async def one_word_per_cycle_vector_after_vector(dut: Any, rows: int, window: in
     await RisingEdge(dut.clk)
     drive(dut, start=0)
     await wait_until(dut.clk, lambda: int(dut.done.value))
-    cycles = bench.trace.cycles
     began = bench.trace.times(lambda c: c["start"])[-1]
     drained = bench.trace.times(lambda c: c["drain__enable"] and not c["clearing"])
     written = bench.trace.times(lambda c: c["write_enable"])
     assert drained == list(range(began + 1, began + 1 + len(positions) * rows))
+    released = bench.trace.times(lambda c: c["drain__release"])
+    assert released == drained[max(0, rows - 1 - DrainSignature.RELEASED_EARLY) :: rows]
     final = [time for n, time in enumerate(drained) if n // rows % (window + 1) == window]
-    assert written == [time + LATENCY for time in final]
-    expected = [word for _, _, word in reference(layer, bench.biases, positions)]
-    assert [word_of(cycles[time]["write_word"]) for time in written] == expected
+    assert written == [time + LATENCY + (POOL_LATENCY if window else 0) for time in final]
+    assert stored_in(bench.trace.cycles) == reference(layer, bench.biases, positions)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_layer_may_start_in_the_cycle_after_done(dut: Any) -> None:
+    """With windows after one without, and the other way round."""
+    bench = await begin(dut)
+    numbers = random.Random(9)
+    expected = []
+    for number, window in enumerate((0, 1, 0, 0, 1, 1, 0, 3)):
+        layer = Layer(GROUPS, base=5 * number, window=window, shift=number, relu=number % 2)
+        positions = random_positions(numbers, layer, bench.biases, vectors=2)
+        expected += reference(layer, bench.biases, positions)
+        await bench.start_layer(layer, positions)
+        await wait_until(dut.clk, lambda: int(dut.done.value))
+    await ClockCycles(dut.clk, 10)
+    ends = bench.trace.times(lambda c: c["done"])
+    assert bench.trace.times(lambda c: c["start"])[1:] == [time + 1 for time in ends[:-1]]
+    assert stored_in(bench.trace.cycles) == expected
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -288,7 +333,6 @@ async def clears_every_accumulator_once_after_reset(dut: Any) -> None:
         drive(dut, rst=1)
         await RisingEdge(dut.clk)
         drive(dut, rst=0)
-        bench.accumulators.reset()
         trace = Trace(dut, *SIGNALS)
         await wait_until(dut.clk, lambda: not int(dut.clearing.value))
         cleared = [c for c in trace.cycles if c["clearing"]]

@@ -10,13 +10,23 @@ import cocotb
 from cocotb.triggers import ClockCycles, RisingEdge
 
 from hw import layouts
+from hw.pe.accumulate import DrainSignature
 from sim.bench.blocks import Trace, bits_of, configuration, drive, random_signed, signed, wait_until
 from sim.bench.streams import StreamDriver, start
 
 CONFIG = configuration()
 OPERAND = layouts.operand(CONFIG)
 ROWS = CONFIG.accumulator_depth
-SIGNALS = ("i__valid", "i__payload", "full", "drain__enable", "drain__buffer", "drain__release")
+RELEASED_EARLY = DrainSignature.RELEASED_EARLY
+SIGNALS = (
+    "i__valid",
+    "i__payload",
+    "full",
+    "drain__enable",
+    "drain__buffer",
+    "drain__row",
+    "drain__release",
+)
 
 Fields = dict[str, Any]
 
@@ -56,17 +66,20 @@ def bits(operands: Iterable[Fields]) -> list[int]:
     return [bits_of(OPERAND, **operand) for operand in operands]
 
 
-async def drain(dut: Any, buffer: int, *, release: bool = True, pause: float = 0.0) -> list[int]:
+async def drain(
+    dut: Any, buffer: int, *, release: bool = True, early: int = 0, pause: float = 0.0
+) -> list[int]:
     """Read and clear a buffer, a row per cycle, as write-back does; returns the totals.
 
-    With `pause`, that share of the cycles passes without a read.
+    It is released with its last row, or as many rows `early`. With `pause`, that share of the
+    cycles passes without a read.
     """
     numbers = random.Random(9)
     totals, asked, row = [], False, 0
     while row < ROWS or asked:
         enable = row < ROWS and numbers.random() >= pause
         drive(dut, drain__enable=int(enable), drain__buffer=buffer, drain__row=row % ROWS)
-        drive(dut, drain__release=int(enable and release and row == ROWS - 1))
+        drive(dut, drain__release=int(enable and release and row == ROWS - 1 - early))
         await RisingEdge(dut.clk)
         if asked:
             totals.append(signed(int(dut.total.value), CONFIG.accumulator_bits))
@@ -185,17 +198,19 @@ async def full_in_three_cycles_and_readable_at_once(dut: Any, null: int) -> None
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def a_buffer_takes_operands_two_cycles_after_its_release(dut: Any) -> None:
+@cocotb.parametrize(early=[0, RELEASED_EARLY])
+async def a_buffer_takes_operands_two_cycles_after_its_last_row(dut: Any, early: int) -> None:
     """A cycle earlier, the row that was drained last would not be cleared yet."""
     trace, driver = await begin(dut)
     last_row = [operand_of(ROWS - 1, last=1)]
     await driver.send(bits(last_row))
     for _ in range(3):
         await until_full(dut, 0)
-        assert await drain(dut, 0) == reference(last_row)[0]
+        assert await drain(dut, 0, early=early) == reference(last_row)[0]
         await driver.send(bits(last_row))
     (*_, before_last, _) = trace.times(lambda c: c["i__valid"])
-    assert trace.cycles[before_last - 2]["drain__release"]
+    assert trace.cycles[before_last - 2]["drain__row"] == ROWS - 1
+    assert trace.cycles[before_last - 2 - early]["drain__release"]
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")

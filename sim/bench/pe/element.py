@@ -22,7 +22,7 @@ from sim.bench.blocks import (
     random_signed,
     wait_until,
 )
-from sim.bench.pe.accumulate import drain, until_full
+from sim.bench.pe.accumulate import RELEASED_EARLY, drain, until_full
 from sim.bench.streams import parameters, start
 
 __all__ = [
@@ -39,6 +39,8 @@ __all__ = [
 CONFIG = configuration()
 UNIT: int = parameters().get("unit", 0)
 COLUMNS = 20
+ROWS = CONFIG.accumulator_depth
+LONGEST = min(ROWS, (1 << layouts.pointer(CONFIG)["count"].width) - 1)  # entries of a column
 Vector = Sequence[int]
 
 
@@ -60,7 +62,7 @@ class Contents:
 
 def sums(contents: Contents, vector: Vector) -> list[int]:
     """The reference: accumulators after one vector of activations."""
-    totals = [0] * CONFIG.accumulator_depth
+    totals = [0] * ROWS
     for column, activation in zip(contents.columns, vector, strict=True):
         row = -1
         for gap, code in column:
@@ -87,13 +89,14 @@ def random_contents(seed: int, density: float) -> Contents:
     code_bits = min(code_bits, layouts.CODE_BITS_MAX, (CONFIG.codebook_depth // 2).bit_length() - 1)
     columns = []
     for _ in range(COLUMNS):
-        column, row = [], -1
+        column: list[tuple[int, int]] = []
+        row = -1
         while numbers.random() < 0.95 or density == 1.0:
             gap = 0
             while numbers.random() > density and gap < (1 << gap_bits) - 1:
                 gap += 1
             row += gap + 1
-            if row >= CONFIG.accumulator_depth:
+            if row >= ROWS or len(column) == LONGEST:
                 break
             column.append((gap, numbers.getrandbits(code_bits)))
         columns.append(column)
@@ -151,7 +154,7 @@ async def begin(dut: Any, stalls: float = 0.0) -> tuple[Trace, RoomDriver]:
     drive(dut, drain__enable=0, drain__release=0, load__enable=0)
     await start(dut)
     await clear(dut)
-    return Trace(dut, "busy", "stalled", "full", "i__valid"), driver
+    return Trace(dut, "busy", "stalled", "full", "i__valid", "drain__release"), driver
 
 
 async def clear(dut: Any) -> None:
@@ -161,7 +164,10 @@ async def clear(dut: Any) -> None:
 
 
 async def collect(dut: Any, count: int, slowest: int) -> list[list[int]]:
-    """Drain vectors, each some time after it is full; returns their totals."""
+    """Drain vectors, each some time after it is full; returns their totals.
+
+    They are released with their last row, or up to three rows before.
+    """
     numbers = random.Random(7)
     totals = []
     for vector in range(count):
@@ -169,7 +175,7 @@ async def collect(dut: Any, count: int, slowest: int) -> list[list[int]]:
         await until_full(dut, buffer)
         if slowest:
             await ClockCycles(dut.clk, numbers.randint(1, slowest))
-        totals.append(await drain(dut, buffer))
+        totals.append(await drain(dut, buffer, early=vector % (1 + RELEASED_EARLY)))
     return totals
 
 
@@ -210,9 +216,8 @@ async def the_latencies_of_the_stages_add_up(dut: Any) -> None:
 async def one_entry_per_cycle_without_bubbles(dut: Any) -> None:
     """Between full columns lie empty ones, in smaller number than the entries before them."""
     contents = random_contents(1, 1.0)
-    rows = CONFIG.accumulator_depth
-    empty = min(rows // 2, COLUMNS // 2 - 1)
     full = contents.columns[0]
+    empty = min(len(full) // 2, COLUMNS // 2 - 1)
     columns = [full] + [[]] * empty + [full] + [[]] * (COLUMNS - empty - 3) + [full]
     contents = dataclasses.replace(contents, columns=columns)
     vectors = random_vectors(1, 2, 2.0)
@@ -220,7 +225,7 @@ async def one_entry_per_cycle_without_bubbles(dut: Any) -> None:
     await load_contents(dut, contents, UNIT)
     await check(dut, driver, contents, vectors)
     busy = trace.times(lambda c: c["busy"])
-    assert busy == list(range(busy[0], busy[0] + 6 * rows))
+    assert busy == list(range(busy[0], busy[0] + 6 * len(full)))
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -237,6 +242,25 @@ async def goes_on_with_the_next_vector_and_waits_for_the_third(dut: Any) -> None
     assert trace.cycles[-1]["stalled"]
     assert await collect(dut, 3, 0) == [sums(contents, vector) for vector in vectors]
     await sending
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_buffer_is_filled_again_as_soon_as_it_is_released(dut: Any) -> None:
+    """The first operand is for the row that is drained last."""
+    contents = dataclasses.replace(
+        random_contents(1, 1.0), codebook=[0, 5], code_bits=1, columns=[[(ROWS - 1, 1)]] * COLUMNS
+    )
+    vectors = [[0] * (COLUMNS - 1) + [1 + n] for n in range(6)]
+    trace, driver = await begin(dut)
+    await load_contents(dut, contents, UNIT)
+    sending = cocotb.start_soon(driver.send(tokens_of(contents, vectors)))
+    await wait_until(dut.clk, lambda: int(dut.stalled.value))
+    for number, vector in enumerate(vectors):
+        await until_full(dut, number % 2)
+        assert await drain(dut, number % 2, early=RELEASED_EARLY) == sums(contents, vector)
+    await sending
+    released = trace.times(lambda c: c["drain__release"])
+    assert trace.times(lambda c: c["busy"])[2:] == [time + 2 for time in released[:-2]]
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")

@@ -25,6 +25,7 @@ from sim.bench.streams import StreamDriver, StreamMonitor, parameters, start
 CONFIG = configuration()
 UNIT: int = parameters()["unit"]
 COLUMN, ENCODED = layouts.column(CONFIG), layouts.encoded(CONFIG)
+LONGEST = (1 << layouts.pointer(CONFIG)["count"].width) - 1  # entries of a column
 SIGNALS = (
     "i__valid",
     "i__ready",
@@ -227,7 +228,7 @@ async def takes_only_the_words_that_are_its_own(dut: Any) -> None:
         (Window.ENTRIES, UNIT, CONFIG.entry_depth),
     ):
         await load_word(dut, window, unit, offset, ~random_entries()[0] & 0xFFFFFFFF)
-    await driver.send([bits_of(COLUMN, **column_of(0, CONFIG.accumulator_depth))])
-    encoded = await monitor.receive(CONFIG.accumulator_depth)
+    await driver.send([bits_of(COLUMN, **column_of(0, LONGEST))])
+    encoded = await monitor.receive(LONGEST)
     received = [fields_of(ENCODED, bits)["entry"] for bits in encoded]
-    assert received == random_entries()[: CONFIG.accumulator_depth]
+    assert received == random_entries()[:LONGEST]

@@ -24,6 +24,7 @@ from sim.bench.streams import StreamDriver, StreamMonitor, parameters, start
 CONFIG = configuration()
 UNIT: int = parameters()["unit"]
 TOKEN, COLUMN, POINTER = (f(CONFIG) for f in (layouts.token, layouts.column, layouts.pointer))
+LONGEST = (1 << POINTER["count"].width) - 1  # entries of a column
 
 Pointers = list[tuple[int, int]]
 Fields = dict[str, Any]
@@ -51,7 +52,7 @@ def random_pointers(numbers: random.Random) -> Pointers:
     """Pointers of all columns, a third of them empty."""
     pointers = []
     for _ in range(CONFIG.column_depth):
-        count = numbers.randint(1, CONFIG.accumulator_depth) if numbers.random() < 0.67 else 0
+        count = numbers.randint(1, LONGEST) if numbers.random() < 0.67 else 0
         pointers.append((numbers.randrange(CONFIG.entry_depth), count))
     return pointers
 
