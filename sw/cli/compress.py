@@ -11,8 +11,10 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from sim import golden
 from sw import format as thr
 from sw.compress import compress as compress_network
+from sw.compress.formats import blocks
 from sw.compress.pipeline import CALIBRATION
 from sw.compress.recipe import load as load_recipe
 from sw.compressed import CompressedNetwork
@@ -25,7 +27,7 @@ from sw.report import kinds
 from .inputs import arch_option, parse_shape
 from .output import check_output, console, emit, json_option
 from .per_layer import overrides
-from .training import error_percent, integer_error, training_run
+from .training import error_percent, training_run
 
 __all__ = ["compress"]
 
@@ -179,10 +181,13 @@ def _held_out(
 ) -> dict[str, float]:
     """Errors on the images held out, in floats before and in integers after."""
     x, labels = images.held_x, images.held_labels
+    parts = blocks(network.layers, len(x))
+    before = [network.predict(x[part].astype(np.float64)) for part in parts]
+    after = [golden.run(compressed, golden.quantise(compressed, x[part]))[-1] for part in parts]
     return {
         "images": len(x),
-        "error_before": error_percent(network.predict(x.astype(np.float64)), labels),
-        "error_after": integer_error(compressed, x, labels),
+        "error_before": error_percent(np.concatenate(before), labels),
+        "error_after": error_percent(np.concatenate(after), labels),
     }
 
 

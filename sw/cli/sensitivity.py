@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from sw import datasets
+from sw.compress.formats import blocks
 from sw.compress.sensitivity import scan
 from sw.errors import BadInput
 from sw.network import Network
@@ -111,7 +112,10 @@ def sensitivity(
             f"{source}: layer {network.layers[0].name!r} takes {network.inputs} inputs, an image "
             f"of {folder} has {x.shape[1]} pixels"
         )
-    error = float(np.mean(network.predict(x.astype(np.float64)).argmax(axis=1) != labels))
+    wrong = sum(
+        np.count_nonzero(network.predict(x[part].astype(np.float64)).argmax(axis=1) != labels[part])
+        for part in blocks(network.layers, len(x))
+    )
     with _progress() as progress:
         pruned = sum(not layer.fixed for layer in network.layers)
         task = progress.add_task("pruning", total=len(wanted) * pruned * len(x))
@@ -120,7 +124,7 @@ def sensitivity(
         "network": source,
         "dataset": dataset,
         "images": count,
-        "error": error,
+        "error": wrong / len(x),
         "densities": wanted,
         "layers": [_describe(name, network, of) for name, of in errors.items()],
         "plot": plot,

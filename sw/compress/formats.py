@@ -33,7 +33,7 @@ __all__ = [
     "Shared",
     "Statistics",
     "Widths",
-    "block_size",
+    "blocks",
     "choose",
     "input_format",
     "measure",
@@ -75,9 +75,10 @@ def input_format(inputs: NDArray[np.float64], activation_bits: int) -> NumberFor
     return NumberFormat(fraction, min(0, int(whole.min())), max(0, int(whole.max())))
 
 
-def block_size(layers: Sequence[Wired]) -> int:
-    """Vectors whose activations can all be kept at once."""
-    return max(1, min(_BLOCK, _ACTIVATIONS // sum(sizes(layers))))
+def blocks(layers: Sequence[Wired], count: int) -> list[slice]:
+    """Parts of `count` vectors, each of so few that all their activations can be kept at once."""
+    step = max(1, min(_BLOCK, _ACTIVATIONS // sum(sizes(layers))))
+    return [slice(start, start + step) for start in range(0, count, step)]
 
 
 def measure(layers: Sequence[Shared], inputs: NDArray[np.float64]) -> list[Statistics]:
@@ -90,10 +91,9 @@ def measure(layers: Sequence[Shared], inputs: NDArray[np.float64]) -> list[Stati
     """
     peak, power, active = (np.zeros(len(layers)) for _ in range(3))
     floats = [layer.layer for layer in layers]
-    step = block_size(layers)
     with np.errstate(over="ignore", invalid="ignore"):  # shows in `power`
-        for start in range(0, len(inputs), step):
-            tensors = [inputs[start : start + step]]
+        for part in blocks(layers, len(inputs)):
+            tensors = [inputs[part]]
             for i, layer in enumerate(floats):
                 x, top = _run(layer, gather(tensors, layer))
                 peak[i] = max(peak[i], top)

@@ -12,7 +12,7 @@ from sw.errors import BadInput
 from sw.graph import gather
 from sw.network import Layer, Network
 
-from .formats import block_size
+from .formats import blocks
 from .prune import prune
 
 __all__ = ["scan"]
@@ -61,9 +61,7 @@ def scan(
     wrong: dict[str, list[int]] = {
         layer.name: [0] * len(densities) for layer in network.layers if not layer.fixed
     }
-    step = block_size(network.layers)
-    for start in range(0, len(x), step):
-        part = slice(start, start + step)
+    for part in blocks(network.layers, len(x)):
         tensors = [x[part].astype(np.float64)]
         for place, layer in enumerate(network.layers):
             if not layer.fixed:
