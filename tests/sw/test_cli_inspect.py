@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import onnx
 import pytest
 from click.testing import CliRunner
 
@@ -222,3 +223,34 @@ def test_structure_is_shown_where_there_is_any(model, tmp_path):
     shown = run(path).stdout
     assert "Structure" in shown
     assert "takes" not in shown
+
+
+def test_compress_and_inspect_count_the_same_parameters(tmp_path):
+    """A skip around a layer of 6: what adds it up has 6 weights that are no parameters."""
+    rng = np.random.default_rng(1)
+    weights = [
+        onnx.numpy_helper.from_array(rng.normal(size=(6, rows)).astype(np.float32), name)
+        for name, rows in (("w1", 6), ("w2", 4))
+    ]
+    nodes = [
+        onnx.helper.make_node("Gemm", ["x", "w1"], ["a"], "ip1"),
+        onnx.helper.make_node("Add", ["a", "x"], ["b"], "add"),
+        onnx.helper.make_node("Gemm", ["b", "w2"], ["y"], "ip2"),
+    ]
+    ends = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, size])
+        for name, size in (("x", 6), ("y", 4))
+    ]
+    graph = onnx.helper.make_graph(nodes, "graph", ends[:1], ends[1:], weights)
+    path, model = tmp_path / "net.onnx", tmp_path / "net.thr"
+    onnx.save(onnx.helper.make_model(graph), path)
+    arguments = ["compress", str(path), "-o", str(model)]
+    shown = CliRunner().invoke(main, arguments)
+    assert shown.exit_code == 0, shown.output
+    assert "addition" in shown.stdout
+    made = json.loads(CliRunner().invoke(main, [*arguments, "--json"]).stdout)
+    inspected = json.loads(run(model, "--json").stdout)
+    for key in ("parameters", "float32_bytes", "ratio", "density"):
+        assert made[key] == inspected[key]
+    assert made["parameters"] == 6 * 6 + 6 + 6 * 4 + 4
+    assert [layer["kind"] for layer in made["layers"]] == ["dense", "addition", "dense"]
