@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -127,12 +127,11 @@ class Convolution:
         (height, width), step = self.plane, self.pool_stride
         y = y.reshape(len(y), *self.positions, -1)
         combine = np.add if self.average else np.maximum
-        total = None
-        for v, u in itertools.product(range(self.pool), repeat=2):
-            part = y[:, v : v + height * step : step, u : u + width * step : step]
-            part = part[:, :height, :width]
-            total = part if total is None else combine(total, part)
-        assert total is not None
+        # First down, then across: both are sums or maxima of what the other gives.
+        rows = [y[:, v : v + (height - 1) * step + 1 : step] for v in range(self.pool)]
+        down = functools.reduce(combine, rows)
+        columns = [down[:, :, u : u + (width - 1) * step + 1 : step] for u in range(self.pool)]
+        total = functools.reduce(combine, columns)
         if self.average:
             total = _mean(total, self.pool**2)
         return total.transpose(0, 3, 1, 2).reshape(len(y), -1)

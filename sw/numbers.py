@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,6 +31,7 @@ __all__ = [
 
 FRACTION_MAX = 64  # of any number format, either way: every scale is a float64 without overflow
 ACTIVATIONS_MAX = 1 << 24  # of one layer: what it may cost in memory
+PATCHES_MAX = 1 << 28  # numbers of all patches of a vector, which the golden model lays out
 NAME_BYTES_MAX = 255  # the .thr file gives the length one byte
 _CHUNK = 1 << 22  # weights decoded at once
 
@@ -306,8 +308,15 @@ def _check_convolution(where: str, layer: CompressedLayer) -> None:
         raise BadInput(
             f"{where} has {layer.columns} columns of codes; its kernel takes {convolution.columns}"
         )
-    if max(layer.inputs, layer.outputs) > ACTIVATIONS_MAX:
+    border = 2 * convolution.padding
+    padded = convolution.channels * (convolution.height + border) * (convolution.width + border)
+    if max(padded, layer.outputs) > ACTIVATIONS_MAX:
         raise BadInput(
-            f"{where} takes {layer.inputs} activations and gives {layer.outputs}; at most "
-            f"{ACTIVATIONS_MAX} are allowed"
+            f"{where} takes {padded} activations, padding included, and gives {layer.outputs}; at "
+            f"most {ACTIVATIONS_MAX} are allowed"
+        )
+    patches = math.prod(convolution.positions) * convolution.columns * convolution.groups
+    if patches > PATCHES_MAX:
+        raise BadInput(
+            f"{where} has {patches} numbers in its patches; at most {PATCHES_MAX} are allowed"
         )
