@@ -66,7 +66,7 @@ def _sizes(network: CompressedNetwork) -> dict[str, Any]:
     path: Path = networks.LENET300100
     return {
         "name": path.stem,
-        "layers": [network.layers[0].inputs, *(layer.outputs for layer in network.layers)],
+        "layers": [network.inputs, *(layer.outputs for layer in network.layers)],
         "parameters": network.parameters,
         "bytes": path.stat().st_size,
         "float32_bytes": 4 * network.parameters,

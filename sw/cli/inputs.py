@@ -74,7 +74,7 @@ def choose_inputs(
     data: Path | None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
     """Integer inputs that the options name, and labels where there are any."""
-    width = network.layers[0].inputs
+    width = network.inputs
     if (inputs is None) == (dataset is None):
         raise BadInput("name the inputs: either --inputs X.npy or --dataset NAME")
     if dataset is None and (count is not None or data is not None):

@@ -72,7 +72,7 @@ def write_network(path: Path, network: Network) -> None:
         shape = (
             layer.weights.shape
             if kernel is None
-            else (-1, kernel.channels, kernel.kernel_height, kernel.kernel_width)
+            else (-1, kernel.channels // kernel.groups, kernel.kernel_height, kernel.kernel_width)
         )
         arrays[f"{layer.name}_w"] = layer.weights.astype(np.float32).reshape(shape)
         arrays[f"{layer.name}_b"] = layer.bias.astype(np.float32)
