@@ -26,6 +26,7 @@ __all__ = ["fit"]
 _WINDOWS = {
     "entry_depth": Window.ENTRIES,
     "column_depth": Window.POINTERS,
+    "segment_depth": Window.SEGMENTS,
     "bias_depth": Window.BIAS,
     "codebook_depth": Window.CODEBOOK,
     "activation_depth": Window.ACTIVATIONS,
