@@ -10,6 +10,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,8 +51,8 @@ class Taps:
     x: Ints
     active: Floats
 
-    def only(self, which: NDArray[np.bool_]) -> Taps:
-        """Those of which it is true."""
+    def only(self, which: NDArray[Any]) -> Taps:
+        """Those of which it is true, or those at these places."""
         return Taps(*(getattr(self, field.name)[which] for field in dataclasses.fields(self)))
 
 
@@ -170,10 +171,19 @@ def _split(places: Ints, sizes: Ints) -> tuple[Ints, Ints]:
 
 
 def patch_of(layer: CompressedLayer, sources: Sequence[Layout], taps: Taps, groups: int) -> Patch:
-    """How a layer is fed from sources in these layouts."""
+    """How a layer is fed from sources in these layouts.
+
+    Raises
+    ------
+    BadInput
+        If planes, kernel or pooling window are larger than the engine's.
+    """
     if sources[0].groups is not None:
-        return _spread_patch(layer, sources, taps, groups)
-    return _copied_patch(layer, sources[0], taps, groups)
+        patch = _spread_patch(layer, sources, taps, groups)
+    else:
+        patch = _copied_patch(layer, sources[0], taps, groups)
+    _check_walk(layer, patch.walk)
+    return patch
 
 
 def _kernels(layer: CompressedLayer, sources: Sequence[Layout]) -> list[tuple[int, int]]:
@@ -238,6 +248,19 @@ def _check_bounds(layer: CompressedLayer) -> None:
         raise BadInput(
             f"layer {layer.name}: its kernel has a side of {kernel}; with padding, the engine has "
             f"{most} at most"
+        )
+
+
+def _check_walk(layer: CompressedLayer, walk: Walk) -> None:
+    window_x, window_y, *plane = (repeat + 1 for repeat in walk.repeats)
+    if (window := window_x * window_y) > (most := 1 << layouts.WINDOW_BITS):
+        raise BadInput(
+            f"layer {layer.name}: each group is at {window} positions of a pooling window; the "
+            f"engine has {most} at most"
+        )
+    if (side := max(plane)) > (most := 1 << layouts.COORDINATE_BITS):
+        raise BadInput(
+            f"layer {layer.name}: its output has a side of {side}; the engine has {most} at most"
         )
 
 
