@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -195,7 +196,8 @@ def _place_layer(
     outputs: tuple[NDArray[np.bool_], Floats],
     config: AcceleratorConfig,
 ) -> PlacedLayer:
-    """
+    """Spread one layer over the elements, its sources lying where they do.
+
     Parameters
     ----------
     outputs : which rows are not always 0, and what each takes the layers after (see `_demand`)
@@ -207,16 +209,12 @@ def _place_layer(
             f"accelerator's {config.entry_bits}-bit entries"
         )
     patch = patch_of(layer, sources, taps, config.groups)
-    copies = len(patch.group) // max(1, len(taps.row))
-    row, code, active = (
-        np.tile(taps.row, copies),
-        np.tile(taps.code, copies),
-        np.tile(taps.active, copies),
-    )
+    # What groups at several positions of a window hold, each of them holds.
+    taps = taps.only(np.resize(np.arange(len(taps.row)), len(patch.group)))
     alive, demand = outputs
     rows = -(-_places(alive) // (lanes * config.groups)) * config.groups
     work = np.zeros((layer.rows, config.groups))
-    np.add.at(work, (row, patch.group), active)
+    np.add.at(work, (taps.row, patch.group), taps.active)
     # The first of the rows that are always 0 stands for all of them.
     placed = np.sort(np.concatenate([np.flatnonzero(alive), np.flatnonzero(~alive)[:1]]))
     lane = over_lanes(work[placed], lanes, rows)
@@ -224,75 +222,74 @@ def _place_layer(
     slots[placed] = over_groups(lane, demand[placed], rows, config, work[placed].sum(axis=1))
     slots[~alive] = slots[np.argmin(alive)]
 
-    weights = _Weights(row, code, active, patch.group, patch.column)
-    steps = _steps(layer, weights, slots, patch.columns, config)
+    out_row, out_lane = np.divmod(slots[taps.row], lanes)
+    element = patch.group * lanes + out_lane
+    weights = _Weights(element, patch.column, out_row, taps.code, taps.active)
+    weights = weights.only(np.lexsort((out_row, patch.column, element)))
+    steps = _steps(weights, _Sizes(rows, patch.columns, layer.code_bits), config)
     return PlacedLayer(layer.name, slots, patch, layer.code_bits, layer.codebook, steps)
 
 
-def _steps(
-    layer: CompressedLayer, weights: _Weights, slots: Ints, columns: int, config: AcceleratorConfig
-) -> tuple[Step, ...]:
-    """As few as the accumulators and the counts of pointers allow, all of about as many rows."""
-    groups = config.groups
-    words = -(-int(slots.max() + 1) // (config.lanes * groups))
-    for most in range(max(config.accumulator_depth // groups, 1), 0, -1):
-        at_once = -(-words // -(-words // most)) * groups
-        steps = [
-            _step(
-                layer,
-                weights,
-                slots,
-                (first, min(words * groups, first + at_once)),
-                columns,
-                config,
-            )
-            for first in range(0, words * groups, at_once)
-        ]
-        if all(step.counts.max(initial=0) < config.accumulator_depth for step in steps):
-            break
-    return tuple(steps)
-
-
 class _Weights(NamedTuple):
-    """The weights that an engine holds, those of several groups as often (n,)."""
+    """The weights that an engine holds (n,), those of several groups as often.
 
+    In storage order they are sorted by element, then column, then row.
+    """
+
+    element: Ints
+    column: Ints
     row: Ints
     code: Ints
     active: Floats
-    group: Ints
-    column: Ints
+
+    def only(self, which: NDArray[Any]) -> _Weights:
+        """Those of which it is true, or those at these places."""
+        return _Weights(*(each[which] for each in self))
+
+
+class _Sizes(NamedTuple):
+    """Rows per lane and columns of a layer, and bits of its codes."""
+
+    rows: int
+    columns: int
+    code_bits: int
+
+
+def _steps(weights: _Weights, sizes: _Sizes, config: AcceleratorConfig) -> tuple[Step, ...]:
+    """As few as the accumulators and the counts of pointers allow, all of about as many rows."""
+    groups = config.groups
+    words = sizes.rows // groups
+    for most in range(max(config.accumulator_depth // groups, 1), 0, -1):
+        at_once = -(-words // -(-words // most)) * groups
+        steps = tuple(
+            _step(weights, (first, min(sizes.rows, first + at_once)), sizes, config)
+            for first in range(0, sizes.rows, at_once)
+        )
+        if all(step.counts.max(initial=0) < config.accumulator_depth for step in steps):
+            break
+    return steps
 
 
 def _step(
-    layer: CompressedLayer,
-    weights: _Weights,
-    slots: Ints,
-    rows: tuple[int, int],
-    columns: int,
-    config: AcceleratorConfig,
+    weights: _Weights, rows: tuple[int, int], sizes: _Sizes, config: AcceleratorConfig
 ) -> Step:
     """Entries of the rows from the first to below the second of `rows`."""
-    out_row, out_lane = np.divmod(slots[weights.row], config.lanes)
-    element = weights.group * config.lanes + out_lane
-    # Storage order: by element, then column, then row.
-    order = np.lexsort((out_row, weights.column, element))
-    order = order[(rows[0] <= out_row[order]) & (out_row[order] < rows[1])]
-    element, column, out_row = element[order], weights.column[order], out_row[order] - rows[0]
-    gaps = _gaps(element, column, out_row)
-    active = weights.active[order]
-    gap_bits = _choose_gap_bits(element, gaps, active, layer.code_bits, config)
+    first, end = rows
+    element, column, row, code, active = weights.only((first <= weights.row) & (weights.row < end))
+    gaps = _gaps(element, column, row - first)
+    gap_bits = _choose_gap_bits(element, gaps, active, sizes.code_bits, config)
     entries, element, column = _with_padding(
-        weights.code[order], gaps, layer.code_bits, gap_bits, (element, column)
+        code, gaps, sizes.code_bits, gap_bits, (element, column)
     )
-    size = config.elements * columns
-    counts = np.bincount(element * columns + column, minlength=size)
+    shape = (config.elements, sizes.columns)
+    counts = np.bincount(element * sizes.columns + column, minlength=math.prod(shape))
     ends = np.cumsum(np.bincount(element, minlength=config.elements))[:-1]
     return Step(
-        first=rows[0],
-        rows=rows[1] - rows[0],
+        first=first,
+        rows=end - first,
         gap_bits=gap_bits,
         entries=tuple(np.split(entries, ends)),
-        counts=counts.reshape(config.elements, columns),
+        counts=counts.reshape(shape),
     )
 
 
