@@ -36,9 +36,11 @@ _MEMORIES = {
     "accumulator_depth": "rows per lane of one instruction",
     "bias_depth": "rows per lane of all layers",
     "codebook_depth": "codebook values of all layers",
-    "activation_depth": "activation words per group, for one vector",
+    "activation_depth": "activation words per group and vector",
     "layer_depth": "instructions",
 }
+# What elements, lanes or groups share: the more of them, the less each holds.
+_SHARED_OUT = {"entry_depth", "column_depth", "bias_depth", "activation_depth"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,8 +98,7 @@ def config_for(network: CompressedNetwork, **knobs: int) -> AcceleratorConfig:
         depths[need.knob] = max(2, 1 << (need.used - 1).bit_length())
         if depths[need.knob] > AcceleratorConfig.limits(need.knob)[1]:
             raise BadInput(
-                f"layer {need.layer}: {need.used} {need.holds} are needed, more than any "
-                f"configuration has ({AcceleratorConfig.limits(need.knob)[1]}); use more lanes"
+                f"layer {need.layer}: {need.used} {need.holds} are needed, {_beyond(need)}"
             )
     return AcceleratorConfig(**{**depths, **widths, **knobs})
 
@@ -149,8 +150,16 @@ def _shortage(need: Usage) -> str:
     return (
         f"layer {need.layer}: {need.used} {need.holds} are needed, {need.available} are there, "
         f"{need.used - need.available} too few; "
-        + (f"{need.knob} = {depth} would do" if possible else "an engine with more lanes would do")
+        + (f"{need.knob} = {depth} would do" if possible else _beyond(need))
     )
+
+
+def _beyond(need: Usage) -> str:
+    """Why no depth of a memory would do."""
+    most = f"more than any configuration has ({AcceleratorConfig.limits(need.knob)[1]})"
+    if need.knob in _SHARED_OUT:
+        return f"{most}; more lanes or groups take fewer each"
+    return most
 
 
 def _usage(
@@ -172,10 +181,10 @@ def _usage(
         ]
     )
     codes = np.array([len(layer.codebook) for layer in layers])
-    words = [layout.words for layout in placement.tensors]
-    touched = [
-        words[number + 1] + sum(words[tensor] for tensor in tensors)
-        for number, tensors in enumerate(network.sources)
+    words, lives = [layout.words for layout in placement.tensors], lifetimes(network)
+    alive = [
+        sum(w for w, (first, last) in zip(words, lives, strict=True) if first <= step <= last)
+        for step in range(1, len(words))
     ]
     needs: dict[str, tuple[Any, Any]] = {
         "entry_depth": (entries[:, fullest].sum(), entries[:, fullest]),
@@ -184,7 +193,7 @@ def _usage(
         "accumulator_depth": (at_once.max(), at_once),
         "bias_depth": (rows.sum(), rows),
         "codebook_depth": (codes.sum(), codes),
-        "activation_depth": (allocate(words, lifetimes(network))[1], touched),
+        "activation_depth": (allocate(words, lives)[1], alive),
         "layer_depth": (steps.sum(), steps),
     }
     return [
