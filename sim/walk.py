@@ -6,8 +6,7 @@ It knows nothing of the compressed network; it must agree with the golden model 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +15,9 @@ from hw import layouts
 from hw.regmap import Window
 from sw.image import Image, Port
 
-__all__ = ["LayerWalk", "walk"]
+from .feed import Feed, Fields, Ints, feed, number_of, positions_of
 
-Ints = NDArray[np.int64]
-Fields = dict[Any, Any]
+__all__ = ["LayerWalk", "Step", "pointers", "steps", "walk"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +39,28 @@ class LayerWalk:
     entries: Ints
 
 
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One instruction, executed.
+
+    Attributes
+    ----------
+    layer : int
+    instruction : fields of `hw.layouts.instruction`
+    positions : int
+        Of all vectors.
+    feeds : what each group's feeder did
+    walk : LayerWalk
+        What happened in this instruction; the outputs are those of the layer so far.
+    """
+
+    layer: int
+    instruction: Fields
+    positions: int
+    feeds: tuple[Feed, ...]
+    walk: LayerWalk
+
+
 _PARTS = [field.name for field in dataclasses.fields(LayerWalk)]
 
 
@@ -56,7 +76,18 @@ def walk(image: Image, x: NDArray[np.integer]) -> list[LayerWalk]:
 
 
 def _walk_chunk(image: Image, x: NDArray[np.integer]) -> list[LayerWalk]:
-    """The vectors of one run, which share the activation memories."""
+    layers: list[LayerWalk] = []
+    for step in steps(image, x):
+        tokens, entries = step.walk.tokens, step.walk.entries
+        if step.layer < len(layers):  # more rows of the same layer
+            before = layers.pop()
+            tokens, entries = tokens + before.tokens, entries + before.entries
+        layers.append(LayerWalk(step.walk.outputs, tokens, entries))
+    return layers
+
+
+def steps(image: Image, x: NDArray[np.integer]) -> Iterator[Step]:
+    """Execute the vectors of one run, `Image.vectors` at most, instruction by instruction."""
     config, port = image.config, image.input
     units = 1 if port.copies else config.groups
     slots = np.zeros((len(x), port.words * units * config.lanes), np.int64)
@@ -64,17 +95,17 @@ def _walk_chunk(image: Image, x: NDArray[np.integer]) -> list[LayerWalk]:
     memory = np.zeros((config.groups, config.activation_depth, config.lanes), np.int64)
     words = slots.reshape(-1, units, config.lanes).transpose(1, 0, 2)
     memory[:, port.base : port.base + len(x) * port.words] = words
-    layers: list[LayerWalk] = []
-    for parts, number in zip(image.contents[Window.PROGRAM][0], image.steps, strict=True):
-        instruction = layouts.decode(layouts.instruction(config), _number(parts))
-        tokens, entries = _walk_step(image, instruction, memory, len(x))
-        if number < len(layers):  # more rows of the same layer
-            before = layers.pop()
-            tokens, entries = tokens + before.tokens, entries + before.entries
-        outputs = _load(memory, image.layer_ports[number], len(x))
-        layers.append(LayerWalk(outputs, tokens, entries))
+    for parts, layer in zip(image.contents[Window.PROGRAM][0], image.steps, strict=True):
+        instruction = layouts.decode(layouts.instruction(config), number_of(parts))
+        here = positions_of(instruction["patch"]["walk"], len(x))
+        feeds = [feed(image, instruction, own, here, n) for n, own in enumerate(memory)]
+        count = len(here["word"])
+        entries = _execute(image, instruction, feeds, memory, (count, len(x)))
+        tokens = [_per_vector(own.position[own.word], count, len(x)) for own in feeds]
+        outputs = _load(memory, image.layer_ports[layer], len(x))
+        walked = LayerWalk(outputs, np.stack(tokens, axis=1), entries)
+        yield Step(layer, instruction, count, tuple(feeds), walked)
     assert instruction["last"]
-    return layers
 
 
 def _load(memory: Ints, port: Port, vectors: int) -> Ints:
@@ -83,31 +114,31 @@ def _load(memory: Ints, port: Port, vectors: int) -> Ints:
     return region.transpose(1, 0, 2).reshape(vectors, -1).copy()
 
 
-def _number(parts: NDArray[np.uint32]) -> int:
-    """An item of several bus words."""
-    return sum(int(part) << (layouts.BUS_BITS * place) for place, part in enumerate(parts))
+def _execute(
+    image: Image,
+    instruction: Fields,
+    feeds: Sequence[Feed],
+    memory: Ints,
+    times: tuple[int, int],
+) -> Ints:
+    """Compute and store the outputs; returns the entries (vectors, elements) that this took.
 
-
-def _walk_step(image: Image, instruction: Fields, memory: Ints, vectors: int) -> tuple[Ints, Ints]:
-    """Tokens and entries of an instruction, executed from and to the activation memories."""
-    config, store = image.config, instruction["store"]
-    lanes, groups = config.lanes, config.groups
-    positions = list(_positions(instruction["patch"]["walk"], vectors))
-    totals = np.zeros((len(positions), store["rows"], lanes, groups), np.int64)
-    tokens = np.zeros((vectors, groups), np.int64)
-    executed = np.zeros((vectors, config.elements), np.int64)
-    for group in range(groups):
-        found = _tokens(image, instruction, memory[group], positions, group)
-        tokens[:, group] = _per_vector(found.position, len(positions), vectors)
+    Parameters
+    ----------
+    times : positions and vectors
+    """
+    store, lanes = instruction["store"], image.config.lanes
+    totals = np.zeros((times[0], store["rows"], lanes, image.config.groups), np.int64)
+    executed = np.zeros((times[1], image.config.elements), np.int64)
+    for group, fed in enumerate(feeds):
         for lane in range(lanes):
             element = group * lanes + lane
-            sums, position = _walk_element(image, element, instruction, found, len(positions))
+            sums, position = _walk_element(image, element, instruction, fed, times[0])
             totals[:, :, lane, group] = sums[:, : store["rows"]]
-            executed[:, element] = _per_vector(position, len(positions), vectors)
+            executed[:, element] = _per_vector(position, *times)
     total = totals.max(axis=3) if store["across"] else totals.sum(axis=3)
-    pixels = _pool(_write_back(image, store, total), store)
-    _store(memory, pixels, store)
-    return tokens, executed
+    _store(memory, _pool(_write_back(image, store, total), store), store)
+    return executed
 
 
 def _per_vector(position: Ints, positions: int, vectors: int) -> Ints:
@@ -116,84 +147,37 @@ def _per_vector(position: Ints, positions: int, vectors: int) -> Ints:
     return np.asarray(counts.reshape(vectors, -1).sum(axis=1), np.int64)
 
 
-def _positions(walk: Fields, vectors: int) -> Iterator[Fields]:
-    """Where each patch begins, in order."""
-    times = [walk["repeats"][level] + 1 for level in range(4)] + [vectors]
-    counts = [0] * len(times)
-    here = dict(walk["start"])
-    while True:
-        yield dict(here)
-        level = next((n for n, time in enumerate(times) if counts[n] + 1 < time), None)
-        if level is None:
-            return
-        counts = [0] * level + [counts[level] + 1, *counts[level + 1 :]]
-        for field, step in walk["steps"][level].items():
-            here[field] += step
-
-
-@dataclasses.dataclass(frozen=True)
-class _Tokens:
-    """Non-zero activations that a group's feeder sends: at which position, their column, value."""
-
-    position: Ints
-    column: Ints
-    activation: Ints
-
-
-def _tokens(
-    image: Image, instruction: Fields, memory: Ints, positions: list[Fields], group: int
-) -> _Tokens:
-    config, patch = image.config, instruction["patch"]
-    table = image.contents[Window.SEGMENTS][group]
-    layout = layouts.segment(config)
-    segments = [
-        layouts.decode(layout, _number(parts))
-        for parts in table[patch["segment_base"] : patch["segment_last"] + 1]
-    ]
-    flat = memory.reshape(-1)
-    words = 1 << layouts.position(config)["word"].width
-    coordinates = 1 << layouts.COORDINATE_BITS
-    found: list[tuple[Ints, Ints, Ints]] = [(np.zeros(0, np.int64),) * 3]
-    for number, here in enumerate(positions):
-        for segment in segments:
-            y, x = (here["y"] + segment["dy"]), (here["x"] + segment["dx"])
-            inside = y % coordinates < patch["height"] and x % coordinates < patch["width"]
-            if not segment["used"] or not inside:
-                continue
-            slot = (here["word"] + segment["word"]) * config.lanes + here["lane"] + segment["lane"]
-            length = segment["words"] * config.lanes + segment["lanes"] + 1
-            slots = (slot + np.arange(length)) % (words * config.lanes)
-            (active,) = np.nonzero(flat[slots])
-            column = segment["column"] + active
-            found.append((np.full(len(active), number), column, flat[slots[active]]))
-    return _Tokens(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+def pointers(image: Image, element: int, column: Ints) -> tuple[Ints, Ints]:
+    """Where the entries of columns lie in an element, and how many each has."""
+    pointer = image.contents[Window.POINTERS][element][column, 0].astype(np.int64)
+    start, count = (
+        (pointer >> field.offset) & ((1 << field.width) - 1)
+        for field in (layouts.pointer(image.config)[name] for name in ("start", "count"))
+    )
+    return start, count
 
 
 def _walk_element(
-    image: Image, element: int, instruction: Fields, tokens: _Tokens, positions: int
+    image: Image, element: int, instruction: Fields, fed: Feed, positions: int
 ) -> tuple[Ints, Ints]:
     """One element's accumulators after every position, and the position of all it executed."""
     config = image.config
-    pointer = image.contents[Window.POINTERS][element][tokens.column, 0]
-    start, count = (
-        (pointer.astype(np.int64) >> field.offset) & ((1 << field.width) - 1)
-        for field in (layouts.pointer(config)[name] for name in ("start", "count"))
-    )
+    start, count = pointers(image, element, fed.column)
     ends = np.cumsum(count)
     first = ends - count  # place of each column's first entry among those executed
     place = np.arange(count.sum()) + np.repeat(start - first, count)
     entry = image.contents[Window.ENTRIES][element][place, 0].astype(np.int64)
 
     code = entry & ((1 << instruction["code_bits"]) - 1)
-    steps = np.cumsum((entry >> instruction["code_bits"]) + 1)
-    before = np.concatenate(([0], steps))[first]  # steps made in the columns before
-    row = steps - np.repeat(before, count) - 1
+    below = np.cumsum((entry >> instruction["code_bits"]) + 1)
+    top = np.concatenate(([0], below))[first]  # of each column
+    row = below - np.repeat(top, count) - 1
 
     codebook = _signed(image.contents[Window.CODEBOOK][0], config.weight_bits)
     weight = codebook[instruction["codebook_base"] + code]
-    position = np.repeat(tokens.position, count)
+    position = np.repeat(fed.position[fed.word], count)
     sums = np.zeros((positions, config.accumulator_depth), np.int64)
-    np.add.at(sums, (position, row), weight * np.repeat(tokens.activation, count))
+    np.add.at(sums, (position, row), weight * np.repeat(fed.activation, count))
     return sums, position
 
 

@@ -1,0 +1,335 @@
+"""The cycle model: how many clock cycles a run takes, and what bounds it, from the image's bits.
+
+No clock ticks here: it says for every word, token and column when it moves on, from when those
+before it did. What stands in its way is what does so in the RTL, so the counters are met exactly.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw.config import AcceleratorConfig
+from sw.driver import LayerCounts
+from sw.image import Image
+
+from .feed import Feed, Fields, Ints
+from .walk import Step, pointers, steps
+
+__all__ = ["LayerPrediction", "Prediction", "predict"]
+
+# Cycles from one place of the engine to another; `hw` says the same in its docstrings.
+_SEGMENT_LAID = 1  # from the layer's start, when the first segment could leave its table
+_TOKEN_TAKEN = 3  # from a token's hand-over until an element may take its column
+_TOKEN_COUNTED = 4  # until it is among those that a queue holds
+_READ_COUNTED = 2  # from the taking of a column until the feeder sees its place free
+_FULL = 7  # from an element's last entry until write-back may drain its buffer
+_RELEASED_EARLY = 3  # rows that are still to be drained when a buffer is released
+_STORED = 5  # from the drain of a row until its word is stored, but for the sum of the groups
+_POOLED = 2
+_QUEUE_RESERVE = 4  # places of a queue that are kept for what is on its way
+_LAYER = 1  # cycles of the sequencer between two layers
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerPrediction:
+    """What a layer takes in one run.
+
+    Attributes
+    ----------
+    counts : LayerCounts
+        As the engine's counters have it.
+    feeding : int
+        Cycles that the slowest feeder would need by itself.
+    working : int
+        Cycles that the busiest element would need by itself.
+    draining : int
+        Cycles that write-back would need by itself.
+    """
+
+    counts: LayerCounts
+    feeding: int
+    working: int
+    draining: int
+
+    @property
+    def bound(self) -> str:
+        """Which of the three is the greatest."""
+        return max(("feeding", "working", "draining"), key=lambda name: getattr(self, name))
+
+    def __add__(self, other: LayerPrediction) -> LayerPrediction:
+        counts = _added(self.counts, other.counts)
+        return LayerPrediction(
+            counts,
+            self.feeding + other.feeding,
+            self.working + other.working,
+            self.draining + other.draining,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What a run takes.
+
+    Attributes
+    ----------
+    layers : of every layer
+    cycles : int
+        As the register of that name has it.
+    """
+
+    layers: tuple[LayerPrediction, ...]
+    cycles: int
+
+
+def predict(image: Image, x: NDArray[np.integer], *, buffers: int = 2) -> Prediction:
+    """Clock cycles of one run of integer inputs (vectors, inputs), `Image.vectors` at most.
+
+    Parameters
+    ----------
+    buffers : accumulator buffers of an element; the engine has two
+    """
+    layers: list[LayerPrediction] = []
+    cycles = 0
+    for step in steps(image, x):
+        layer = _layer(image, step, buffers)
+        cycles += layer.counts.cycles + _LAYER
+        if step.layer < len(layers):  # more rows of the same layer
+            layer = layers.pop() + layer
+        layers.append(layer)
+    return Prediction(tuple(layers), cycles)
+
+
+def _added(a: LayerCounts, b: LayerCounts) -> LayerCounts:
+    pairs = zip(dataclasses.astuple(a), dataclasses.astuple(b), strict=True)
+    return LayerCounts(*(one + other for one, other in pairs))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Work:
+    """What a group does in an instruction.
+
+    Attributes
+    ----------
+    feed : Feed
+    sent : (words,) int64
+        Tokens of each word, those that are but a marker included.
+    slots : (tokens, lanes) int64
+        Cycles that each element has to do with each token.
+    last : (words,) bool
+        Whether a word is the last of its position.
+    """
+
+    feed: Feed
+    sent: Ints
+    slots: Ints
+    last: NDArray[np.bool_]
+
+    def words(self) -> list[tuple[int, int, bool]]:
+        """Of each word: what `_Reader.find` wants to know, tokens, whether it is the last."""
+        skipped = np.where(self.feed.opens, self.feed.skipped, -1)
+        return list(zip(skipped.tolist(), self.sent.tolist(), self.last.tolist(), strict=True))
+
+
+def _work(image: Image, feed: Feed, group: int) -> _Work:
+    last = np.diff(feed.position, append=-1) != 0
+    nonzeros = np.bincount(feed.word, minlength=len(last))
+    null = last & (nonzeros == 0)
+    sent = nonzeros + null
+    lanes = image.config.lanes
+    slots = np.zeros((sent.sum(), lanes), np.int64)
+    # Where each non-zero is among the tokens.
+    token = np.arange(len(feed.word)) + np.cumsum(null)[feed.word]
+    for lane in range(lanes):
+        slots[token, lane] = pointers(image, group * lanes + lane, feed.column)[1]
+    marker = np.cumsum(sent)[last] - 1
+    slots[marker] = np.maximum(slots[marker], 1)
+    return _Work(feed, sent, slots, last)
+
+
+def _layer(image: Image, step: Step, buffers: int) -> LayerPrediction:
+    config, store = image.config, step.instruction["store"]
+    works = [_work(image, feed, group) for group, feed in enumerate(step.feeds)]
+    groups = [
+        _Group(work, _Elements(work.slots, config.queue_depth - _QUEUE_RESERVE)) for work in works
+    ]
+    cycles = _run(config, store, groups, (step.positions, buffers))
+    busy = int(step.walk.entries.sum())
+    stalled = sum(group.elements.stalled for group in groups)
+    counts = LayerCounts(
+        cycles=cycles,
+        activations=int(step.walk.tokens.sum()),
+        blocked=sum(group.blocked for group in groups),
+        busy=busy,
+        stalled=stalled,
+        starved=cycles * config.elements - busy - stalled,
+    )
+    return LayerPrediction(
+        counts,
+        feeding=max(_feeding(work) for work in works),
+        working=max(int(work.slots.sum(axis=0).max()) for work in works),
+        draining=step.positions * store["rows"],
+    )
+
+
+def _feeding(work: _Work) -> int:
+    """Cycles until a feeder has sent all its tokens, if the elements have always room."""
+    reader = _Reader()
+    word = sent = 0
+    for skipped, tokens, _ in work.words():
+        found = reader.find(skipped, word)
+        if tokens:
+            word = max(found + 1, sent)
+            sent = word + tokens
+    return sent + 1
+
+
+def _run(
+    config: AcceleratorConfig, store: Fields, groups: Sequence[_Group], times: tuple[int, int]
+) -> int:
+    """Cycles of an instruction.
+
+    Parameters
+    ----------
+    times : positions, and accumulator buffers
+    """
+    positions, buffers = times
+    drained, rows = 0, store["rows"]
+    free = deque([0] * buffers, buffers)  # from when on elements may fill each buffer
+    for _ in range(positions):
+        full = _FULL + max(group.advance(free[0]) for group in groups)
+        first = max(full, drained)
+        drained = first + rows
+        free.append(first + max(0, rows - 1 - _RELEASED_EARLY) + 1)
+    levels = max(1, (config.groups - 1).bit_length())
+    return int(drained - 1 + levels + _STORED + (_POOLED if store["window"] else 0))
+
+
+class _Elements:
+    """The elements of a group: when they take columns, and when the feeder must wait for them.
+
+    Attributes
+    ----------
+    free : per lane, the cycle after the last entry that it has so far
+    stalled : cycles, of all of them
+    """
+
+    def __init__(self, slots: Ints, room: int) -> None:
+        """
+        Parameters
+        ----------
+        slots : (tokens, lanes) int64
+            Cycles that each element has to do with each token; it takes no column that has none.
+        room : columns in a queue with which the feeder goes on
+        """
+        token, lane = np.nonzero(slots)
+        self._widths = iter(np.bincount(token, minlength=len(slots)).tolist())
+        self._columns = iter(list(zip(lane.tolist(), slots[token, lane].tolist(), strict=True)))
+        self._taken = [deque([0] * (room + 1), room + 1) for _ in range(slots.shape[1])]
+        self._coming: deque[tuple[int, int]] = deque()  # tokens that no queue counts yet
+        self._gate = 0
+        self.free = [0] * slots.shape[1]
+        self.stalled = 0
+
+    def hand_over(self, cycle: int, released: int) -> int:
+        """The first cycle from `cycle` on in which all queues have room, and take the next token.
+
+        Parameters
+        ----------
+        released : cycle from which on accumulators may be filled
+        """
+        coming = self._coming
+        while True:
+            while coming and coming[0][0] + _TOKEN_COUNTED <= cycle:
+                self._gate = max(self._gate, coming.popleft()[1])
+            if cycle >= self._gate:
+                break
+            cycle = min(self._gate, coming[0][0] + _TOKEN_COUNTED) if coming else self._gate
+        coming.append((cycle, self._take(cycle + _TOKEN_TAKEN, released)))
+        return cycle
+
+    def _take(self, arrival: int, released: int) -> int:
+        """Takes the next token's columns; returns when the queues, with these in, have room."""
+        gate, free = 0, self.free
+        for lane, slots in itertools.islice(self._columns, next(self._widths)):
+            start = max(arrival, free[lane])
+            if start < released:
+                self.stalled += released - start
+                start = released
+            free[lane] = start + slots
+            taken = self._taken[lane]
+            taken.append(start)
+            gate = max(gate, taken[0])
+        return gate + _READ_COUNTED
+
+
+class _Reader:
+    """When the words of a group are known to hold non-zeros or none."""
+
+    def __init__(self) -> None:
+        # When the last segment was laid, and its words began to be read; when the last word was
+        # read, and its non-zeros were found.
+        self._laid, self._opened, self._read, self._found = _SEGMENT_LAID, 0, 0, 0
+
+    def find(self, skipped: int, sender: int) -> int:
+        """When the next word's non-zeros are found.
+
+        Parameters
+        ----------
+        skipped : segments in the padding before the word, if it is the first of its segment; else a
+            negative number
+        sender : when the last word with tokens went on to be sent
+        """
+        if skipped >= 0:
+            self._laid = max(self._laid + 1, self._opened) + skipped
+            self._opened = max(self._laid + 1, self._read)
+            self._read = max(self._opened + 1, self._found)
+        else:
+            self._read = self._found
+        self._found = max(self._read + 1, sender)
+        return self._found
+
+
+class _Group:
+    """A group's feeder before its elements.
+
+    Attributes
+    ----------
+    elements : _Elements
+    blocked : cycles in which a token had to wait
+    """
+
+    def __init__(self, work: _Work, elements: _Elements) -> None:
+        self._words = iter(work.words())
+        self._reader = _Reader()
+        # When the last word and its last token went on to be sent, and when that was taken.
+        self._word = self._sent = self._passed = 0
+        self.elements = elements
+        self.blocked = 0
+
+    def advance(self, released: int) -> int:
+        """Feed the next position; returns the cycle after the last entry of it.
+
+        Parameters
+        ----------
+        released : see `_Elements.hand_over`
+        """
+        sent, passed = self._sent, self._passed
+        for skipped, tokens, last in self._words:
+            found = self._reader.find(skipped, self._word)
+            if tokens:
+                self._word = max(found + 1, sent)
+                sent = self._word + 1
+            for _ in range(tokens):
+                sent = max(sent, passed)
+                passed = self.elements.hand_over(sent + 1, released)
+                self.blocked += passed - sent - 1
+            if last:
+                break
+        self._sent, self._passed = sent, passed
+        return max(self.elements.free)
