@@ -13,6 +13,10 @@ _BENCHES = {
         "sw.cli.bench_sim:simulation_speed",
         "Clock cycles per second of the Verilated engine.",
     ),
+    "lenet5": (
+        "sw.cli.bench_lenet5:lenet5",
+        "Cycles of LeNet-5, layer by layer, and what bounds them.",
+    ),
     "compression": (
         "sw.cli.bench_compression:compression",
         "Error and size of compressed networks, trained from nothing.",

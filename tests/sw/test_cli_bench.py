@@ -1,7 +1,8 @@
-"""`thresher bench compression`: from random weights to the table, on images soon learned."""
+"""`thresher bench compression` on images soon learned, and `thresher bench lenet5` on a few."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import struct
 from pathlib import Path
@@ -11,10 +12,14 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from hw.config import PRESETS
+from hw.regmap import Window
 from sim import golden
-from sw import datasets
+from sim.simulate import simulate
+from sw import datasets, networks
 from sw import format as thr
-from sw.cli import main
+from sw.cli import bench_lenet5, main
+from sw.pack import pack
 
 RECIPE = """
 description = "a quick one"
@@ -99,3 +104,99 @@ def test_data_that_is_not_there_is_refused(tmp_path):
     result = run("bench", "compression", "--data", tmp_path / "none", "-o", tmp_path / "out")
     assert result.exit_code == 2
     assert "none: there is no such folder of training images" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def lenet5_run():
+    """The record of three embedded images."""
+    result = run("bench", "lenet5", "--count", 3, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_lenet5_counts_what_sim_counts(lenet5_run):
+    assert lenet5_run["images"] == 3
+    assert [row["name"] for row in lenet5_run["networks"]] == [
+        "lenet5-best",
+        "lenet5-deep-compression",
+    ]
+    row = lenet5_run["networks"][0]
+    assert row["agrees_with_golden"]
+    assert row["difference"] is None
+    assert (row["lanes"], row["groups"]) == (4, 4)
+    network = thr.read(networks.LENET5)
+    x, labels = datasets.load("mnist", 3)
+    image = pack(network, PRESETS["arty_a7_35t"])
+    found = simulate(network, image, golden.quantise(network, x), "verilator")
+    assert row["accuracy"] == np.mean(found.outputs.argmax(axis=1) == labels)
+    whole = row["layers"][-1]
+    assert whole["name"] == "whole"
+    assert whole["cycles"] == {"mean": found.cycles.mean(), "max": found.cycles.max()}
+    assert whole["products"] == found.products.mean()
+    assert whole["limit_cycles"] == pytest.approx(found.products.mean() / 16)
+
+
+def test_lenet5_layer_by_layer(lenet5_run):
+    for row in lenet5_run["networks"]:
+        layers, whole = row["layers"][:-1], row["layers"][-1]
+        assert [layer["name"] for layer in layers] == ["conv1", "conv2", "ip1", "ip2"]
+        image = pack(thr.read(networks.path(row["name"])), PRESETS["arty_a7_35t"])
+        total = sum(layer["cycles"]["mean"] for layer in layers)
+        assert whole["cycles"]["mean"] == pytest.approx(total + len(image.steps))
+        for name in ("products", "feeding", "working", "draining"):
+            assert whole[name] == pytest.approx(sum(layer[name] for layer in layers))
+        for layer in row["layers"]:
+            assert layer["busy"] + layer["stalled"] + layer["starved"] == pytest.approx(1)
+            assert 0 <= layer["blocked"] < 1
+            assert layer["ratio"] == pytest.approx(layer["cycles"]["mean"] / layer["limit_cycles"])
+            assert layer["ratio"] > 1
+            assert layer["predicted"] == {
+                "images": 3,
+                "cycles": layer["cycles"]["mean"],
+                "error": 0,
+            }
+
+
+def test_lenet5_shows_tables(folder):
+    """Of images that are not those in the package."""
+    result = run("bench", "lenet5", "--count", 1, "--data", folder)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    for name in ("lenet5-best", "lenet5-deep-compression"):
+        assert any(line.startswith(f"{name} on 4 lanes × 4 groups, 1 test") for line in lines)
+    assert result.stdout.count("every output equal, to the bit") == 2
+    assert sum(line.startswith("│ conv2 ") for line in lines) == 4
+
+
+def test_lenet5_that_differs_is_an_error(monkeypatch):
+    """An image whose last biases are wrong."""
+
+    def wrong(_name, network, config):
+        image = pack(network, config)
+        biases = [items.copy() for items in image.contents[Window.BIAS]]
+        for items in biases:
+            items[-4:] += np.uint32(1 << 20)  # rows of a lane, of the last layer
+        contents = {**image.contents, Window.BIAS: tuple(biases)}
+        return dataclasses.replace(image, contents=contents)
+
+    monkeypatch.setattr(bench_lenet5, "pack_file", wrong)
+    result = run("bench", "lenet5", "--count", 1)
+    assert result.exit_code == 1
+    assert "golden model: DIFFERS" in result.stdout
+    assert "lenet5-best differs from the golden model: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--count", 1001], "1001 images of mnist are asked for, 1000 are there"),
+        (["--count", 0], "0 images of mnist are asked for"),
+        (["--groups", 2], "--groups needs --lanes"),
+        (["--board", "none"], "none"),
+    ],
+)
+def test_lenet5_refuses(arguments, message):
+    result = run("bench", "lenet5", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
