@@ -62,7 +62,7 @@ class Pool(wiring.Component):
             Signal.like(port) for port in (self.word, self.row, self.first, self.enable)
         )
         total, written = Signal(totals), Signal(totals)
-        total_row, total_valid, written_valid = Signal.like(row), Signal(), Signal()
+        total_row, total_valid = Signal.like(row), Signal()
         use_total, use_written = Signal(), Signal()
         m.d.sync += [
             word.eq(self.word),
@@ -73,7 +73,6 @@ class Pool(wiring.Component):
             use_written.eq(total_valid & (total_row == self.row)),
             total_row.eq(row),
             total_valid.eq(enable),
-            written_valid.eq(total_valid),
             written.eq(total),
         ]
         m.d.comb += [

@@ -24,9 +24,9 @@ class DrainSignature(wiring.Signature):
         the next cycles, before an element that hears of it can have an operand for them.
     """
 
-    # The first operand comes five cycles after a release: one until the fetch stage takes its
-    # column, three for the entry, one for the decoder. A row is cleared the cycle after it is read.
-    RELEASED_EARLY = 3
+    # The first operand comes six cycles after a release: one until the fetch stage takes its
+    # column, three for the entry, two for the decoder. A row is cleared the cycle after it is read.
+    RELEASED_EARLY = 4
 
     def __init__(self, config: AcceleratorConfig):
         super().__init__(

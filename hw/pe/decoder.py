@@ -99,7 +99,8 @@ class IndexAccumulator(wiring.Component):
 class EntryDecoder(wiring.Component):
     """Entries to operands: weight decoder and index accumulator side by side.
 
-    One entry per cycle, one cycle of latency.
+    One entry per cycle, two cycles of latency: the second is a register between the codebook, whose
+    output is late in its cycle, and the multiplier.
 
     Members
     -------
@@ -139,14 +140,16 @@ class EntryDecoder(wiring.Component):
             rows.enable.eq(self.i.valid & ~entry.null),
             rows.first.eq(entry.first),
             rows.entry.eq(entry.entry),
-            operand.weight.eq(weights.weight),
-            operand.row.eq(rows.row),
         ]
+        decoded, decoded_valid = Signal.like(operand), Signal()
+        m.d.comb += [decoded.weight.eq(weights.weight), decoded.row.eq(rows.row)]
         m.d.sync += [
-            self.o.valid.eq(self.i.valid),
-            operand.activation.eq(entry.activation),
-            operand.null.eq(entry.null),
-            operand.last.eq(entry.last),
-            operand.buffer.eq(entry.buffer),
+            decoded_valid.eq(self.i.valid),
+            decoded.activation.eq(entry.activation),
+            decoded.null.eq(entry.null),
+            decoded.last.eq(entry.last),
+            decoded.buffer.eq(entry.buffer),
+            self.o.valid.eq(decoded_valid),
+            operand.eq(decoded),
         ]
         return m

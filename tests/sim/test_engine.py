@@ -262,7 +262,7 @@ LATENCIES = {
     "pointers": 2,
     "queue": 1,
     "fetch": 3,
-    "decoder": 1,
+    "decoder": 2,
     "accumulators": 3,
     "grid": 1,
     "write-back": 4,

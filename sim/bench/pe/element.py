@@ -209,7 +209,7 @@ async def the_latencies_of_the_stages_add_up(dut: Any) -> None:
     await check(dut, driver, contents, [vector])
     (taken,) = trace.times(lambda c: c["i__valid"])
     assert trace.times(lambda c: c["busy"]) == [taken + 2 + 1 + 1]
-    assert trace.times(lambda c: c["full"])[0] == taken + 2 + 1 + 3 + 1 + 3
+    assert trace.times(lambda c: c["full"])[0] == taken + 2 + 1 + 3 + 2 + 3
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
