@@ -7,13 +7,13 @@ import itertools
 
 import numpy as np
 import pytest
+from hand import layer_of, network_of
 
 from hw import layouts
 from hw.config import PRESETS
 from hw.regmap import Window
 from sim.random_graph import Limits, random_graph
 from sim.random_network import Recipe, random_network
-from sw.compressed import CompressedLayer, CompressedNetwork, NumberFormat
 from sw.convolution import Convolution
 from sw.pack import config_for, pack
 from sw.place import place
@@ -70,25 +70,6 @@ def reads(image, instruction, group):
             first = slot + segment["word"] * lanes + segment["lane"]
             for step in range(segment["words"] * lanes + segment["lanes"] + 1):
                 yield at, (first + step) % (words * lanes), segment["column"] + step
-
-
-def layer_of(geometry, rows, **fields):
-    rng = np.random.default_rng(rows)
-    layer = CompressedLayer(
-        name="conv",
-        codes=rng.integers(1, 3, (rows, geometry.columns)).astype(np.uint8),
-        codebook=np.array([0, 3, -2]),
-        weight_fraction=0,
-        bias=rng.integers(-50, 50, rows),
-        shift=4,
-        relu=True,
-        convolution=geometry,
-    )
-    return dataclasses.replace(layer, **fields)
-
-
-def network_of(*layers):
-    return CompressedNetwork(NumberFormat(0, -128, 127), 16, 16, 32, layers)
 
 
 SPREAD = network_of(layer_of(Convolution(5, 4, 5, 3, 2, padding=1, pool=2), 7))
