@@ -299,27 +299,30 @@ def _show(record: dict[str, Any]) -> Group:
     return Group(*shown, note)
 
 
-def _table(headings: Sequence[str]) -> Table:
+def _table(headings: Sequence[str], rows: list[list[str]]) -> Table:
+    """Rows of layers, and at last that of the whole."""
     table = Table("layer")
     for heading in headings:
         table.add_column(heading, justify="right")
+    for row in rows[:-1]:
+        table.add_row(*row)
+    table.add_section()
+    table.add_row(*rows[-1])
     return table
 
 
 def _cycles_table(layers: list[dict[str, Any]]) -> Table:
-    table = _table(
-        (
-            "products",
-            "limit\ncycles",
-            "cycles\nmean",
-            "cycles\nmax",
-            "mean /\nlimit",
-            "model\ncycles",
-            "model\nerror",
-        )
+    headings = (
+        "products",
+        "limit\ncycles",
+        "cycles\nmean",
+        "cycles\nmax",
+        "mean /\nlimit",
+        "model\ncycles",
+        "model\nerror",
     )
-    for row in layers:
-        table.add_row(
+    rows = [
+        [
             row["name"],
             f"{row['products']:,.0f}",
             f"{row['limit_cycles']:,.1f}",
@@ -328,18 +331,22 @@ def _cycles_table(layers: list[dict[str, Any]]) -> Table:
             "-" if row["ratio"] is None else f"{row['ratio']:.2f}",
             f"{row['predicted']['cycles']:,.1f}",
             f"{row['predicted']['error']:.2%}",
-        )
-    return table
+        ]
+        for row in layers
+    ]
+    return _table(headings, rows)
 
 
 def _bounds_table(layers: list[dict[str, Any]]) -> Table:
-    alone = [f"{name}\nalone" for name in _BOUNDS.values()]
-    table = _table(("busy", "stalled", "starved", "blocked", *alone, "bound"))
-    for row in layers:
-        table.add_row(
+    shares = ("busy", "stalled", "starved", "blocked")
+    headings = (*shares, *(f"{name}\nalone" for name in _BOUNDS.values()), "bound")
+    rows = [
+        [
             row["name"],
-            *(f"{row[name]:.1%}" for name in ("busy", "stalled", "starved", "blocked")),
+            *(f"{row[name]:.1%}" for name in shares),
             *(f"{row[name]:,.1f}" for name in _BOUNDS),
             "" if row["name"] == _WHOLE else _BOUNDS[max(_BOUNDS, key=lambda name: row[name])],
-        )
-    return table
+        ]
+        for row in layers
+    ]
+    return _table(headings, rows)
