@@ -9,9 +9,9 @@ import random
 
 import numpy as np
 import pytest
+from endless import endless
 from faulty import FAULTS, Faulty, dropped, flipped, to_place
 
-from hw import layouts
 from hw.config import PRESETS
 from hw.regmap import REGISTERS, Window
 from sim import golden
@@ -296,9 +296,8 @@ class TestRun:
 
     @pytest.mark.parametrize("layer", [0, 1])
     def test_a_device_that_never_finishes(self, device, layer):
-        endless = program_with(IMAGE, layer, in_words=0)
         accelerator = Accelerator(device)
-        accelerator.load(endless)
+        accelerator.load(endless(IMAGE, layer))
         with pytest.raises(DeviceError) as error:
             accelerator.run(X, timeout=0.2)
         assert str(error.value) == (
@@ -332,16 +331,3 @@ class TestCounters:
             assert used == counts.cycles * TINY.elements
             assert counts.starved > 0
         assert sum(counts.cycles for counts in counted) < accelerator.cycles
-
-
-def program_with(image, layer, **fields):
-    """The image with some fields of one instruction changed."""
-    layout = layouts.instruction(image.config)
-    program = image.contents[Window.PROGRAM][0].copy()
-    word = sum(int(part) << (32 * place) for place, part in enumerate(program[layer]))
-    for name, value in fields.items():
-        field = layout[name]
-        word &= ~(((1 << field.width) - 1) << field.offset)
-        word |= value << field.offset
-    program[layer] = [(word >> (32 * place)) & 0xFFFFFFFF for place in range(program.shape[1])]
-    return dataclasses.replace(image, contents={**image.contents, Window.PROGRAM: (program,)})
