@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from hw import boards
 from hw.config import PRESETS
 from sim import golden
 from sim.random_network import Recipe, random_network
@@ -51,16 +52,39 @@ def refused(*arguments) -> str:
 
 
 class TestFit:
-    def test_what_fits(self):
-        result = run("fit", networks.LENET300100, "--board", "arty", "--json")
+    @pytest.mark.parametrize("name", networks.NAMES)
+    @pytest.mark.parametrize("board", ["arty", "ulx3s"])
+    def test_shipped_networks_fit(self, name, board):
+        result = run("fit", networks.path(name), "--board", board, "--json")
         assert result.exit_code == 0
         record = json.loads(result.stdout)
         assert record["fits"]
         assert record["short"] is None
-        assert {memory["knob"] for memory in record["memories"]} <= set(
-            PRESETS["arty_a7_35t"].__dataclass_fields__
-        )
-        assert all(memory["used"] <= memory["available"] for memory in record["memories"])
+        knobs = PRESETS[boards.find(board).preset]
+        for memory in record["memories"]:
+            assert 0 < memory["used"] <= memory["available"] == getattr(knobs, memory["knob"])
+            assert memory["memories"] >= 1
+            assert memory["bits_each"] >= memory["available"]
+        assert {memory["knob"] for memory in record["memories"]} == {
+            name for name in knobs.__dataclass_fields__ if name.endswith("_depth")
+        } - {"queue_depth"}
+
+    def test_layers_that_take_most_of_lenet5(self):
+        result = run("fit", networks.path("lenet5-deep-compression"), "--json")
+        memories = json.loads(result.stdout)["memories"]
+        assert {memory["knob"]: memory["layer"] for memory in memories} == {
+            "entry_depth": "ip1",
+            "column_depth": "ip1",
+            "segment_depth": "ip1",  # sixteen pixels in each of two instructions
+            "accumulator_depth": "ip1",
+            "bias_depth": "ip1",
+            "codebook_depth": "conv1",
+            "activation_depth": "conv1",
+            "layer_depth": "ip1",
+        }
+        table = run("fit", networks.path("lenet5-deep-compression")).stdout
+        assert "segments of patches of a group" in table
+        assert "lenet5-deep-compression.thr on arty: fits" in table
 
     def test_what_does_not_fit_is_exit_status_1_and_says_what_is_short(self, too_large):
         result = run("fit", too_large, "--board", "arty", "--json")
@@ -118,13 +142,18 @@ class TestSim:
         options = ("--dataset", "mnist", "--count", 1, "--target", "golden", "--json")
         assert run("sim", too_large, *options).exit_code == 0
 
-    def test_the_golden_model_runs_convolutions_which_the_engine_refuses(self):
-        options = ("--dataset", "mnist", "--count", 100)
-        result = run("sim", networks.LENET5, *options, "--target", "golden", "--json")
-        assert json.loads(result.stdout)["accuracy"] >= 0.98
-        for verb in (("sim", networks.LENET5, *options), ("fit", networks.LENET5)):
-            said = refused(*verb)
-            assert "lenet5-best.thr: layer conv1 is a convolution" in said
+    def test_convolutions_run_on_the_golden_model_the_image_and_the_engine(self):
+        accuracies = set()
+        for target, count in (("golden", 100), ("image", 2), ("verilator", 100)):
+            options = ("--dataset", "mnist", "--count", count, "--target", target, "--json")
+            result = run("sim", networks.LENET5, *options)
+            assert result.exit_code == 0, result.stderr
+            record = json.loads(result.stdout)
+            assert record["vectors"] == count
+            assert record["agrees_with_golden"] is True
+            accuracies.add(record["accuracy"])
+        assert accuracies == {1.0}
+        assert record["cycles_per_vector"]["mean"] >= record["limit_cycles"]
 
     def test_inputs_are_not_overwritten(self, model, inputs):
         before = model.read_bytes()
