@@ -206,7 +206,7 @@ def _run(
         first = max(full, drained)
         drained = first + rows
         free.append(first + max(0, rows - 1 - _RELEASED_EARLY) + 1)
-    levels = max(1, (config.groups - 1).bit_length())
+    levels = 1 + (config.groups - 1).bit_length()
     return int(drained - 1 + levels + _STORED + (_POOLED if store["window"] else 0))
 
 

@@ -54,8 +54,11 @@ class LaneWriteBack(wiring.Component):
 
     @staticmethod
     def levels(config: AcceleratorConfig) -> int:
-        """Cycles that it takes to make one total of the groups'."""
-        return max(1, (config.groups - 1).bit_length())
+        """Cycles that it takes to make one total of the groups'.
+
+        The first is for the way from the accumulators, whose outputs are late in their cycle.
+        """
+        return 1 + (config.groups - 1).bit_length()
 
     @classmethod
     def latency(cls, config: AcceleratorConfig) -> int:
@@ -87,9 +90,12 @@ class LaneWriteBack(wiring.Component):
         return m
 
     def _one_total(self, m):
-        """A tree over the groups with registers after every level."""
-        terms = [self.totals[group] for group in range(self.config.groups)]
-        for level in range(self.levels(self.config)):
+        """A tree over the groups with registers before it and after every level."""
+        terms = []
+        for group in range(self.config.groups):
+            terms.append(Signal(signed(self.config.accumulator_bits), name=f"group_{group}"))
+            m.d.sync += terms[-1].eq(self.totals[group])
+        for level in range(self.levels(self.config) - 1):
             pairs = [terms[place : place + 2] for place in range(0, len(terms), 2)]
             terms = [
                 Signal(signed(self.config.accumulator_bits), name=f"total_{level}_{place}")

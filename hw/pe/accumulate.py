@@ -1,3 +1,6 @@
+import functools
+import operator
+
 from amaranth.hdl import Array, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
@@ -80,7 +83,14 @@ class MultiplyAccumulate(wiring.Component):
         write_valid, write_row, write_buffer = Signal(), Signal.like(operand.row), Signal()
         product = Signal(signed(self.config.weight_bits + self.config.activation_bits))
         total, written = Signal(shape), Signal(shape)
-        use_total, use_written = Signal(), Signal()
+        same_as_total, same_as_written = Signal(), Signal()
+        use_total, use_written, use_stored = Signal(), Signal(), Signal(2)
+        m.d.comb += [
+            same_as_total.eq(add_valid & (add_row == operand.row) & (add_buffer == operand.buffer)),
+            same_as_written.eq(
+                write_valid & (write_row == operand.row) & (write_buffer == operand.buffer)
+            ),
+        ]
         m.d.sync += [
             product.eq(operand.weight * operand.activation),
             add_valid.eq(valid),
@@ -90,14 +100,27 @@ class MultiplyAccumulate(wiring.Component):
             write_row.eq(add_row),
             write_buffer.eq(add_buffer),
             written.eq(total),
-            use_total.eq(add_valid & (add_row == operand.row) & (add_buffer == operand.buffer)),
-            use_written.eq(
-                write_valid & (write_row == operand.row) & (write_buffer == operand.buffer)
-            ),
+            use_total.eq(same_as_total),
+            use_written.eq(same_as_written & ~same_as_total),
         ]
+        for buffer in range(2):
+            fresh = ~(same_as_total | same_as_written) & (operand.buffer == buffer)
+            m.d.sync += use_stored[buffer].eq(fresh)
 
         stored = self._buffers(m, total, write_valid, write_row, write_buffer)
-        before = Mux(use_total, total, Mux(use_written, written, stored[add_buffer]))
+        # One of four, chosen beforehand: memories are late in their cycle, and a sum comes after.
+        choices = (
+            (total, use_total),
+            (written, use_written),
+            (stored[0], use_stored[0]),
+            (stored[1], use_stored[1]),
+        )
+        before = Signal(shape)
+        m.d.comb += before.eq(
+            functools.reduce(
+                operator.or_, (value & use.replicate(len(before)) for value, use in choices)
+            )
+        )
         m.d.sync += total.eq(before + product)
 
         drained = Signal()

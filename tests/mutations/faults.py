@@ -69,13 +69,13 @@ _FAULTS = {
     ("pe/accumulate.py", "tests/hw/pe/test_accumulate.py"): (
         (
             "no forwarding at distance 1",
-            "Mux(use_total, total, Mux(use_written, written, stored[add_buffer]))",
-            "Mux(use_written, written, stored[add_buffer])",
+            "same_as_total.eq(add_valid",
+            "same_as_total.eq(0 & add_valid",
         ),
         (
             "no forwarding at distance 2",
-            "Mux(use_total, total, Mux(use_written, written, stored[add_buffer]))",
-            "Mux(use_total, total, stored[add_buffer])",
+            "write_valid & (write_row == operand.row)",
+            "0 & write_valid & (write_row == operand.row)",
         ),
         (
             "forwarding from one buffer to the other",
