@@ -1,6 +1,7 @@
 """The golden model against one written the slow way: Python integers, one number at a time."""
 
 import dataclasses
+import itertools
 import math
 from fractions import Fraction
 
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim import golden
+from sim.random_graph import Limits, random_graph, random_planes
 from sim.random_network import Recipe, random_inputs, random_network
 from sw.compressed import CompressedLayer, CompressedNetwork, NumberFormat
 from sw.convolution import Convolution
@@ -29,47 +31,95 @@ def slow_layer(layer, vector, activation_bits):
     return outputs
 
 
-def slow_convolution(layer, vector, activation_bits):
-    """Index by index: the definition of convolution, padding and max pooling."""
-    geometry = layer.convolution
+def slow_patch(geometry, vector, at, group):
+    """What a group's rows meet at a position, index by index, zeros in the padding."""
     planes = np.reshape(vector, (geometry.channels, geometry.height, geometry.width)).tolist()
+    share = geometry.channels // geometry.groups
 
     def pixel(channel, y, x):
         inside = 0 <= y < geometry.height and 0 <= x < geometry.width
         return planes[channel][y][x] if inside else 0
 
-    def at(y, x):
-        patch = [
-            pixel(
-                channel,
-                y * geometry.stride + v - geometry.padding,
-                x * geometry.stride + u - geometry.padding,
-            )
-            for channel in range(geometry.channels)
-            for v in range(geometry.kernel_height)
-            for u in range(geometry.kernel_width)
-        ]
-        return slow_layer(layer, patch, activation_bits)
-
-    height, width = geometry.positions
-    every = {(y, x): at(y, x) for y in range(height) for x in range(width)}
-    pool = geometry.pool
+    top, left = (place * geometry.stride - geometry.padding for place in at)
     return [
-        max(every[y * pool + v, x * pool + u][row] for v in range(pool) for u in range(pool))
-        for row in range(layer.rows)
-        for y in range(height // pool)
-        for x in range(width // pool)
+        pixel(group * share + channel, top + v, left + u)
+        for channel in range(share)
+        for v in range(geometry.kernel_height)
+        for u in range(geometry.kernel_width)
     ]
 
 
-def slow_products(network, vector):
-    count = 0
+def slow_outputs(layer, vector, compute):
+    """(row, y, x) -> what `compute` makes of the row and of what it meets there."""
+    geometry = layer.convolution
+    height, width = geometry.positions
+    return {
+        (row, y, x): compute(
+            row, slow_patch(geometry, vector, (y, x), row * geometry.groups // layer.rows)
+        )
+        for row in range(layer.rows)
+        for y in range(height)
+        for x in range(width)
+    }
+
+
+def slow_convolution(layer, vector, activation_bits):
+    """The definition of convolution, padding and pooling."""
+    geometry = layer.convolution
+
+    def compute(row, patch):
+        one = dataclasses.replace(
+            layer, codes=layer.codes[row : row + 1], bias=layer.bias[row : row + 1]
+        )
+        return slow_layer(one, patch, activation_bits)[0]
+
+    every = slow_outputs(layer, vector, compute)
+    window = [(v, u) for v in range(geometry.pool) for u in range(geometry.pool)]
+    step = geometry.pool - geometry.overlap
+    height, width = ((side - geometry.pool) // step + 1 for side in geometry.positions)
+    outputs = []
+    for row in range(layer.rows):
+        for y in range(height):
+            for x in range(width):
+                values = [every[row, y * step + v, x * step + u] for v, u in window]
+                mean = math.floor(Fraction(sum(values), len(values)) + Fraction(1, 2))
+                outputs.append(mean if geometry.average else max(values))
+    return outputs
+
+
+def sources_of(layer, tensors):
+    """What a layer is given, source by source where these are added."""
+    parts = [tensors[-distance] for distance in layer.sources]
+    return parts if layer.added else [list(itertools.chain(*parts))]
+
+
+def slow_run(network, vector):
+    """The input, and what every layer makes of it."""
+    tensors = [list(map(int, vector))]
     for layer in network.layers:
-        for row in range(layer.outputs):
-            for column, x in enumerate(vector):
-                count += x != 0 and layer.codebook[layer.codes[row, column]] != 0
-        vector = slow_layer(layer, vector, network.activation_bits)
-    return count
+        taken = [sum(each) for each in zip(*sources_of(layer, tensors), strict=True)]
+        slow = slow_layer if layer.convolution is None else slow_convolution
+        tensors.append(slow(layer, taken, network.activation_bits))
+    return tensors
+
+
+def slow_products(network, tensors):
+    """Multiplications of non-zeros in each layer."""
+    counts = []
+    for place, layer in enumerate(network.layers):
+
+        def meets(row, patch, layer=layer):
+            weights = layer.codebook[layer.codes[row]]
+            return sum(x != 0 and weight != 0 for weight, x in zip(weights, patch, strict=True))
+
+        count = 0
+        for taken in sources_of(layer, tensors[: place + 1]):
+            if layer.convolution is None:
+                count += sum(meets(row, taken) for row in range(layer.rows))
+            else:
+                count += sum(slow_outputs(layer, taken, meets).values())
+        counts.append(count)
+    return counts
 
 
 repeatable = settings(derandomize=True, database=None, deadline=None, max_examples=60)
@@ -90,15 +140,34 @@ def recipes(draw):
 @given(recipe=recipes(), seed=st.integers(0, 1 << 30))
 def test_networks(recipe, seed):
     network, x = random_network(recipe, seed), random_inputs(recipe, 3, seed)
+    agree(network, x)
+
+
+def agree(network, x):
     outputs = golden.run(network, x)
-    assert len(outputs) == len(network.layers)
-    before = x
-    for layer, found in zip(network.layers, outputs, strict=True):
-        slow = [slow_layer(layer, vector, recipe.activation_bits) for vector in before]
-        assert found.tolist() == slow
-        before = found
-    counted = golden.products(network, x, outputs)
-    assert counted.tolist() == [slow_products(network, vector) for vector in x]
+    slow = [slow_run(network, vector) for vector in x]
+    for number, tensors in enumerate(slow):
+        assert [found[number].tolist() for found in outputs] == tensors[1:]
+    layers = golden.layer_products(network, x, outputs)
+    assert np.array(layers).T.tolist() == [slow_products(network, tensors) for tensors in slow]
+    assert golden.products(network, x, outputs).tolist() == np.sum(layers, axis=0).tolist()
+
+
+@repeatable
+@given(
+    limits=st.builds(
+        Limits,
+        channels=st.sampled_from([2, 6]),
+        side=st.sampled_from([1, 4, 5]),
+        layers=st.sampled_from([2, 4]),
+        activation_bits=st.integers(4, 16),
+    ),
+    seed=st.integers(0, 1 << 30),
+)
+def test_graphs(limits, seed):
+    """Convolutions of every kind, sources concatenated and added."""
+    network = random_graph(limits, seed)
+    agree(network, random_planes(network, 2, seed))
 
 
 def layer_of(weight, *, bias=0, shift=0, relu=False):
@@ -213,13 +282,20 @@ def convolutions(draw):
         padding=padding,
     )
     pool = draw(st.integers(1, min(geometry.positions)))
-    return dataclasses.replace(geometry, pool=pool)
+    return dataclasses.replace(
+        geometry,
+        pool=pool,
+        overlap=draw(st.integers(0, pool - 1)),
+        average=pool in (1, 2, 4) and draw(st.booleans()),
+        groups=draw(st.sampled_from([1, geometry.channels])),
+    )
 
 
 @repeatable
 @given(geometry=convolutions(), rows=st.integers(1, 4), relu=st.booleans(), seed=st.integers(0, 99))
 def test_convolutions(geometry, rows, relu, seed):
     assert geometry.fault() is None
+    rows *= geometry.groups
     rng = np.random.default_rng(seed)
     layer = CompressedLayer(
         name="conv",

@@ -9,6 +9,7 @@ import pytest
 from hw.config import PRESETS
 from hw.regmap import Window
 from sim import golden
+from sim.random_graph import Limits, random_graph, random_planes
 from sim.random_network import Recipe, random_inputs, random_network
 from sim.simulate import TARGETS, accuracy, first_difference, simulate
 from sim.walk import walk
@@ -45,6 +46,20 @@ def test_all_targets_agree(simulation):
     np.testing.assert_array_equal(result.outputs, EXPECTED)
     assert result.agrees
     assert result.difference is None
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_all_targets_agree_on_planes(target):
+    """Padding, pooling, a sum and a concatenation."""
+    network = random_graph(Limits(channels=6, side=5, layers=5, kernel=3), 4256)
+    layers = network.layers
+    assert any(layer.convolution.padding for layer in layers)
+    assert any(layer.convolution.pool > 1 for layer in layers)
+    assert any(layer.added for layer in layers)
+    assert any(len(layer.sources) > 1 and not layer.added for layer in layers)
+    x = random_planes(network, 3, 1)
+    result = simulate(network, pack(network, PRESETS["tiny"]), x, target)
+    assert result.agrees, result.difference
 
 
 def test_progress_counts_every_vector(simulation):
