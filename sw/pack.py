@@ -6,8 +6,9 @@ over the processing elements, with relative row indices.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from .numbers import prove
 from .place import Placement, Step, place
 from .program import Program, table_length
 
-__all__ = ["Usage", "config_for", "pack", "pack_file", "usage"]
+__all__ = ["Usage", "config_for", "naming", "pack", "pack_file", "usage"]
 
 # The knob of each memory and what it holds, in the order in which `fit` shows them.
 _MEMORIES = {
@@ -123,8 +124,15 @@ def pack(network: CompressedNetwork, config: AcceleratorConfig) -> Image:
 
 def pack_file(model: str | Path, network: CompressedNetwork, config: AcceleratorConfig) -> Image:
     """`pack`, for a network read from the file `model`, which every error names."""
-    try:
+    with naming(model):
         return pack(network, config)
+
+
+@contextlib.contextmanager
+def naming(model: str | Path) -> Iterator[None]:
+    """Errors about the network that was read from the file `model` name it."""
+    try:
+        yield
     except BadInput as error:
         raise BadInput(f"{model}: {error}") from error
 

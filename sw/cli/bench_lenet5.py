@@ -124,7 +124,7 @@ def lenet5(
     rows = []
     for name in _NAMES:
         network = thr.read(networks.path(name))
-        config = choose_config(network, board, lanes, groups)
+        config = choose_config(name, network, board, lanes, groups)
         image = pack_file(name, network, config)
         x = golden.quantise(network, pixels)
         rows.append({"name": name, **_bench(network, image, (x, labels), engines)})

@@ -15,7 +15,7 @@ from hw.regmap import Window, window_items
 from sw import format as thr
 from sw.compressed import CompressedNetwork
 from sw.errors import BadInput
-from sw.pack import Usage, pack, usage
+from sw.pack import Usage, naming, pack, usage
 
 from .output import emit, json_option
 from .target import board_config
@@ -51,10 +51,8 @@ def fit(model: Path, board: str, as_json: bool) -> None:
     """
     network = thr.read(model)
     config = board_config(board)
-    try:
+    with naming(model):
         needs = usage(network, config)
-    except BadInput as error:
-        raise BadInput(f"{model}: {error}") from error
     refusal = _refusal(network, config)
     record = {
         "model": model,

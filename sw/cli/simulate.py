@@ -59,7 +59,7 @@ def simulate(model: Path, outputs: Path | None, as_json: bool, **options: Any) -
     image = None
     if options["target"] != "golden":
         grid = {name: options[name] for name in ("board", "lanes", "groups")}
-        image = pack_file(model, network, choose_config(network, **grid))
+        image = pack_file(model, network, choose_config(model, network, **grid))
     inputs = {name: options[name] for name in ("inputs", "dataset", "count", "data")}
     x, labels = choose_inputs(network, **inputs)
     result = run_with_progress(network, image, x, options["target"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,7 +12,7 @@ from hw import boards
 from hw.config import PRESETS, AcceleratorConfig
 from sw.compressed import CompressedNetwork
 from sw.errors import BadInput
-from sw.pack import config_for
+from sw.pack import config_for, naming
 
 __all__ = ["accelerator_options", "board_config", "choose_config"]
 
@@ -36,12 +37,13 @@ def board_config(name: str) -> AcceleratorConfig:
 
 
 def choose_config(
+    model: str | Path,
     network: CompressedNetwork,
     board: str | None,
     lanes: int | None,
     groups: int | None,
 ) -> AcceleratorConfig:
-    """The accelerator that the options name.
+    """The accelerator that the options name, for the network of the file `model`.
 
     A board's engine is taken as it is; one given by --lanes gets memories that hold the network.
     """
@@ -53,4 +55,5 @@ def choose_config(
         raise BadInput("--groups needs --lanes")
     grid = {"lanes": lanes, "groups": 1 if groups is None else groups}
     wide = max(layer.code_bits for layer in network.layers) + 5
-    return config_for(network, **grid, entry_bits=max(9, wide))
+    with naming(model):
+        return config_for(network, **grid, entry_bits=max(9, wide))

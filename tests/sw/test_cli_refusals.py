@@ -101,6 +101,14 @@ def test_what_no_engine_can(verb, case):
     assert sentence_of(run_on(verb, layers)) == f"thresher {verb}: net.thr: {reason}"
 
 
+@pytest.mark.parametrize("case", IMPOSSIBLE)
+def test_what_no_engine_of_other_lanes_can(case):
+    layers, reason = IMPOSSIBLE[case]
+    thr.write("net.thr", network_of(*layers))
+    result = run("sim", "net.thr", "--lanes", 3, "--inputs", "x.npy")
+    assert sentence_of(result) == f"thresher sim: net.thr: {reason}"
+
+
 @pytest.mark.parametrize("verb", sorted(set(VERBS) - {"fit"}))
 @pytest.mark.parametrize("case", TOO_LARGE)
 def test_what_the_board_has_no_room_for(verb, case, folder):
