@@ -22,6 +22,7 @@ from sim import golden
 from sim.engine import open_engine
 from sim.random_network import Recipe, random_inputs, random_network
 from sw import format as thr
+from sw import networks
 from sw.cli import main
 from sw.image import word_address
 from sw.pack import pack
@@ -173,6 +174,15 @@ def test_run_on_images_of_digits(port, tmp_path):
     simulated = record_of(run("sim", model, "--target", "golden", *arguments, "--json"))
     assert record["accuracy"] == simulated["accuracy"]
     assert record["vectors"] == 20
+
+
+def test_convolutions_run_on_a_board(port):
+    arguments = ["--dataset", "mnist", "--count", 5, "--json"]
+    record = record_of(run("run", networks.LENET5, "--port", port, *arguments))
+    assert record["loaded"] is True
+    assert record["agrees_with_golden"] is True
+    assert record["accuracy"] == 1.0
+    assert record["cycles_per_vector"] > 1000
 
 
 def test_an_output_that_differs_is_exit_status_1(port, engine, model, inputs):
