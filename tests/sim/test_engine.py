@@ -140,14 +140,6 @@ def test_random_graphs(name, channels, examples):
     ran = []
     check()
     assert len(ran) >= examples // 2  # too many of them were too large to be run
-    layers = [layer for network in ran for layer in network.layers]
-    kinds = [layer.convolution for layer in layers if layer.convolution is not None]
-    for kind in ("padding", "overlap", "average"):
-        assert any(getattr(geometry, kind) for geometry in kinds)
-    for kind in ("stride", "pool", "groups"):
-        assert any(getattr(geometry, kind) > 1 for geometry in kinds)
-    assert any(layer.added for layer in layers)
-    assert any(len(layer.sources) > 1 and not layer.added for layer in layers)
 
 
 def network_of(codes, **changes):
