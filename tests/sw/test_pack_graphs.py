@@ -204,8 +204,9 @@ def test_dense_layers_over_concatenated_planes(lanes, groups):
         layer_of(63 + 20 + 11, 6, sources=(3, 2, 1)),
         layer_of(6, 6, sources=(1, 1), added=True),
     )
-    image = agree_on_planes(network, config_for(network, lanes=lanes, groups=groups))
-    assert agree_on_planes(network, image.config, several(image)).vectors == image.vectors
+    config = config_for(network, lanes=lanes, groups=groups, activation_depth=8192)
+    # Tensors of fewer pixels end before their frame does, which no run of several vectors allows.
+    assert agree_on_planes(network, config, 3).vectors == 1
 
 
 @on_odd_shapes
