@@ -31,7 +31,7 @@ _READ_COUNTED = 2  # from the taking of a column until the feeder sees its place
 _FULL = 8  # from an element's last entry until write-back may drain its buffer
 _RELEASED_EARLY = 4  # rows that are still to be drained when a buffer is released
 _STORED = 5  # from the drain of a row until its word is stored, but for the sum of the groups
-_POOLED = 2
+_POOLED = 3
 _QUEUE_RESERVE = 4  # places of a queue that are kept for what is on its way
 _LAYER = 1  # cycles of the sequencer between two layers
 

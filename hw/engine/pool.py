@@ -14,7 +14,7 @@ __all__ = ["Pool"]
 class Pool(wiring.Component):
     """Reduces the words of a pooling window to their maximum or their mean, row by row.
 
-    One word per cycle, two cycles of latency. The mean is ``(sum + half) >> average_shift``.
+    One word per cycle, three cycles of latency. The mean is ``(sum + half) >> average_shift``.
 
     Members
     -------
@@ -27,10 +27,11 @@ class Pool(wiring.Component):
     first : In(1)
         The window's first word of this row: what was there before does not count.
     result : Out(layouts.activation_word)
-        What all words since the first of the row, to the one two cycles ago, are reduced to.
+        What all words since the first of the row, to the one three cycles ago, are reduced
+        to.
     """
 
-    LATENCY = 2
+    LATENCY = 3
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
@@ -57,23 +58,34 @@ class Pool(wiring.Component):
         )
         read, write = memory.read_port(), memory.write_port()
 
-        # Stage 1 reduces, stage 2 writes; totals written one and two cycles ago are forwarded.
-        word, row, first, enable = (
-            Signal.like(port) for port in (self.word, self.row, self.first, self.enable)
+        # Stage 1 takes what is stored, stage 2 reduces, stage 3 writes. Totals of the three words
+        # before are forwarded; from where is known beforehand.
+        words, rows, firsts, enables = (
+            [port, *(Signal.like(port, name=f"{name}_{stage}") for stage in (1, 2))]
+            for name, port in (
+                ("word", self.word),
+                ("row", self.row),
+                ("first", self.first),
+                ("enable", self.enable),
+            )
         )
-        total, written = Signal(totals), Signal(totals)
-        total_row, total_valid = Signal.like(row), Signal()
-        use_total, use_written = Signal(), Signal()
+        for stages in (words, rows, firsts, enables):
+            m.d.sync += [stages[1].eq(stages[0]), stages[2].eq(stages[1])]
+        stored, total, written, older = (Signal(totals, name=n) for n in ("s", "t", "w", "o"))
+        total_row, written_row = Signal.like(self.row), Signal.like(self.row)
+        total_valid, written_valid = Signal(), Signal()
+        use_total, use_written, use_older = Signal(), Signal(), Signal()
         m.d.sync += [
-            word.eq(self.word),
-            row.eq(self.row),
-            first.eq(self.first),
-            enable.eq(self.enable),
-            use_total.eq(enable & (row == self.row)),
-            use_written.eq(total_valid & (total_row == self.row)),
-            total_row.eq(row),
-            total_valid.eq(enable),
+            stored.eq(read.data),
             written.eq(total),
+            older.eq(written),
+            total_row.eq(rows[2]),
+            total_valid.eq(enables[2]),
+            written_row.eq(total_row),
+            written_valid.eq(total_valid),
+            use_total.eq(enables[2] & (rows[2] == rows[1])),
+            use_written.eq(total_valid & (total_row == rows[1])),
+            use_older.eq(written_valid & (written_row == rows[1])),
         ]
         m.d.comb += [
             read.addr.eq(self.row),
@@ -83,10 +95,11 @@ class Pool(wiring.Component):
         ]
         half = Signal(layouts.WINDOW_BITS)
         m.d.comb += half.eq((1 << self.average_shift) >> 1)
-        stored = data.View(totals, read.data)
+        word, first = words[2], firsts[2]
         for lane in range(lanes):
             before = Signal(shape, name=f"before_{lane}")
-            known = Mux(use_total, total[lane], Mux(use_written, written[lane], stored[lane]))
+            late = Mux(use_older, older[lane], stored[lane])
+            known = Mux(use_total, total[lane], Mux(use_written, written[lane], late))
             m.d.comb += before.eq(Mux(first, half, known))
             both = add_or_subtract(m, before, word[lane], ~self.average, name=f"both_{lane}")
             greater = Mux(first | both[-1], word[lane], before)

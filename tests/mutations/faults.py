@@ -211,23 +211,33 @@ _FAULTS = {
     ("engine/pool.py", "tests/hw/engine/test_pool.py"): (
         (
             "no forwarding at distance 1",
-            "Mux(use_total, total[lane], Mux(use_written, written[lane], stored[lane]))",
-            "Mux(use_written, written[lane], stored[lane])",
+            "Mux(use_total, total[lane], Mux(use_written, written[lane], late))",
+            "Mux(use_written, written[lane], late)",
         ),
         (
             "no forwarding at distance 2",
-            "Mux(use_total, total[lane], Mux(use_written, written[lane], stored[lane]))",
-            "Mux(use_total, total[lane], stored[lane])",
+            "Mux(use_total, total[lane], Mux(use_written, written[lane], late))",
+            "Mux(use_total, total[lane], late)",
+        ),
+        (
+            "no forwarding at distance 3",
+            "Mux(use_older, older[lane], stored[lane])",
+            "stored[lane]",
         ),
         (
             "forwarding of what was not sent at distance 1",
-            "use_total.eq(enable & (row == self.row))",
-            "use_total.eq(row == self.row)",
+            "use_total.eq(enables[2] & (rows[2] == rows[1]))",
+            "use_total.eq(rows[2] == rows[1])",
         ),
         (
             "forwarding of what was not sent at distance 2",
-            "use_written.eq(total_valid & (total_row == self.row))",
-            "use_written.eq(total_row == self.row)",
+            "use_written.eq(total_valid & (total_row == rows[1]))",
+            "use_written.eq(total_row == rows[1])",
+        ),
+        (
+            "forwarding of what was not sent at distance 3",
+            "use_older.eq(written_valid & (written_row == rows[1]))",
+            "use_older.eq(written_row == rows[1])",
         ),
         (
             "the first of a window is compared with nothing",

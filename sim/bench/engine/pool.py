@@ -18,7 +18,7 @@ CONFIG = configuration()
 LANES, DEPTH, BITS = CONFIG.lanes, CONFIG.accumulator_depth, CONFIG.activation_bits
 WORD = layouts.activation_word(CONFIG)
 HIGH = (1 << BITS - 1) - 1
-LATENCY = 2
+LATENCY = 3
 
 Word = list[int]
 

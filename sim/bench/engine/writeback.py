@@ -44,7 +44,7 @@ LANES, GROUPS, ROWS = CONFIG.lanes, CONFIG.groups, CONFIG.accumulator_depth
 # From a row's drain to its word: the accumulator's read, a level for each doubling of the groups,
 # bias, shift, saturation; and for windows, two in the pool.
 LATENCY = 1 + 1 + (GROUPS - 1).bit_length() + 3
-POOL_LATENCY = 2
+POOL_LATENCY = 3
 SIGNALS = (
     "start",
     "clearing",
