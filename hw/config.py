@@ -57,7 +57,7 @@ class AcceleratorConfig:
     activation_depth : int
         Activation words per group.
     accumulator_depth : int
-        Output rows per lane of one layer.
+        Output rows per lane that one instruction computes.
     codebook_depth, bias_depth : int
         Codebook values, and output rows per lane, over all layers.
     layer_depth : int

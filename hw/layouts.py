@@ -227,7 +227,7 @@ def store(config: AcceleratorConfig) -> data.StructLayout:
 
 
 def instruction(config: AcceleratorConfig) -> data.StructLayout:
-    """One layer of the program.
+    """One instruction of the program: a layer, or some of its rows.
 
     Entry `e` has its code in the low `code_bits` and its gap above.
     """

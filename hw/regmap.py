@@ -41,7 +41,7 @@ class Window(enum.IntEnum):
 # What the units of a window are, and what may be done with it.
 WINDOW_UNITS = {
     Window.REGISTERS: "0; see above",
-    Window.PROGRAM: "0; an item is one layer's instruction; write only",
+    Window.PROGRAM: "0; an item is one instruction: a layer, or some of its rows; write only",
     Window.ENTRIES: "processing element, group × lanes + lane; write only",
     Window.POINTERS: "processing element; an item is one column; write only",
     Window.CODEBOOK: "any: all processing elements take the same write; write only",

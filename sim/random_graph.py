@@ -82,7 +82,7 @@ class _Maker:
         ]
         if not self.limits.wired or not others or self.rng.random() < 0.4:
             return (1,)
-        extra = self.rng.choice(others, min(len(others), self.upto(2)), replace=False)
+        extra = self.rng.choice([1, *others], self.upto(2))
         return tuple(int(d) for d in self.rng.permutation([1, *extra]))
 
     def convolution(self) -> None:
@@ -123,15 +123,28 @@ class _Maker:
         overlap = self.upto(pool - 1, 0) if rng.random() < 0.3 else 0
         return dataclasses.replace(strided, pool=pool, average=average, overlap=overlap)
 
+    def any_sources(self) -> tuple[tuple[int, ...], bool]:
+        """Sources of any planes, perhaps the same twice, and whether they are added."""
+        sizes = [shape.channels * shape.pixels for shape in reversed(self.shapes)]
+        equal = [place + 1 for place, size in enumerate(sizes) if size == sizes[0]]
+        added = bool(self.rng.random() < 0.4)
+        others = equal if added else range(1, len(sizes) + 1)
+        extra = self.rng.choice(list(others), self.upto(2))
+        return tuple(int(d) for d in self.rng.permutation([1, *extra])), added
+
     def dense(self) -> None:
-        self.add(self.upto(2 * self.limits.channels), None, self.sources(equal=False), False)
+        sources: tuple[int, ...] = (1,)
+        added = False
+        if self.limits.wired and self.rng.random() < 0.5:
+            sources, added = self.any_sources()
+        self.add(self.upto(2 * self.limits.channels), None, sources, added)
 
     def add(
         self, rows: int, geometry: Convolution | None, sources: tuple[int, ...], added: bool
     ) -> None:
         rng = self.rng
         taken = [self.shapes[-distance] for distance in sources]
-        columns = sum(s.channels * s.pixels for s in taken)
+        columns = sum(s.channels * s.pixels for s in (taken[:1] if added else taken))
         if geometry is not None:
             columns = geometry.columns
         high = 1 << (self.limits.activation_bits - 1)

@@ -39,13 +39,15 @@ def activity(network: CompressedNetwork, shapes: Sequence[Shape]) -> list[Floats
     """
     cost = sum(layer.codes.size * shapes[n + 1].pixels for n, layer in enumerate(network.layers))
     count = int(np.clip(_PRODUCTS // cost, 2, _VECTORS))
+    greatest = (1 << (network.activation_bits - 1)) - 1
     tensors = [_stand_ins(network, shapes[0], count)]
     for layer in network.layers:
         weights = layer.codebook[layer.codes].astype(np.float64)
         of = Layer(
             layer.name, weights, layer.bias.astype(np.float64), layer.relu, layer.convolution
         )
-        tensors.append(np.ldexp(of.run(gather(tensors, layer)), -layer.shift))
+        outputs = np.ldexp(of.run(gather(tensors, layer)), -layer.shift)
+        tensors.append(np.clip(outputs, -greatest - 1, greatest))
     return [
         np.asarray((tensor != 0).mean(axis=0), np.float64).reshape(shape.channels, shape.pixels)
         for tensor, shape in zip(tensors, shapes, strict=True)

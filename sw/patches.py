@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from hw import layouts
 
 from .compressed import CompressedLayer
+from .convolution import Convolution
 from .errors import BadInput
 from .tensors import Layout, Shape
 
@@ -124,17 +125,28 @@ class Patch:
 
 
 def taps_of(layer: CompressedLayer, sources: Sequence[tuple[Shape, Floats]]) -> Taps:
-    """What the weights of a layer meet.
+    """What the weights of a layer meet; with sources that are added, all weights meet each.
 
     Parameters
     ----------
     sources : shape of each, and the share (channels, pixels) of vectors in which it is not 0
     """
+    if not layer.added:
+        return _taps(layer, sources)
+    parts = []
+    for number, source in enumerate(sources):
+        taps = _taps(layer, [source])
+        parts.append(dataclasses.replace(taps, source=np.full_like(taps.source, number)))
+    fields = (field.name for field in dataclasses.fields(Taps))
+    return Taps(*(np.concatenate([getattr(part, name) for part in parts]) for name in fields))
+
+
+def _taps(layer: CompressedLayer, sources: Sequence[tuple[Shape, Floats]]) -> Taps:
     row, column = np.nonzero(layer.codes)
     code = layer.codes[row, column].astype(np.int64)
-    geometry, given = layer.convolution, 1 if layer.added else len(sources)
+    geometry = layer.convolution
     if geometry is None:
-        sizes = np.array([shape.channels * shape.pixels for shape, _ in sources[:given]])
+        sizes = np.array([shape.channels * shape.pixels for shape, _ in sources])
         source, feature = _split(column, sizes)
         pixels = np.array([shape.pixels for shape, _ in sources])[source]
         width = np.array([shape.width for shape, _ in sources])[source]
@@ -145,22 +157,27 @@ def taps_of(layer: CompressedLayer, sources: Sequence[tuple[Shape, Floats]]) -> 
         channel, place = np.divmod(column, kernel)
         channel += row // (layer.rows // geometry.groups) * (geometry.channels // geometry.groups)
         y, x = np.divmod(place, geometry.kernel_width)
-        source, channel = _split(channel, np.array([s.channels for s, _ in sources[:given]]))
-    if layer.added:
-        times = len(sources)
-        source = np.repeat(np.arange(times), len(row))
-        row, code, channel, y, x = (np.tile(each, times) for each in (row, code, channel, y, x))
+        source, channel = _split(channel, np.array([shape.channels for shape, _ in sources]))
     active = np.zeros(len(row))
     for number, (shape, share) in enumerate(sources):
         mine = source == number
         if geometry is None:
             active[mine] = share[channel[mine], y[mine] * shape.width + x[mine]]
         else:
-            plane = dataclasses.replace(geometry, channels=shape.channels, groups=1)
-            patch = plane.patches(share.reshape(1, -1)).mean(axis=(0, 1))
-            tap = y[mine] * geometry.kernel_width + x[mine]
-            active[mine] = patch.reshape(shape.channels, -1)[channel[mine], tap]
+            active[mine] = _met(geometry, shape, share)[channel[mine], y[mine], x[mine]]
     return Taps(row, code, source, channel, y, x, active)
+
+
+def _met(geometry: Convolution, shape: Shape, share: Floats) -> Floats:
+    """Mean share (channels, kernel height, kernel width) over all positions."""
+    edges = (geometry.padding, geometry.padding)
+    planes = np.pad(share.reshape(-1, shape.height, shape.width), ((0, 0), edges, edges))
+    means = np.empty((shape.channels, geometry.kernel_height, geometry.kernel_width))
+    reach = [(count - 1) * geometry.stride + 1 for count in geometry.positions]
+    for v, u in np.ndindex(*means.shape[1:]):
+        met = planes[:, v : v + reach[0] : geometry.stride, u : u + reach[1] : geometry.stride]
+        means[:, v, u] = met.mean(axis=(1, 2))
+    return means
 
 
 def _split(places: Ints, sizes: Ints) -> tuple[Ints, Ints]:

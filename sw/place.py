@@ -108,6 +108,7 @@ def place(network: CompressedNetwork, config: AcceleratorConfig) -> Placement:
         If the codes of a layer are wider than an entry, or its planes are not those of its sources
         or larger than the engine's.
     """
+    _check_sizes(network, config)
     of = shapes(network)
     taps, alive = _living(network, of)
     framed = frames(network, [_places(each) for each in alive], config)
@@ -121,6 +122,27 @@ def place(network: CompressedNetwork, config: AcceleratorConfig) -> Placement:
         layers.append(placed)
         tensors.append(spread(of[number + 1], config, framed[number + 1], placed.slots))
     return Placement(tuple(tensors), tuple(layers))
+
+
+def _check_sizes(network: CompressedNetwork, config: AcceleratorConfig) -> None:
+    """Refuse what no engine of so many elements holds, before anything is laid out for it."""
+    entries, rows = (
+        config.elements * AcceleratorConfig.limits(knob)[1]
+        for knob in ("entry_depth", "bias_depth")
+    )
+    for layer in network.layers:
+        times = len(layer.sources) if layer.added else 1
+        for what, count, most in (
+            ("weights, once for each source that is added,", layer.codes, entries),
+            ("rows", layer.bias, rows),
+            ("columns", layer.codes[0], rows),
+        ):
+            number = len(count) if count.ndim == 1 else int(np.count_nonzero(count)) * times
+            if number > most:
+                raise BadInput(
+                    f"layer {layer.name}: {number} {what} are needed, more than any engine of "
+                    f"{config.elements} elements has ({most}); use more lanes"
+                )
 
 
 def _living(

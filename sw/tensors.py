@@ -107,6 +107,11 @@ def shapes(network: CompressedNetwork) -> list[Shape]:
     for taker in takers[0]:
         if (geometry := layers[taker].convolution) is not None:
             pixels = geometry.height * geometry.width
+            if network.inputs % pixels:
+                raise BadInput(
+                    f"layer {layers[taker].name} takes planes of {geometry.height} × "
+                    f"{geometry.width}, which do not make up the network's {network.inputs} inputs"
+                )
             found[0] = Shape(network.inputs // pixels, geometry.height, geometry.width)
     for layer in layers:
         plane = (1, 1) if layer.convolution is None else layer.convolution.plane

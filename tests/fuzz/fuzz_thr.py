@@ -4,12 +4,14 @@ Needs atheris (`pip install atheris`, wheels for Python 3.11 to 3.13 on Linux). 
 payloads of a file's sections; checksums and lengths are put around them, so that what lies behind
 the checksums is reached. A file is refused with BadInput, or is a network that can be written
 again; anything else, 60 seconds of work or 2 GiB of memory are a finding, which stops the run with
-an exit status other than 0 and is kept in the folder --findings.
+an exit status other than 0 and is kept in the folder --findings. The packer, too, refuses the
+network or lays it out.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import sys
 import tempfile
@@ -26,9 +28,11 @@ with atheris.instrument_imports(include=["sw"]):
     import test_format_damage
     from strategies import assert_same
 
+    from hw.config import PRESETS
     from sw import format as thr
     from sw.coding import arithmetic, huffman  # noqa: F401  # or they would come uninstrumented
     from sw.errors import BadInput
+    from sw.pack import usage
 
 MAX_BYTES = 400
 
@@ -57,6 +61,8 @@ def try_one(data: bytes) -> None:
     except BadInput:
         return
     assert_same(thr.from_bytes(thr.to_bytes(accepted)), accepted)
+    with contextlib.suppress(BadInput):
+        usage(accepted, PRESETS["tiny"])
 
 
 def main() -> None:

@@ -38,5 +38,9 @@ def test_everything_occurs(graphs):
         assert sum(getattr(geometry, kind) > 1 for geometry in kinds) >= 20, kind
     assert sum(layer.added for layer in layers) >= 5
     assert sum(len(layer.sources) > 1 and not layer.added for layer in layers) >= 20
+    dense = [layer for layer in layers if layer.convolution is None]
+    assert sum(layer.added for layer in dense) >= 5
+    assert sum(len(layer.sources) > 1 and not layer.added for layer in dense) >= 5
+    assert sum(len(set(layer.sources)) < len(layer.sources) for layer in layers) >= 5
     assert {geometry.kernel_height for geometry in kinds} == set(range(1, LIMITS.kernel + 1))
     assert sum(layer.convolution is None for layer in layers) >= 20
