@@ -61,7 +61,8 @@ def read_inputs(path: str | Path, inputs: int) -> NDArray[np.float64]:
     Parameters
     ----------
     path : str or Path
-        File of an array (n, inputs) of floats or integers.
+        File of an array (n, inputs) of floats or integers, or of planes (n, channels, height,
+        width), which are flattened.
     inputs : int
         Inputs of the network.
 
@@ -84,15 +85,19 @@ def read_inputs(path: str | Path, inputs: int) -> NDArray[np.float64]:
         raise BadInput(f"{path} is not a sound .npy file of numbers: {error}") from error
     if array.dtype.kind not in "fiu":
         raise BadInput(f"{path} holds {array.dtype} values; inputs must be numbers")
-    if array.ndim != 2 or array.shape[1] != inputs or not len(array):
-        raise BadInput(f"{path} has shape {array.shape}; this network takes (vectors, {inputs})")
-    bad = np.argwhere(~np.isfinite(array))
+    if array.ndim < 2 or math.prod(array.shape[1:]) != inputs or not len(array):
+        raise BadInput(
+            f"{path} has shape {array.shape}; this network takes (vectors, {inputs}), or planes of "
+            "as many numbers in all, channels first"
+        )
+    flat = array.reshape(len(array), inputs)
+    bad = np.argwhere(~np.isfinite(flat))
     if len(bad):
         vector, index = (int(i) for i in bad[0])
         raise BadInput(
-            f"{path} holds {array[vector, index]} at [{vector}, {index}]; inputs must be finite"
+            f"{path} holds {flat[vector, index]} at [{vector}, {index}]; inputs must be finite"
         )
-    return np.asarray(array, np.float64)
+    return np.asarray(flat, np.float64)
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:

@@ -234,9 +234,16 @@ def test_inputs(tmp_path):
         np.testing.assert_array_equal(again, x)
 
 
+def test_inputs_that_are_planes_are_flattened_channel_first(tmp_path):
+    x = np.arange(24).reshape(2, 3, 2, 2)
+    np.save(tmp_path / "x.npy", x)
+    np.testing.assert_array_equal(read_inputs(tmp_path / "x.npy", 12), x.reshape(2, 12))
+
+
 @pytest.mark.parametrize(
     ("x", "message"),
     [
+        (np.zeros((4, 3, 2)), r"has shape \(4, 3, 2\)"),
         (np.zeros((4, 5)), r"has shape \(4, 5\); this network takes \(vectors, 3\)"),
         (np.zeros(3), r"has shape \(3,\)"),
         (np.zeros((0, 3)), r"has shape \(0, 3\)"),
