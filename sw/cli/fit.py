@@ -106,5 +106,11 @@ def _show(record: dict[str, Any]) -> Group:
             Text(f"{share:.0%}", style="red" if share > 1 else ""),
             memory["layer"],
         )
-    verdict = "fits" if record["fits"] else f"does not fit: {record['short']}"
+    verdict = "fits"
+    if not record["fits"]:
+        config = board_config(record["board"])
+        verdict = (
+            f"does not fit: {record['short']}. A simulated engine with memories that hold it: "
+            f"thresher sim {record['model']} --lanes {config.lanes} --groups {config.groups}"
+        )
     return Group(table, f"{record['model']} on {record['board']}: {verdict}")
