@@ -132,7 +132,7 @@ PRESETS = {
         segment_depth=64,
         activation_depth=512,
         accumulator_depth=64,
-        codebook_depth=1024,
+        codebook_depth=512,
         bias_depth=256,
     ),
     "arty_a7_100t": AcceleratorConfig(

@@ -149,11 +149,11 @@ async def full_is_one_cycle_late_and_the_counts_two(dut: Any) -> None:
     vectors = [[[0] * (COLUMNS - 1) + [3]] for _ in range(GROUPS)]
     trace, drivers = await begin(dut)
     await check(dut, drivers, [one_entry] * CONFIG.elements, vectors)
-    # An element reads its entry four cycles after the token, and is full after ten.
+    # An element reads its entry four cycles after the token, and is full after eleven.
     (taken,) = trace.times(lambda c: c["i__0__valid"] and c["i__0__ready"])
     assert trace.times(lambda c: c["busy"]) == [taken + 4 + 2]
     assert trace.cycles[taken + 4 + 2]["busy"] == CONFIG.elements
-    assert trace.times(lambda c: c["full"])[0] == taken + 10 + 1
+    assert trace.times(lambda c: c["full"])[0] == taken + 11 + 1
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
