@@ -6,13 +6,14 @@ import collections
 import dataclasses
 import itertools
 import math
+import random
 import re
 
 import numpy as np
 import pytest
 from agreement import agree
 from hand import layer_of, network_of
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hw import layouts
@@ -64,42 +65,26 @@ def features(network, image):
 
 
 def test_random_graphs_on_engines_of_odd_shapes():
-    @settings(
-        max_examples=400,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-        phases=[Phase.generate],
-    )
-    @given(
-        limits=st.builds(
-            Limits,
-            channels=st.sampled_from([2, 5, 14]),
-            side=st.sampled_from([1, 4, 6]),
-            layers=st.sampled_from([2, 4, 6]),
-            pool=st.just(4),
-            wired=st.sampled_from([True, True, False]),
-            activation_bits=st.sampled_from([8, 16]),
-        ),
-        grid=st.sampled_from(GRIDS),
-        shallow=st.booleans(),
-        roomy=st.booleans(),
-        vectors=st.integers(1, 4),
-        seed=st.integers(0, 1 << 30),
-    )
-    def check(limits, grid, shallow, roomy, vectors, seed):
-        network, (lanes, groups) = random_graph(limits, seed), grid
-        config = config_for(network, lanes=lanes, groups=groups, entry_bits=12)
-        if shallow:
-            config = with_fewer_accumulators(network, config, max(2, groups + 1))
-        if roomy:
-            config = dataclasses.replace(config, activation_depth=4 * config.activation_depth)
-        image = agree(network, config, random_planes(network, vectors, seed))
-        tally.update(set(features(network, image)))
-
+    """From seeds, not from hypothesis: what occurs must not depend on the modules around it."""
     tally = collections.Counter()
-    check()
+    for seed in range(400):
+        draw = random.Random(seed)
+        limits = Limits(
+            channels=draw.choice([2, 5, 14]),
+            side=draw.choice([1, 4, 6]),
+            layers=draw.choice([2, 4, 6]),
+            pool=4,
+            wired=draw.choice([True, True, False]),
+            activation_bits=draw.choice([8, 16]),
+        )
+        network, (lanes, groups) = random_graph(limits, seed), draw.choice(GRIDS)
+        config = config_for(network, lanes=lanes, groups=groups, entry_bits=12)
+        if draw.random() < 0.5:
+            config = with_fewer_accumulators(network, config, max(2, groups + 1))
+        if draw.random() < 0.5:
+            config = dataclasses.replace(config, activation_depth=4 * config.activation_depth)
+        planes = random_planes(network, draw.randint(1, 4), seed)
+        tally.update(set(features(network, agree(network, config, planes))))
     assert len(tally) == 11
     assert min(tally.values()) >= 4, tally
 
