@@ -73,7 +73,7 @@ def packed(network, name):
 def test_random_graphs(name, channels):
     rng = np.random.default_rng(channels)
     ran = 0
-    for seed in range(80):
+    for seed in range(120):
         limits = Limits(
             channels=int(rng.integers(1, channels + 1)),
             side=int(rng.integers(1, 13)),
