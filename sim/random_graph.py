@@ -23,7 +23,7 @@ class Limits:
     Attributes
     ----------
     channels, side, layers : int
-    kernel, stride, padding, pool : int
+    kernel, stride, padding, pool, code_bits : int
     wired : bool
         Whether layers may take several sources, concatenated or added, and groups.
     activation_bits : int
@@ -36,6 +36,7 @@ class Limits:
     stride: int = 3
     padding: int = 2
     pool: int = 3
+    code_bits: int = 8
     wired: bool = True
     activation_bits: int = 16
 
@@ -151,7 +152,7 @@ class _Maker:
         # Any row's sum stays below 2**30 even if all its weights are the greatest there is.
         reach = columns * (len(sources) if added else 1) * high
         greatest = max(1, min(32767, (1 << 30) // reach))
-        values = 1 << self.upto(8)
+        values = 1 << self.upto(self.limits.code_bits)
         codebook = rng.integers(-greatest, greatest + 1, values)
         codebook[0] = 0
         mask = rng.random((rows, columns)) < rng.choice(
