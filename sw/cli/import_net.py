@@ -16,12 +16,12 @@ from rich.table import Table
 
 from sw import format as thr
 from sw.architectures import NAMES, template
-from sw.compress.formats import Shared, Widths, choose, input_format, measure, suit_input
+from sw.compress.formats import Shared, Widths, input_format
+from sw.compress.pipeline import in_integers
 from sw.compress.share import share
 from sw.compressed import CompressedNetwork
 from sw.errors import BadInput
 from sw.network import Layer
-from sw.numbers import prove
 from sw.read import read_inputs
 from sw.read.net import StoredLayer, read_net
 
@@ -166,18 +166,7 @@ def _compressed(
     layers: Sequence[Shared], seen: NDArray[np.float64], margin: float
 ) -> CompressedNetwork:
     widths = Widths()
-    statistics = measure(layers, seen)
-    fmt = input_format(seen, widths.activation)
-    fmt = suit_input(layers, statistics, margin, fmt, widths)
-    compressed = CompressedNetwork(
-        input=fmt,
-        activation_bits=widths.activation,
-        weight_bits=widths.weight,
-        accumulator_bits=widths.accumulator,
-        layers=choose(layers, statistics, margin, fmt, widths),
-    )
-    prove(compressed)
-    return compressed
+    return in_integers(layers, seen, margin, input_format(seen, widths.activation), widths)
 
 
 def _describe(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,7 @@ from .steps import prune_layers, share_layers
 if TYPE_CHECKING:
     from sw.train.stages import Run
 
-__all__ = ["CALIBRATION", "compress"]
+__all__ = ["CALIBRATION", "compress", "in_integers"]
 
 _MAGNITUDE_MAX = 2.0**32  # of weights, biases and inputs: no float in here overflows
 _MARGIN = 2.0  # by which outputs may exceed those of the calibration inputs
@@ -74,7 +75,27 @@ def compress(
     widths = Widths(code.activation_bits, code.weight_bits, code.accumulator_bits)
     check_widths(widths.activation, widths.weight, widths.accumulator)
     fmt, seen, margin = _inputs(network, calibration, widths, what)
-    layers = _coded(_shared(network, recipe, run), code)
+    return in_integers(_coded(_shared(network, recipe, run), code), seen, margin, fmt, widths)
+
+
+def in_integers(
+    layers: Sequence[Shared],
+    seen: NDArray[np.float64],
+    margin: float,
+    fmt: NumberFormat,
+    widths: Widths,
+) -> CompressedNetwork:
+    """Layers as integers, none of whose accumulators can overflow.
+
+    Parameters
+    ----------
+    seen : (n, inputs) float64
+        Inputs from which number formats are chosen.
+    margin : float
+        By which outputs may exceed those of `seen`.
+    fmt : NumberFormat
+        Of the inputs; made coarser where what they are joined with needs it.
+    """
     statistics = measure(layers, seen)
     fmt = suit_input(layers, statistics, margin, fmt, widths)
     compressed = CompressedNetwork(
