@@ -17,6 +17,10 @@ _BENCHES = {
         "sw.cli.bench_lenet5:lenet5",
         "Cycles of LeNet-5, layer by layer, and what bounds them.",
     ),
+    "latency": (
+        "sw.cli.bench_latency:latency",
+        "Cycles of one image at a time and of many; published FPGA designs.",
+    ),
     "compression": (
         "sw.cli.bench_compression:compression",
         "Error and size of compressed networks, trained from nothing.",

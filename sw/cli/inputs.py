@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim import golden
-from sw import architectures, datasets
+from sw import architectures, datasets, networks
 from sw import format as thr
 from sw.compressed import CompressedNetwork
 from sw.errors import BadInput
@@ -20,7 +20,14 @@ from sw.read import read_inputs
 
 from .output import console
 
-__all__ = ["arch_option", "choose_inputs", "input_options", "parse_shape", "write_outputs"]
+__all__ = [
+    "arch_option",
+    "choose_inputs",
+    "input_options",
+    "parse_shape",
+    "read_shipped",
+    "write_outputs",
+]
 
 arch_option = click.option(
     "--arch",
@@ -50,6 +57,24 @@ def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def read_shipped(model: str) -> tuple[str, CompressedNetwork]:
+    """A shipped network by its name, or that of a .thr file; and what to call it.
+
+    Raises
+    ------
+    BadInput
+        If it is neither.
+    """
+    if model in networks.NAMES:
+        return model, thr.read(networks.path(model))
+    path = Path(model)
+    if path.suffix != ".thr" and not path.exists():
+        raise BadInput(
+            f"network {model!r} is neither a .thr file nor one of {', '.join(networks.NAMES)}"
+        )
+    return model, thr.read(path)
 
 
 def parse_shape(text: str) -> tuple[int, ...]:

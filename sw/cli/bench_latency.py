@@ -1,0 +1,272 @@
+"""`thresher bench latency`: cycles of one image at a time and of many, beside published designs."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Group
+from rich.table import Table
+
+from sim import golden
+from sim.engine import open_engine
+from sim.simulate import accuracy, first_difference
+from sw import datasets
+from sw.compressed import CompressedNetwork
+from sw.driver import Accelerator
+from sw.errors import BadInput
+from sw.fpga_designs import (
+    source_note,
+)
+from sw.image import Image
+from sw.pack import pack_file
+
+from .fpga_comparison import choose_builds, compare, designs_table, differences, say_build
+from .inputs import read_shipped
+from .output import console, emit, json_option
+from .simulate import progress_bar
+from .target import accelerator_options, choose_config
+
+__all__ = ["latency"]
+
+_Ints = NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Runs:
+    """What runs of at most so many images gave.
+
+    Attributes
+    ----------
+    sizes : (runs,) int64
+        Images of each run.
+    cycles : (runs,) int64
+    outputs : (images, outputs) int64
+    layers : (runs, layers) int64
+        Cycles of each layer.
+    """
+
+    sizes: _Ints
+    cycles: _Ints
+    outputs: _Ints
+    layers: _Ints
+
+    def per_image(self) -> dict[str, float]:
+        """Mean over the images, and the run with the most cycles an image."""
+        return {
+            "mean": float(self.cycles.sum() / self.sizes.sum()),
+            "max": float((self.cycles / self.sizes).max()),
+        }
+
+
+@click.command(
+    name="latency",
+    short_help="Cycles of one image at a time and of many; published FPGA designs.",
+    epilog="""
+    \b
+    Examples:
+      thresher bench latency
+          the shipped LeNet-300-100 on the Arty's engine, 1,000 embedded images
+      thresher bench latency --build build/ulx3s_85f-1a2b3c4d --board ulx3s
+          compared at that build's routed clock
+      thresher bench latency --net lenet5-best --lanes 8 --groups 2 --clock-mhz 100
+    """,
+)
+@click.option(
+    "--net",
+    "model",
+    metavar="NAME|M.thr",
+    default="lenet300100-best",
+    show_default=True,
+    help="A shipped network, or a file.",
+)
+@accelerator_options
+@click.option(
+    "--count", metavar="N", type=int, default=1000, show_default=True, help="Test images of MNIST."
+)
+@click.option(
+    "--data",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Folder of MNIST's IDX files; without it, the 1,000 embedded images.",
+)
+@click.option(
+    "--build",
+    "folders",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Folder of a build of this engine: its clock and resources. Several may be given.",
+)
+@click.option("--clock-mhz", metavar="F", type=float, help="Compare at this clock instead.")
+@json_option
+def latency(
+    model: str,
+    board: str | None,
+    lanes: int | None,
+    groups: int | None,
+    count: int,
+    data: Path | None,
+    folders: tuple[Path, ...],
+    clock_mhz: float | None,
+    as_json: bool,
+) -> None:
+    """Count the cycles of single images, and of images that follow each other.
+
+    Latency is the cycles of a run of one image, from its start to the last output written, with the
+    input already on the chip. Throughput is the cycles of a run of as many images as the activation
+    memories hold, for each image. All are run on the Verilated engine both ways, and every output
+    is compared with the golden model, to the bit; exit status 1 if one differs.
+
+    Then the same in images per second, for each 1,000 LUT and for each BRAM36, beside published
+    FPGA designs for MNIST.
+
+    JSON: `network`, `lanes`, `groups`, `elements`, `images`, `images_per_run` (at most),
+    `latency_cycles` and `throughput_cycles` (each `mean` and `max`: cycles of a run for each of its
+    images), `products` and `limit_cycles` (means; the limit is a product on every element in every
+    cycle), `layers` (each `name`, `products`, `limit_cycles`, `cycles`: means of single images),
+    `accuracy`, `agrees_with_golden`, `difference`, `seconds`, `simulated_cycles_per_second`,
+    `designs` (each `design`, `part`, `ours`, `clock_mhz`, `clock_of`, `counted_by`, `lut`,
+    `bram36`, `dsp`, `accuracy` in percent, `fps`, `latency_ns`, `parameters`, `fps_per_kilolut`,
+    `fps_per_bram36`), `differences`, and `source` of the published designs.
+    """
+    name, network = read_shipped(model)
+    config = choose_config(name, network, board, lanes, groups)
+    image = pack_file(name, network, config)
+    x, labels = datasets.load("mnist", count, data)
+    if x.shape[1] != network.inputs:
+        raise BadInput(f"{name} takes {network.inputs} inputs, an image has {x.shape[1]} pixels")
+    chosen = None if lanes is not None else board or "arty"
+    builds = choose_builds(config, chosen, folders, clock_mhz)
+    record = {
+        "network": name,
+        "lanes": config.lanes,
+        "groups": config.groups,
+        "elements": config.elements,
+        **_bench(network, image, golden.quantise(network, x), labels),
+    }
+    record["designs"] = compare(record, builds)
+    record["differences"] = differences(config)
+    record["source"] = source_note()
+    emit(record, _show(record), as_json)
+    if not record["agrees_with_golden"]:
+        console().print(f"{name} differs from the golden model: {record['difference']}")
+        raise click.exceptions.Exit(1)
+
+
+def _bench(network: CompressedNetwork, image: Image, x: _Ints, labels: _Ints) -> dict[str, Any]:
+    """What is measured, for integer images."""
+    tensors = golden.run(network, x)
+    with progress_bar() as bar, open_engine(image.config) as transport:
+        task = bar.add_task("single images", total=2 * len(x))
+        accelerator = Accelerator(transport)
+        accelerator.load(image)
+
+        def runs(size: int) -> _Runs:
+            return _run(accelerator, x, size, lambda n: bar.advance(task, n))
+
+        began, before = time.perf_counter(), transport.cycles
+        single = runs(1)
+        bar.update(task, description="images in a row")
+        row = runs(image.vectors)
+        seconds, simulated = time.perf_counter() - began, transport.cycles - before
+    both = np.concatenate([single.outputs, row.outputs])
+    difference = first_difference(both, np.concatenate([tensors[-1]] * 2))
+    products = golden.layer_products(network, x, tensors)
+    layers = [
+        {
+            "name": layer.name,
+            "products": float(of.mean()),
+            "limit_cycles": float(of.mean()) / image.config.elements,
+            "cycles": float(single.layers[:, place].mean()),
+        }
+        for place, (layer, of) in enumerate(zip(network.layers, products, strict=True))
+    ]
+    return {
+        "images": len(x),
+        "images_per_run": int(row.sizes.max()),
+        "latency_cycles": single.per_image(),
+        "throughput_cycles": row.per_image(),
+        "products": sum(layer["products"] for layer in layers),
+        "limit_cycles": sum(layer["limit_cycles"] for layer in layers),
+        "layers": layers,
+        "accuracy": accuracy(single.outputs, labels),
+        "agrees_with_golden": difference is None,
+        "difference": difference,
+        "seconds": seconds,
+        "simulated_cycles_per_second": simulated / seconds,
+    }
+
+
+def _run(accelerator: Accelerator, x: _Ints, size: int, progress: Callable[[int], None]) -> _Runs:
+    """Runs of at most `size` images, all as large as can be or one image less."""
+    # A short last run would have the latency of few images shared among them.
+    parts = np.array_split(x, -(-len(x) // size))
+    outputs, cycles, layers = [], [], []
+    for part in parts:
+        outputs.append(accelerator.run(part))
+        cycles.append(accelerator.cycles)
+        layers.append([counts.cycles for counts in accelerator.counters()])
+        progress(len(part))
+    return _Runs(
+        np.array([len(part) for part in parts]),
+        np.array(cycles),
+        np.concatenate(outputs),
+        np.array(layers),
+    )
+
+
+def _show(record: Mapping[str, Any]) -> Group:
+    agrees = "every output equal, to the bit" if record["agrees_with_golden"] else "DIFFERS"
+    head = (
+        f"{record['network']} on {record['lanes']} lanes × {record['groups']} groups, "
+        f"{record['images']:,} test images of MNIST: {record['accuracy']:.2%} right",
+        f"golden model: {agrees}; {record['simulated_cycles_per_second']:,.0f} cycles/s, "
+        f"{record['seconds']:,.1f} s",
+    )
+    builds = [say_build(row) for row in record["designs"] if row["ours"]]
+    notes = (*builds, *record["differences"], f"Published rows: {record['source']}")
+    return Group(
+        *head,
+        _cycles_table(record),
+        designs_table(record["designs"]),
+        *(f"· {note}" for note in notes),
+    )
+
+
+def _cycles_table(record: Mapping[str, Any]) -> Table:
+    limit = record["limit_cycles"]
+    table = Table()
+    table.add_column("cycles per image")
+    for heading in ("mean", "max", "limit", "mean / limit"):
+        table.add_column(heading, justify="right")
+    in_a_row = f"{record['images_per_run']} images in a row"
+    for name, key in (("one image alone", "latency_cycles"), (in_a_row, "throughput_cycles")):
+        cycles = record[key]
+        table.add_row(
+            name,
+            f"{cycles['mean']:,.1f}",
+            f"{cycles['max']:,.1f}",
+            f"{limit:,.1f}",
+            _ratio(cycles["mean"], limit),
+        )
+    table.add_section()
+    for layer in record["layers"]:
+        table.add_row(
+            f"  {layer['name']}, alone",
+            f"{layer['cycles']:,.1f}",
+            "",
+            f"{layer['limit_cycles']:,.1f}",
+            _ratio(layer["cycles"], layer["limit_cycles"]),
+        )
+    return table
+
+
+def _ratio(cycles: float, limit: float) -> str:
+    return f"{cycles / limit:.2f}" if limit else "-"

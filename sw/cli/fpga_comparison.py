@@ -1,0 +1,162 @@
+"""This project's engine beside published FPGA designs: images per second, and what they cost."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from hw import boards
+from hw.config import AcceleratorConfig
+from sw.errors import BadInput
+from sw.fpga_designs import BOARD_CLOCK, Build, FpgaDesign, published_designs, read_build
+
+__all__ = ["choose_builds", "compare", "designs_table", "differences", "say_build"]
+
+_DIFFERENCES = (
+    "Thresher's engine takes any network that fits its memories, without a new bitstream.",
+    "Published rows are other networks, most with binary or ternary weights; Thresher's has "
+    "{weight_bits}-bit shared weights and {activation_bits}-bit activations.",
+    "Thresher's images/s are clock / cycles: from the start to the last output written, with the "
+    "inputs on the chip; the link to a host is not in them. Published rows count as their authors "
+    "do.",
+    "Thresher's figures are of simulation and of the tools named above; nothing has run on "
+    "hardware.",
+    "A LUT of an ECP5 has 4 inputs, one of a 7-series 6; two block RAMs of an ECP5 count as one "
+    "BRAM36.",
+    "Thresher's accuracy is that of this run's images, that of published rows as published.",
+)
+
+
+def differences(config: AcceleratorConfig) -> list[str]:
+    """What makes the designs differ, in plain sentences."""
+    return [text.format(**dataclasses.asdict(config)) for text in _DIFFERENCES]
+
+
+def choose_builds(
+    config: AcceleratorConfig, board: str | None, folders: Sequence[Path], clock_mhz: float | None
+) -> list[Build]:
+    """Builds of an engine: those in the folders; else the board's, by its clock alone.
+
+    Parameters
+    ----------
+    board : its name; None if no board was chosen
+    folders : of builds of this engine
+    clock_mhz : clock to compare at, whatever that of the builds is
+
+    Raises
+    ------
+    BadInput
+        If the clock is none, or a folder has no build, or one of another engine.
+    """
+    if clock_mhz is not None and not 0 < clock_mhz < math.inf:
+        raise BadInput(f"--clock-mhz is {clock_mhz:g}; it must be above 0")
+    knobs = dataclasses.asdict(config)
+    builds = []
+    for folder in folders:
+        build = read_build(folder)
+        _check_engine(knobs, build.config, folder)
+        builds.append(build)
+    if not builds and board is not None:
+        found = boards.find(board)
+        clock = found.clock_hz / 1e6
+        builds = [Build(found.name, found.part, knobs, clock, BOARD_CLOCK)]
+    if not builds and clock_mhz is not None:
+        builds = [Build("simulated", "simulated", knobs, clock_mhz, "")]
+    if clock_mhz is not None:
+        builds = [
+            dataclasses.replace(build, clock_mhz=clock_mhz, clock_of="as asked for")
+            for build in builds
+        ]
+    return builds
+
+
+def _check_engine(knobs: Mapping[str, Any], built: Mapping[str, Any], folder: Path) -> None:
+    """Refuse a build of another engine; how deep the memories are does not matter to cycles."""
+    for knob, value in knobs.items():
+        matters = knob == "queue_depth" or not knob.endswith("_depth")
+        if matters and built.get(knob) != value:
+            raise BadInput(
+                f"{folder} is a build with {knob} = {built.get(knob)}, the engine that is run has "
+                f"{value}; name its board, or another build"
+            )
+
+
+def compare(record: Mapping[str, Any], builds: Sequence[Build]) -> list[dict[str, Any]]:
+    """Records of this project's design, as each build has it, and of the published ones."""
+    designs = []
+    for build in builds:
+        hertz = 1e6 * build.clock_mhz
+        design = FpgaDesign(
+            design=f"Thresher, {record['lanes']} × {record['groups']}",
+            part=build.part,
+            lut=build.lut,
+            bram36=build.bram36,
+            dsp=build.dsp,
+            accuracy=100 * record["accuracy"],
+            fps=hertz / record["throughput_cycles"]["mean"],
+            latency_ns=1e9 * record["latency_cycles"]["mean"] / hertz,
+            clock_mhz=build.clock_mhz,
+        )
+        designs.append(_design(design, build))
+    return [*designs, *(_design(design) for design in published_designs())]
+
+
+def _design(design: FpgaDesign, build: Build | None = None) -> dict[str, Any]:
+    return {
+        **dataclasses.asdict(design),
+        "fps_per_kilolut": design.fps_per_kilolut,
+        "fps_per_bram36": design.fps_per_bram36,
+        "ours": build is not None,
+        "clock_of": None if build is None else build.clock_of,
+        "counted_by": None if build is None else build.counted_by,
+    }
+
+
+def say_build(row: Mapping[str, Any]) -> str:
+    """Where the clock and the resources of a row of ours come from."""
+    counted = "resources not counted"
+    if row["counted_by"] is not None:
+        counted = f"resources counted by {row['counted_by']}"
+    return (
+        f"{row['design']}, {row['part']}: clock {row['clock_mhz']:g} MHz, {row['clock_of']}; "
+        f"{counted}."
+    )
+
+
+def designs_table(designs: Sequence[Mapping[str, Any]]) -> Table:
+    """The designs for people, at most 100 characters wide."""
+    table = Table(pad_edge=False)
+    table.add_column("design, and its part")
+    for heading in (
+        "LUT",
+        "BRAM36",
+        "right\n%",
+        "images/s",
+        "per 1,000\nLUT",
+        "per\nBRAM36",
+        "one in\nµs",
+    ):
+        table.add_column(heading, justify="right")
+    for row in designs:
+        nanoseconds = row["latency_ns"]
+        table.add_row(
+            f"{row['design']}\n  {row['part']}",
+            _number(row["lut"], ","),
+            _number(row["bram36"], ",g"),
+            _number(row["accuracy"], ".2f"),
+            _number(row["fps"], ",.0f"),
+            _number(row["fps_per_kilolut"], ",.0f"),
+            _number(row["fps_per_bram36"], ",.0f"),
+            _number(None if nanoseconds is None else nanoseconds / 1000, ".2f"),
+            end_section=row["ours"],
+        )
+    return table
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)

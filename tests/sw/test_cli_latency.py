@@ -1,0 +1,189 @@
+"""`thresher bench latency` on a few images, and the designs that it is compared with."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from hw.boards import BOARDS
+from hw.config import PRESETS
+from hw.regmap import Window
+from sim import golden
+from sim.cycles import predict
+from sw import datasets, networks
+from sw import format as thr
+from sw.cli import bench_latency, main
+from sw.errors import BadInput
+from sw.fpga_designs import published_designs, read_build
+from sw.pack import pack
+
+ARTY = PRESETS["arty_a7_35t"]
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["bench", "latency", *map(str, arguments)])
+
+
+def summary(**changed):
+    """As `thresher build` writes it."""
+    resources = {"lut": 10_000, "ff": 9_000, "bram36": 40, "dsp": 16}
+    return {
+        "board": "arty_a7_35t",
+        "part": "xc7a35ticsg324-1L",
+        "config": dataclasses.asdict(ARTY),
+        "toolchain": "yosys",
+        "clock_mhz": 50.0,
+        "resources": {name: {"used": n, "available": n} for name, n in resources.items()},
+        "fmax_mhz": None,
+    } | changed
+
+
+@pytest.fixture
+def build(tmp_path):
+    """Writes the folder of a build."""
+
+    def write(**changed):
+        (tmp_path / "summary.json").write_text(json.dumps(summary(**changed)))
+        return tmp_path
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def images():
+    """One more than a run takes, so that two runs share them."""
+    return pack(thr.read(networks.LENET300100), ARTY).vectors + 1
+
+
+@pytest.fixture(scope="module")
+def record(images):
+    result = run("--count", images, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_cycles_are_those_of_runs(record, images):
+    """The cycle model, which the RTL equals, says the same."""
+    network = thr.read(networks.LENET300100)
+    image = pack(network, ARTY)
+    pixels, labels = datasets.load("mnist", images)
+    x = golden.quantise(network, pixels)
+    single = [predict(image, one[None]).cycles for one in x]
+    assert record["latency_cycles"] == {"mean": np.mean(single), "max": max(single)}
+    parts = np.array_split(x, 2)
+    row = [predict(image, part).cycles for part in parts]
+    assert record["images_per_run"] == len(parts[0])
+    assert record["throughput_cycles"] == {
+        "mean": pytest.approx(sum(row) / images),
+        "max": max(n / len(part) for n, part in zip(row, parts, strict=True)),
+    }
+    tensors = golden.run(network, x)
+    assert record["products"] == pytest.approx(golden.products(network, x, tensors).mean())
+    assert record["limit_cycles"] == pytest.approx(record["products"] / ARTY.elements)
+    assert record["accuracy"] == np.mean(tensors[-1].argmax(axis=1) == labels)
+    assert record["agrees_with_golden"]
+    assert (record["network"], record["images"]) == ("lenet300100-best", images)
+    assert (record["lanes"], record["groups"]) == (ARTY.lanes, ARTY.groups)
+    assert [layer["name"] for layer in record["layers"]] == ["ip1", "ip2", "ip3"]
+    cycles = sum(layer["cycles"] for layer in record["layers"])
+    assert cycles + len(image.steps) == pytest.approx(record["latency_cycles"]["mean"])
+
+
+def test_without_a_build_the_boards_clock_is_taken(record):
+    ours, *published = record["designs"]
+    assert ours["ours"]
+    hertz = BOARDS["arty_a7_35t"].clock_hz
+    assert (ours["clock_mhz"], ours["clock_of"]) == (hertz / 1e6, "of the board, not routed")
+    assert ours["fps"] == pytest.approx(hertz / record["throughput_cycles"]["mean"])
+    assert ours["latency_ns"] == pytest.approx(1e9 * record["latency_cycles"]["mean"] / hertz)
+    assert ours["lut"] is ours["fps_per_kilolut"] is ours["fps_per_bram36"] is None
+    assert not any(design["ours"] for design in published)
+    lfc = published[0]
+    assert lfc["design"] == "BNN-PYNQ LFC W1A1 (FINN)"
+    assert lfc["fps_per_kilolut"] == pytest.approx(356_633 / 28.36)
+    assert lfc["fps_per_bram36"] == pytest.approx(356_633 / 110)
+    assert published[-1]["fps_per_kilolut"] is None
+
+
+def test_a_build_gives_clock_and_resources(build):
+    result = run("--count", 1, "--build", build(), "--json")
+    assert result.exit_code == 0, result.output
+    design = json.loads(result.stdout)["designs"][0]
+    assert (design["lut"], design["bram36"], design["counted_by"]) == (10_000, 40, "yosys")
+    assert design["fps_per_kilolut"] == pytest.approx(design["fps"] / 10)
+    assert design["fps_per_bram36"] == pytest.approx(design["fps"] / 40)
+
+
+def test_tables(build):
+    result = run("--count", 1, "--build", build(), "--clock-mhz", 100)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert "every output equal, to the bit" in result.stdout
+    said = " ".join(result.stdout.split())
+    assert "xc7a35ticsg324-1L: clock 100 MHz, as asked for; resources counted by yosys." in said
+    for design in published_designs():
+        assert any(line.startswith(f"│{design.design} ") for line in lines)
+
+
+def test_a_routed_build_on_an_ecp5(build):
+    used = {"lut": 30_000, "ff": 1, "ebr": 63, "dsp": 16}
+    resources = {name: {"used": n, "available": n} for name, n in used.items()}
+    found = read_build(build(toolchain="nextpnr", fmax_mhz=66.4, resources=resources))
+    assert (found.clock_mhz, found.clock_of) == (66.4, "Fmax, routed by nextpnr")
+    assert (found.lut, found.bram36) == (30_000, 31.5)
+
+
+def test_outputs_that_differ_are_an_error(monkeypatch):
+    """An image whose last biases are wrong."""
+
+    def wrong(_name, network, config):
+        image = pack(network, config)
+        biases = [items.copy() for items in image.contents[Window.BIAS]]
+        for items in biases:
+            items[-4:] += np.uint32(1 << 20)  # rows of a lane, of the last layer
+        contents = {**image.contents, Window.BIAS: tuple(biases)}
+        return dataclasses.replace(image, contents=contents)
+
+    monkeypatch.setattr(bench_latency, "pack_file", wrong)
+    result = run("--count", 1)
+    assert result.exit_code == 1
+    assert "golden model: DIFFERS" in result.stdout
+    assert "lenet300100-best differs from the golden model: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--net", "lenet"], "network 'lenet' is neither a .thr file nor one of lenet300100-best,"),
+        (["--net", "none.thr"], "none.thr"),
+        (["--count", 0], "0 images of mnist are asked for"),
+        (["--clock-mhz", 0], "--clock-mhz is 0; it must be above 0"),
+        (["--clock-mhz", "nan"], "--clock-mhz is nan; it must be above 0"),
+        (["--build", "none"], "none is no folder of a build: it has no summary.json"),
+        (["--board", "none"], "unknown board 'none'"),
+    ],
+)
+def test_refusals(arguments, message):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_build_of_another_engine_is_refused(build):
+    config = dataclasses.asdict(ARTY) | {"queue_depth": 7, "entry_depth": 4}
+    result = run("--count", 1, "--build", build(config=config))
+    assert result.exit_code == 2
+    message = f"is a build with queue_depth = 7, the engine that is run has {ARTY.queue_depth}"
+    assert message in result.stderr
+
+
+def test_a_damaged_summary_is_refused(build):
+    folder = build(resources={})
+    with pytest.raises(BadInput, match="is not a build's summary: KeyError"):
+        read_build(folder)
