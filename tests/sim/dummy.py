@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.bus import BusSignature
 from hw.link.uart import UartReceiver, UartTransmitter
+from sim.verilog import DEEP
 
 RAM = 0  # 16 words
 BUSY = 16  # write N: reads 1 for N cycles
@@ -59,6 +60,37 @@ class BusDummy(wiring.Component):
         with m.If(write & (place == LOUD)):
             m.d.sync += Print("loud")
         m.d.sync += Assert(~(write & (place == FATAL)), "the dummy was told to fail")
+        return m
+
+
+class DeepDummy(wiring.Component):
+    """A bus target of two memories: a deep one of 20 bits; from word 2 * DEEP on, 16 of 32.
+
+    Members
+    -------
+    bus : In(BusSignature())
+    """
+
+    def __init__(self) -> None:
+        super().__init__({"bus": In(BusSignature())})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.deep = deep = Memory(shape=20, depth=DEEP, init=[])
+        m.submodules.ram = ram = Memory(shape=32, depth=16, init=range(16))
+        bus, place = self.bus, self.bus.address.offset
+        m.d.sync += bus.acknowledge.eq(bus.request & ~bus.acknowledge)
+        for memory, first in ((deep, 0), (ram, 2 * DEEP)):
+            store, load = memory.write_port(), memory.read_port()
+            here = (place >= first) & (place < first + memory.depth)
+            m.d.comb += [
+                store.addr.eq(place),
+                store.data.eq(bus.w_data),
+                store.en.eq(bus.acknowledge & bus.write & here),
+                load.addr.eq(place),
+            ]
+            with m.If(here):
+                m.d.comb += bus.r_data.eq(load.data)
         return m
 
 
