@@ -48,10 +48,14 @@ def activity(network: CompressedNetwork, shapes: Sequence[Shape]) -> list[Floats
         )
         outputs = np.ldexp(of.run(gather(tensors, layer)), -layer.shift)
         tensors.append(np.clip(outputs, -greatest - 1, greatest))
-    return [
+    shares = [
         np.asarray((tensor != 0).mean(axis=0), np.float64).reshape(shape.channels, shape.pixels)
         for tensor, shape in zip(tensors, shapes, strict=True)
     ]
+    if shapes[0].pixels == 1:
+        # Nothing tells these inputs apart; what differs in so few vectors is chance.
+        shares[0][:] = shares[0].mean()
+    return shares
 
 
 def _stand_ins(network: CompressedNetwork, shape: Shape, count: int) -> Floats:

@@ -48,6 +48,15 @@ def test_rows_without_weights_are_as_active_as_their_bias():
     assert activity(network, shapes(network))[1].ravel().tolist() == [0, 1, 0]
 
 
+@pytest.mark.parametrize("low", [0, -256])
+def test_inputs_without_planes_are_all_alike(low):
+    network = random_network(Recipe(sizes=[30, 10]), 1)
+    network = dataclasses.replace(network, input=NumberFormat(8, low, 256))
+    share = activity(network, shapes(network))[0]
+    assert 0 < share[0, 0] <= 1
+    assert (share == share[0, 0]).all()
+
+
 @pytest.mark.parametrize(("low", "least", "most"), [(0, 0.1, 0.5), (-256, 0.9, 1.0)])
 def test_planes_that_cannot_be_negative_are_dark_for_the_most_part(low, least, most):
     geometry = Convolution(3, 40, 40, 1, 1)
