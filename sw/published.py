@@ -1,4 +1,7 @@
-"""What the Deep Compression paper says of its networks (Han, Mao, Dally, ICLR 2016, tables 1-5)."""
+"""What papers say: of networks, Deep Compression's tables 1 to 5; of an engine, EIE's II to V.
+
+Han, Mao, Dally, ICLR 2016; Han et al., ISCA 2016.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from collections.abc import Mapping
 from importlib import resources
 from types import MappingProxyType
 
-__all__ = ["PublishedLayer", "PublishedNetwork", "deep_compression"]
+__all__ = ["Eie", "EieLayer", "PublishedLayer", "PublishedNetwork", "deep_compression", "eie"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +63,70 @@ class PublishedNetwork:
     kb_compressed: float
     ratio: float
     layers: tuple[PublishedLayer, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class EieLayer:
+    """A layer of EIE's benchmark, and the time that EIE takes for it.
+
+    Attributes
+    ----------
+    weight_density, activation_density : float
+        Shares that are not zero.
+    actual_us : float
+        Microseconds, as printed.
+    """
+
+    name: str
+    inputs: int
+    outputs: int
+    weight_density: float
+    activation_density: float
+    actual_us: float
+
+    @property
+    def products(self) -> float:
+        """Products of a weight and an activation, neither zero, to be expected."""
+        return self.inputs * self.outputs * self.weight_density * self.activation_density
+
+
+@dataclasses.dataclass(frozen=True)
+class Eie:
+    """EIE's engine, and its layers in the order of table III.
+
+    Attributes
+    ----------
+    elements : int
+        Processing elements.
+    clock_mhz : float
+    queue_depth : int
+        Columns that an element's queue holds.
+    entry_bits : int
+        Of a code and its relative index together.
+    """
+
+    elements: int
+    clock_mhz: float
+    queue_depth: int
+    entry_bits: int
+    layers: tuple[EieLayer, ...]
+
+    def cycles(self, layer: EieLayer) -> float:
+        """Clock cycles of a layer."""
+        return self.clock_mhz * layer.actual_us
+
+    def ratio(self, layer: EieLayer) -> float:
+        """Those over the least: a product a cycle on every element."""
+        return self.cycles(layer) * self.elements / layer.products
+
+
+@functools.cache
+def eie() -> Eie:
+    """EIE as published."""
+    table = json.loads(resources.files("sw").joinpath("data", "eie.json").read_text("utf-8"))
+    layers = tuple(EieLayer(**dict(zip(table["columns"], r, strict=True))) for r in table["layers"])
+    knobs = {name: table[name] for name in ("elements", "clock_mhz", "queue_depth", "entry_bits")}
+    return Eie(layers=layers, **knobs)
 
 
 @functools.cache

@@ -21,6 +21,10 @@ _BENCHES = {
         "sw.cli.bench_latency:latency",
         "Cycles of one image at a time and of many; published FPGA designs.",
     ),
+    "eie": (
+        "sw.cli.bench_eie:eie_layers",
+        "EIE's nine layers: cycles against a product per multiplier and cycle.",
+    ),
     "compression": (
         "sw.cli.bench_compression:compression",
         "Error and size of compressed networks, trained from nothing.",

@@ -1,0 +1,396 @@
+"""`thresher bench eie`: EIE's nine layers on the Verilated engine, against the least possible."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Group
+from rich.table import Table
+
+from hw import layouts
+from hw.config import AcceleratorConfig
+from hw.regmap import Window
+from sim import golden
+from sim.cycles import predict
+from sim.eie import (
+    Single,
+    engine_for_all,
+    entries_of,
+    geometric_mean,
+    larger,
+    random_layer,
+    single,
+)
+from sim.engine import open_engine
+from sim.preload import preload
+from sim.simulate import first_difference
+from sim.verilated import VerilatedTransport
+from sim.walk import walk
+from sw.driver import LayerCounts
+from sw.errors import BadInput
+from sw.image import Image
+from sw.pack import config_for, naming, pack
+from sw.published import EieLayer, eie
+from sw.read.coded_layer import read_coded_layer
+
+from .output import console, emit, json_option
+from .simulate import progress_bar
+
+__all__ = ["eie_layers"]
+
+_Ints = NDArray[np.int64]
+
+_LAYERS = {layer.name: layer for layer in eie().layers}
+_EIE_CODE_BITS = 4  # of its entry; the others are the gap's
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """A layer packed, and all that is to be known of it beforehand.
+
+    `figures` is what EIE says of it, if it is one of EIE's; `expected` the golden model's outputs.
+    """
+
+    name: str
+    figures: EieLayer | None
+    image: Image
+    x: _Ints
+    expected: _Ints
+    products: int
+    shape: dict[str, Any]
+
+
+@click.command(
+    name="eie",
+    short_help="EIE's nine layers: cycles against a product per multiplier and cycle.",
+    epilog="""
+    \b
+    Examples:
+      thresher bench eie
+          all nine, for some minutes; most of it compiles the engine, once
+      thresher bench eie --layers NT-We,VGG-7 --lanes 32 --groups 2
+      thresher bench eie --layer-file fc8.npz --json
+          a layer of a real network
+    """,
+)
+@click.option(
+    "--layers",
+    metavar="NAME,NAME,...",
+    help=f"Some of {', '.join(_LAYERS)}.  [default: all]",
+)
+@click.option("--lanes", metavar="L", type=int, default=64, show_default=True)
+@click.option("--groups", metavar="G", type=int, default=1, show_default=True)
+@click.option(
+    "--queue", metavar="N", type=int, default=32, show_default=True, help="Depth of the queues."
+)
+@click.option(
+    "--entry-bits", metavar="B", type=int, default=10, show_default=True, help="Code and gap."
+)
+@click.option(
+    "--layer-file",
+    metavar="F.npz",
+    type=click.Path(path_type=Path),
+    help="A layer instead: arrays codes (rows, columns), codebook and activations (columns,).",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the random layers.")
+@json_option
+def eie_layers(
+    layers: str | None,
+    lanes: int,
+    groups: int,
+    queue: int,
+    entry_bits: int,
+    layer_file: Path | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Run the nine layers of EIE's table III on the Verilated engine, one vector each.
+
+    Weights and activations are random, of the published sizes and densities, with a codebook of 16
+    entries. One engine runs all layers. Every output is compared with the golden model, to the bit;
+    exit status 1 if one differs. The limit is a product of a non-zero weight and a non-zero
+    activation on every element in every cycle. Cycles are those of the engine's own counter: from
+    the start of the layer, some cycles before the first activation is fed, to the last output
+    written. EIE's are its clock times the microseconds it published, against the limit of the
+    published densities.
+
+    Entries and pointers are put into the simulated memories by the simulator, since over the bus
+    they would take longer than all the rest; everything else, inputs and outputs among it, goes
+    over the bus. The engine counts busy, stalled and starved cycles of all elements together; how
+    they lie over the elements is from a walk of the packed bits, whose sum must be the counter's,
+    or exit status 1. What the cycle model says of each layer is beside it.
+
+    A layer file's floats are scaled to 16 bits; integers are taken as they are.
+
+    JSON: `lanes`, `groups`, `queue_depth`, `entry_bits`, `seed`, `layers`, `geometric_mean` of
+    their ratios, `eie_geometric_mean`, `agrees_with_golden`, `seconds`,
+    `simulated_cycles_per_second`. A layer has `name`, `inputs`, `outputs`, `weight_density`,
+    `activation_density`, `products`, `limit_cycles`, `cycles`, `ratio`, `predicted` (`cycles`,
+    `error`), `eie` (`cycles`, `ratio`), `entries`, `padding_entries`, `weight_bits`,
+    `eie_entries`, `eie_weight_bits`, `pointer_bits`, `busy`, `stalled`, `starved` (cycles of an
+    element: `min`, `mean`, `max`), `blocked`, `seconds`, `agrees_with_golden`, `difference`,
+    `counters_agree`.
+    """
+    knobs = {"lanes": lanes, "groups": groups, "queue_depth": queue, "entry_bits": entry_bits}
+    began = time.perf_counter()
+    if layer_file is not None:
+        if layers is not None:
+            raise BadInput("--layers names EIE's layers; give it or --layer-file, not both")
+        config, jobs = _from_file(layer_file, knobs)
+    else:
+        config, jobs = _published(_chosen(layers), knobs, seed)
+    rows, speed = _run(config, jobs)
+    record = _record(knobs, rows) | {
+        "seed": None if layer_file is not None else seed,
+        "seconds": time.perf_counter() - began,
+        "simulated_cycles_per_second": speed,
+    }
+    emit(record, _show(record), as_json)
+    wrong = [row for row in rows if not (row["agrees_with_golden"] and row["counters_agree"])]
+    for row in wrong:
+        what = row["difference"] or "the elements' entries are not what the engine counted"
+        console().print(f"{row['name']} differs: {what}")
+    if wrong:
+        raise click.exceptions.Exit(1)
+
+
+def _chosen(names: str | None) -> list[EieLayer]:
+    """The named layers, in the order of the table."""
+    if names is None:
+        return list(_LAYERS.values())
+    wanted = [name.strip() for name in names.split(",")]
+    for name in wanted:
+        if name not in _LAYERS:
+            raise BadInput(f"--layers has {name!r}; EIE's layers are {', '.join(_LAYERS)}")
+    return [layer for name, layer in _LAYERS.items() if name in wanted]
+
+
+def _published(
+    layers: list[EieLayer], knobs: dict[str, int], seed: int
+) -> tuple[AcceleratorConfig, list[_Job]]:
+    """All packed for one engine."""
+    config, jobs = engine_for_all(knobs), list[_Job]()
+    with progress_bar() as bar:
+        task = bar.add_task("packing", total=len(layers))
+        while len(jobs) < len(layers):
+            figures = layers[len(jobs)]
+            bar.update(task, description=f"packing {figures.name}", completed=len(jobs))
+            layer = random_layer(figures, seed)
+            try:
+                jobs.append(_job(layer, config, figures))
+            except BadInput:
+                # More padding than was thought of; or more than any engine holds, which it says.
+                config, jobs = larger(config, config_for(layer.network, **knobs)), []
+    return config, jobs
+
+
+def _from_file(path: Path, knobs: dict[str, int]) -> tuple[AcceleratorConfig, list[_Job]]:
+    read = read_coded_layer(path)
+    layer = single(path.stem[:40], read.codes, read.codebook, read.activations)
+    with naming(path):
+        config = config_for(layer.network, **knobs)
+        return config, [_job(layer, config, None)]
+
+
+def _job(layer: Single, config: AcceleratorConfig, figures: EieLayer | None) -> _Job:
+    image = pack(layer.network, config)
+    outputs = golden.run(layer.network, layer.x)
+    entries = sum(len(items) for items in image.contents[Window.ENTRIES])
+    columns = sum(len(items) for items in image.contents[Window.POINTERS])
+    published = eie()
+    entries_eie = entries_of(
+        layer.layer.codes, published.elements, published.entry_bits - _EIE_CODE_BITS
+    )
+    shape = {
+        "inputs": layer.layer.columns,
+        "outputs": layer.layer.rows,
+        "weight_density": layer.nonzeros / layer.layer.codes.size,
+        "activation_density": np.count_nonzero(layer.x) / layer.x.size,
+        "entries": entries,
+        "padding_entries": entries - layer.nonzeros,
+        "weight_bits": entries * config.entry_bits,
+        "eie_entries": entries_eie,
+        "eie_weight_bits": entries_eie * published.entry_bits,
+        "pointer_bits": columns * layouts.pointer(config).size,
+    }
+    products = int(golden.products(layer.network, layer.x, outputs)[0])
+    return _Job(layer.layer.name, figures, image, layer.x, outputs[-1], products, shape)
+
+
+def _run(config: AcceleratorConfig, jobs: list[_Job]) -> tuple[list[dict[str, Any]], float]:
+    """Records of the layers, and clock cycles simulated in a second of the runs."""
+    with progress_bar() as bar:
+        task = bar.add_task("building the simulator", total=len(jobs))
+        rows, cycles, seconds = [], 0, 0.0
+        with open_engine(config) as transport:
+            for job in jobs:
+                bar.update(task, description=f"simulating {job.name}")
+                row, simulated, took = _run_layer(transport, job)
+                rows.append(row)
+                cycles, seconds = cycles + simulated, seconds + took
+                bar.advance(task)
+    return rows, cycles / seconds
+
+
+def _run_layer(transport: VerilatedTransport, job: _Job) -> tuple[dict[str, Any], int, float]:
+    """The record of a layer; cycles and seconds of its run, with input and output."""
+    began = time.perf_counter()
+    accelerator = preload(transport, job.image)
+    started, before = time.perf_counter(), transport.cycles
+    outputs = accelerator.run(job.x, timeout=600)
+    took, simulated = time.perf_counter() - started, transport.cycles - before
+    (counts,) = accelerator.counters()
+    seconds = time.perf_counter() - began
+    elements = job.image.config.elements
+    limit = job.products / elements
+    predicted = predict(job.image, job.x).layers[0].counts.cycles
+    entries = walk(job.image, job.x)[0].entries[0]
+    published = eie()
+    return (
+        {
+            "name": job.name,
+            **job.shape,
+            "products": job.products,
+            "limit_cycles": limit,
+            "cycles": counts.cycles,
+            "ratio": counts.cycles / limit if limit else None,
+            "predicted": {"cycles": predicted, "error": abs(predicted / counts.cycles - 1)},
+            "eie": None
+            if job.figures is None
+            else {
+                "cycles": published.cycles(job.figures),
+                "ratio": published.ratio(job.figures),
+            },
+            **_per_element(counts, entries),
+            "blocked": counts.blocked,
+            "seconds": seconds,
+            "agrees_with_golden": bool(np.array_equal(outputs, job.expected)),
+            "difference": first_difference(outputs, job.expected),
+            "counters_agree": int(entries.sum()) == counts.busy,
+        },
+        simulated,
+        took,
+    )
+
+
+def _per_element(counts: LayerCounts, busy: _Ints) -> dict[str, Any]:
+    """Least, mean and greatest of the elements.
+
+    No element stalls in a run of one vector, since the other accumulator buffer is free; if the
+    engine counted otherwise, only the mean is known.
+    """
+    mean = counts.stalled / len(busy)
+    of = {"busy": _spread(busy)}
+    if counts.stalled:
+        known = {"min": None, "max": None}
+        starved = counts.starved / len(busy)
+        return of | {"stalled": known | {"mean": mean}, "starved": known | {"mean": starved}}
+    return of | {
+        "stalled": _spread(np.zeros_like(busy)),
+        "starved": _spread(counts.cycles - busy),
+    }
+
+
+def _spread(values: _Ints) -> dict[str, float]:
+    return {"min": int(values.min()), "mean": float(values.mean()), "max": int(values.max())}
+
+
+def _record(knobs: dict[str, int], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    ratios = [row["ratio"] for row in rows if row["ratio"] is not None]
+    theirs = [row["eie"]["ratio"] for row in rows if row["eie"] is not None]
+    return {
+        **knobs,
+        "layers": rows,
+        "geometric_mean": geometric_mean(ratios) if ratios else None,
+        "eie_geometric_mean": geometric_mean(theirs) if theirs else None,
+        "agrees_with_golden": all(row["agrees_with_golden"] for row in rows),
+    }
+
+
+def _show(record: dict[str, Any]) -> Group:
+    agrees = "every output equal, to the bit" if record["agrees_with_golden"] else "DIFFERS"
+    title = (
+        f"{record['lanes']} lanes × {record['groups']} groups, queues of {record['queue_depth']}, "
+        f"entries of {record['entry_bits']} bits; golden model: {agrees}"
+    )
+    return Group(
+        title,
+        _cycles_table(record),
+        "cycles of an element: least, mean, greatest",
+        _elements_table(record["layers"]),
+        "weights as stored; EIE's: 8 bits an entry, with its own padding",
+        _memory_table(record["layers"]),
+        f"{record['seconds']:,.0f} s in all; {record['simulated_cycles_per_second']:,.0f} cycles/s",
+    )
+
+
+def _table(*headings: str) -> Table:
+    table = Table("layer")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _cycles_table(record: dict[str, Any]) -> Table:
+    table = _table(
+        "products",
+        "limit\ncycles",
+        "cycles",
+        "ratio",
+        "model\nerror",
+        "EIE's\ncycles",
+        "EIE's\nratio",
+        "seconds",
+    )
+    for row in record["layers"]:
+        theirs = row["eie"] or {"cycles": None, "ratio": None}
+        table.add_row(
+            row["name"],
+            f"{row['products']:,}",
+            f"{row['limit_cycles']:,.0f}",
+            f"{row['cycles']:,}",
+            _shown(row["ratio"], ".3f"),
+            f"{row['predicted']['error']:.2%}",
+            _shown(theirs["cycles"], ",.0f"),
+            _shown(theirs["ratio"], ".3f"),
+            f"{row['seconds']:.1f}",
+        )
+    table.add_section()
+    means = (_shown(record[name], ".3f") for name in ("geometric_mean", "eie_geometric_mean"))
+    table.add_row("mean", "", "", "", next(means), "", "", next(means))
+    return table
+
+
+def _elements_table(layers: list[dict[str, Any]]) -> Table:
+    kinds = ("busy", "starved", "stalled")
+    table = _table(*(f"{kind}\n{end}" for kind in kinds for end in ("min", "mean", "max")))
+    for row in layers:
+        figures = [row[kind][end] for kind in kinds for end in ("min", "mean", "max")]
+        table.add_row(row["name"], *(_shown(figure, ",.0f") for figure in figures))
+    return table
+
+
+def _memory_table(layers: list[dict[str, Any]]) -> Table:
+    table = _table(
+        "entries",
+        "padding",
+        "weight\nbits",
+        "EIE's\nentries",
+        "EIE's\nweight bits",
+        "pointer\nbits",
+    )
+    names = ("entries", "padding_entries", "weight_bits")
+    for row in layers:
+        shown = (f"{row[name]:,}" for name in (*names, "eie_entries", "eie_weight_bits"))
+        table.add_row(row["name"], *shown, f"{row['pointer_bits']:,}")
+    return table
+
+
+def _shown(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
