@@ -62,11 +62,15 @@ class AcceleratorConfig:
         Codebook values, and output rows per lane, over all layers.
     layer_depth : int
         Instructions in the program.
+    shared_tables : bool
+        Whether an element has its pointers and its codebook in one memory with two read ports.
+        That spares a block RAM where those have two full ports, as Xilinx's do; the codebook's
+        depth must be a power of two.
 
     Raises
     ------
     ConfigError
-        If a knob is not an integer within its limits.
+        If a knob is not a number within its limits.
     """
 
     lanes: int
@@ -84,12 +88,20 @@ class AcceleratorConfig:
     codebook_depth: int
     bias_depth: int
     layer_depth: int = 16
+    shared_tables: bool = False
 
     def __post_init__(self) -> None:
         for knob, (least, greatest) in _LIMITS.items():
             value = getattr(self, knob)
             if type(value) is not int or not least <= value <= greatest:
                 raise ConfigError(f"{knob} is {value!r}; it must be from {least} to {greatest}")
+        if type(self.shared_tables) is not bool:
+            raise ConfigError(f"shared_tables is {self.shared_tables!r}; it must be True or False")
+        if self.shared_tables and self.codebook_depth & (self.codebook_depth - 1):
+            raise ConfigError(
+                f"codebook_depth is {self.codebook_depth}; with shared_tables it must be a power "
+                "of two"
+            )
         if self.elements > 256:
             raise ConfigError(f"lanes × groups is {self.elements}; it must be at most 256")
 
@@ -124,16 +136,17 @@ PRESETS = {
         layer_depth=8,
     ),
     "arty_a7_35t": AcceleratorConfig(
-        lanes=4,
+        lanes=8,
         groups=4,
-        entry_bits=10,
-        entry_depth=3072,
-        column_depth=1024,
+        entry_bits=9,
+        entry_depth=2048,
+        column_depth=768,
         segment_depth=64,
         activation_depth=512,
-        accumulator_depth=64,
-        codebook_depth=512,
-        bias_depth=256,
+        accumulator_depth=32,
+        codebook_depth=256,
+        bias_depth=128,
+        shared_tables=True,
     ),
     "arty_a7_100t": AcceleratorConfig(
         lanes=8,

@@ -28,6 +28,7 @@ __all__ = [
     "patch",
     "pointer",
     "position",
+    "row",
     "run",
     "segment",
     "store",
@@ -92,14 +93,20 @@ def pointer(config: AcceleratorConfig) -> data.StructLayout:
     """Where a column's entries lie in one processing element, and how many there are.
 
     Every entry moves on by a row or more, so a column has as many entries as rows at most. That all
-    accumulators have one cannot be said: the packer then computes fewer rows at once.
+    accumulators of both buffers have one cannot be said: the packer then computes fewer rows at
+    once.
     """
     return data.StructLayout(
         {
             "start": unsigned(bits_for(config.entry_depth - 1)),
-            "count": unsigned(bits_for(config.accumulator_depth - 1)),
+            "count": row(config),
         }
     )
+
+
+def row(config: AcceleratorConfig) -> unsigned:
+    """Row of an element, in both buffers if they are joined; its high bit is then the buffer."""
+    return unsigned(bits_for(config.accumulator_depth - 1) + 1)
 
 
 def _word(config: AcceleratorConfig) -> unsigned:
@@ -203,16 +210,18 @@ def store(config: AcceleratorConfig) -> data.StructLayout:
     """What write-back needs of a layer.
 
     A position gives `rows` rows per lane (a multiple of the groups), `rows / groups` words in each
-    group; `window` + 1 positions make an output pixel, and `pixels` + 1 pixels a vector. Pixels
-    follow each other from `base` on with `gap` words between them. An output is ``(total + bias) >>
-    shift``, saturated, where the total is the sum of the groups' accumulators, or with `across`
-    their maximum. The outputs of a window are reduced to their maximum or, with `average`, to
-    ``(sum + half) >> average_shift``.
+    group. If they are `joined`, both accumulator buffers are one with twice the rows, and the next
+    position has to wait for this one to be drained; nothing is pooled then. `window` + 1 positions
+    make an output pixel, and `pixels` + 1 pixels a vector. Pixels follow each other from `base` on
+    with `gap` words between them. An output is ``(total + bias) >> shift``, saturated, where the
+    total is the sum of the groups' accumulators, or with `across` their maximum. The outputs of a
+    window are reduced to their maximum or, with `average`, to ``(sum + half) >> average_shift``.
     """
     return data.StructLayout(
         {
             "base": _word(config),
-            "rows": unsigned(bits_for(config.accumulator_depth)),
+            "rows": unsigned(bits_for(2 * config.accumulator_depth)),
+            "joined": unsigned(1),
             "gap": _word(config),
             "window": unsigned(WINDOW_BITS),
             "pixels": unsigned(2 * COORDINATE_BITS),
@@ -298,7 +307,7 @@ def operand(config: AcceleratorConfig) -> data.StructLayout:
         {
             "weight": signed(config.weight_bits),
             "activation": signed(config.activation_bits),
-            "row": unsigned(bits_for(config.accumulator_depth - 1)),
+            "row": row(config),
             "null": unsigned(1),
             "last": unsigned(1),
             "buffer": unsigned(1),

@@ -19,14 +19,19 @@ class LoadSignature(wiring.Signature):
 
     Members
     -------
-    enable : Out(1)
+    windows : Out(len(Window))
+        The window that is written to, one-hot; none if `address` is beyond its memories' depth.
     address : Out(layouts.address)
     data : Out(32)
     """
 
     def __init__(self) -> None:
         super().__init__(
-            {"enable": Out(1), "address": Out(layouts.address), "data": Out(layouts.BUS_BITS)}
+            {
+                "windows": Out(len(Window)),
+                "address": Out(layouts.address),
+                "data": Out(layouts.BUS_BITS),
+            }
         )
 
 
@@ -84,10 +89,9 @@ class LoadedMemory(wiring.Component):
 
         part_bits = (layouts.stride(self.width) - 1).bit_length()
         address = self.load.address
-        selected = self.load.enable & (address.window == self.window)
+        selected = self.load.windows[self.window]
         if self.unit is not None:
             selected &= address.unit == self.unit
-        in_depth = (address.offset >> part_bits) < self.depth
         m.d.comb += [
             write.addr.eq(address.offset >> part_bits),
             write.data.eq(Cat(self.load.data for _ in range(parts))),
@@ -96,5 +100,5 @@ class LoadedMemory(wiring.Component):
         ]
         for part in range(len(write.en)):
             this_part = address.offset[:part_bits] == part
-            m.d.comb += write.en[part].eq(selected & in_depth & this_part)
+            m.d.comb += write.en[part].eq(selected & this_part)
         return m

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hw import layouts
 from hw.config import AcceleratorConfig
 from sw.driver import LayerCounts
 from sw.image import Image
@@ -28,12 +29,17 @@ _SEGMENT_LAID = 1  # from the layer's start, when the first segment could leave 
 _TOKEN_TAKEN = 3  # from a token's hand-over until an element may take its column
 _TOKEN_COUNTED = 4  # until it is among those that a queue holds
 _READ_COUNTED = 2  # from the taking of a column until the feeder sees its place free
-_FULL = 8  # from an element's last entry until write-back may drain its buffer
-_RELEASED_EARLY = 4  # rows that are still to be drained when a buffer is released
-_STORED = 5  # from the drain of a row until its word is stored, but for the sum of the groups
+_FULL = 7  # from an element's last entry until write-back may drain its buffer
+_RELEASED_EARLY = 5  # rows that are still to be drained when a buffer is released
+_RELEASED = 2  # from the release of a buffer until elements may fill it
+_FED = 1  # from the drain of a layer's last position until the next layer's start
+_STORED = 6  # from the drain of a row until its word is stored, but for the sum of the groups
 _POOLED = 3
+_READABLE = 1  # from the store of a word until the next layer's feeders may read it
+_DONE = 1  # from the store of a layer's last word until it is said to be the last
+_NEXT = 1  # until write-back may drain the next layer, and its feeders need not ask any more
 _QUEUE_RESERVE = 4  # places of a queue that are kept for what is on its way
-_LAYER = 1  # cycles of the sequencer between two layers
+_STARTED = 1  # from the host's start to that of the first layer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,10 +101,11 @@ def predict(image: Image, x: NDArray[np.integer], *, buffers: int = 2) -> Predic
     buffers : accumulator buffers of an element; the engine has two
     """
     layers: list[LayerPrediction] = []
-    cycles = 0
+    cycles = _STARTED
+    before = _Before.nothing(buffers)
     for step in steps(image, x):
-        layer = _layer(image, step, buffers)
-        cycles += layer.counts.cycles + _LAYER
+        layer, before = _layer(image, step, before)
+        cycles += layer.counts.cycles
         if step.layer < len(layers):  # more rows of the same layer
             layer = layers.pop() + layer
         layers.append(layer)
@@ -108,6 +115,38 @@ def predict(image: Image, x: NDArray[np.integer], *, buffers: int = 2) -> Predic
 def _added(a: LayerCounts, b: LayerCounts) -> LayerCounts:
     pairs = zip(dataclasses.astuple(a), dataclasses.astuple(b), strict=True)
     return LayerCounts(*(one + other for one, other in pairs))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Before:
+    """What the instruction before leaves to be done, in cycles from the next one's start.
+
+    Attributes
+    ----------
+    free : from when on elements may fill each accumulator buffer, the one that is next first
+    joined : whether its vectors took all buffers
+    drained : from when on write-back may drain
+    index : (n,) int64
+        Places that write-back comes to, in ascending order.
+    readable : (n,) int64
+        From when on the words before each may be read.
+    """
+
+    free: tuple[int, ...]
+    joined: bool
+    drained: int
+    index: Ints
+    readable: Ints
+
+    @staticmethod
+    def nothing(buffers: int) -> _Before:
+        return _Before((0,) * buffers, False, 0, np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+    def gates(self, address: Ints) -> Ints:
+        """From when on each of these words may be read."""
+        place = np.searchsorted(self.index, address, side="right")
+        gates = np.append(self.readable, self.drained)[place]
+        return np.asarray(np.where(address < 0, 0, gates), np.int64)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,20 +162,28 @@ class _Work:
         Cycles that each element has to do with each token.
     last : (words,) bool
         Whether a word is the last of its position.
+    gates : (words,) int64
+        From when on each may be read.
     """
 
     feed: Feed
     sent: Ints
     slots: Ints
     last: NDArray[np.bool_]
+    gates: Ints
 
-    def words(self) -> list[tuple[int, int, bool]]:
+    def words(self) -> list[tuple[int, int, int, bool]]:
         """Of each word: what `_Reader.find` wants to know, tokens, whether it is the last."""
         skipped = np.where(self.feed.opens, self.feed.skipped, -1)
-        return list(zip(skipped.tolist(), self.sent.tolist(), self.last.tolist(), strict=True))
+        return list(
+            zip(
+                *(each.tolist() for each in (skipped, self.gates, self.sent, self.last)),
+                strict=True,
+            )
+        )
 
 
-def _work(image: Image, feed: Feed, group: int) -> _Work:
+def _work(image: Image, feed: Feed, group: int, before: _Before) -> _Work:
     last = np.diff(feed.position, append=-1) != 0
     nonzeros = np.bincount(feed.word, minlength=len(last))
     null = last & (nonzeros == 0)
@@ -149,16 +196,16 @@ def _work(image: Image, feed: Feed, group: int) -> _Work:
         slots[token, lane] = pointers(image, group * lanes + lane, feed.column)[1]
     marker = np.cumsum(sent)[last] - 1
     slots[marker] = np.maximum(slots[marker], 1)
-    return _Work(feed, sent, slots, last)
+    return _Work(feed, sent, slots, last, before.gates(feed.address))
 
 
-def _layer(image: Image, step: Step, buffers: int) -> LayerPrediction:
+def _layer(image: Image, step: Step, before: _Before) -> tuple[LayerPrediction, _Before]:
     config, store = image.config, step.instruction["store"]
-    works = [_work(image, feed, group) for group, feed in enumerate(step.feeds)]
+    works = [_work(image, feed, group, before) for group, feed in enumerate(step.feeds)]
     groups = [
         _Group(work, _Elements(work.slots, config.queue_depth - _QUEUE_RESERVE)) for work in works
     ]
-    cycles = _run(config, store, groups, (step.positions, buffers))
+    cycles, after = _run(config, step, groups, before)
     busy = int(step.walk.entries.sum())
     stalled = sum(group.elements.stalled for group in groups)
     counts = LayerCounts(
@@ -169,20 +216,21 @@ def _layer(image: Image, step: Step, buffers: int) -> LayerPrediction:
         stalled=stalled,
         starved=cycles * config.elements - busy - stalled,
     )
-    return LayerPrediction(
+    prediction = LayerPrediction(
         counts,
         feeding=max(_feeding(work) for work in works),
         working=max(int(work.slots.sum(axis=0).max()) for work in works),
         draining=step.positions * store["rows"],
     )
+    return prediction, after
 
 
 def _feeding(work: _Work) -> int:
     """Cycles until a feeder has sent all its tokens, if the elements have always room."""
     reader = _Reader()
     word = sent = 0
-    for skipped, tokens, _ in work.words():
-        found = reader.find(skipped, word)
+    for skipped, _, tokens, _ in work.words():
+        found = reader.find(skipped, 0, word)
         if tokens:
             word = max(found + 1, sent)
             sent = word + tokens
@@ -190,24 +238,56 @@ def _feeding(work: _Work) -> int:
 
 
 def _run(
-    config: AcceleratorConfig, store: Fields, groups: Sequence[_Group], times: tuple[int, int]
-) -> int:
-    """Cycles of an instruction.
+    config: AcceleratorConfig, step: Step, groups: Sequence[_Group], before: _Before
+) -> tuple[int, _Before]:
+    """Cycles of an instruction, and what it leaves to the next."""
+    store = step.instruction["store"]
+    drained, rows = before.drained, store["rows"]
+    free = deque(before.free, len(before.free))
+    firsts = np.zeros(step.positions, np.int64)
+    for position in range(step.positions):
+        alone = store["joined"] or (before.joined and position == 0)
+        released = max(free) if alone else free[0]
+        full = _FULL + max(group.advance(released) for group in groups)
+        firsts[position] = first = max(full, drained)
+        drained = first + rows
+        free.append(first + max(0, rows - 1 - _RELEASED_EARLY) + _RELEASED)
+    latency = (config.groups - 1).bit_length() + _STORED + (_POOLED if store["window"] else 0)
+    done = drained - 1 + latency + _DONE
+    if step.instruction["last"]:
+        return done, before
+    cycles = int(firsts[-1]) + _FED
+    index, readable = _storing(config, store, firsts)
+    return cycles, _Before(
+        free=tuple(time - cycles for time in free),
+        joined=bool(store["joined"]),
+        drained=done + _NEXT - cycles,
+        index=index,
+        readable=readable + latency + _READABLE - cycles,
+    )
+
+
+def _storing(config: AcceleratorConfig, store: Fields, firsts: Ints) -> tuple[Ints, Ints]:
+    """Places that write-back comes to, and in which cycle it has drained what is before them.
 
     Parameters
     ----------
-    times : positions, and accumulator buffers
+    firsts : (positions,)
+        When it drains the first row of each.
     """
-    positions, buffers = times
-    drained, rows = 0, store["rows"]
-    free = deque([0] * buffers, buffers)  # from when on elements may fill each buffer
-    for _ in range(positions):
-        full = _FULL + max(group.advance(free[0]) for group in groups)
-        first = max(full, drained)
-        drained = first + rows
-        free.append(first + max(0, rows - 1 - _RELEASED_EARLY) + 1)
-    levels = 1 + (config.groups - 1).bit_length()
-    return int(drained - 1 + levels + _STORED + (_POOLED if store["window"] else 0))
+    words = store["rows"] // config.groups
+    pixels = firsts[store["window"] :: store["window"] + 1]
+    word = np.arange(words)
+    index = store["base"] + np.arange(len(pixels))[:, None] * (words + store["gap"]) + word + 1
+    index[:, -1] += store["gap"]
+    index %= 1 << layouts.position(config)["word"].width
+    drained = pixels[:, None] + (word + 1) * config.groups - 1
+    index, drained = (
+        np.insert(each.ravel(), 0, first)
+        for each, first in ((index, store["base"]), (drained, -(1 << 40)))
+    )
+    rising = np.append(True, np.diff(index) > 0)  # the last may wrap around
+    return index[rising], drained[rising]
 
 
 class _Elements:
@@ -276,21 +356,22 @@ class _Reader:
         # read, and its non-zeros were found.
         self._laid, self._opened, self._read, self._found = _SEGMENT_LAID, 0, 0, 0
 
-    def find(self, skipped: int, sender: int) -> int:
+    def find(self, skipped: int, gate: int, sender: int) -> int:
         """When the next word's non-zeros are found.
 
         Parameters
         ----------
         skipped : segments in the padding before the word, if it is the first of its segment; else a
             negative number
+        gate : from when on it may be read
         sender : when the last word with tokens went on to be sent
         """
         if skipped >= 0:
             self._laid = max(self._laid + 1, self._opened) + skipped
             self._opened = max(self._laid + 1, self._read)
-            self._read = max(self._opened + 1, self._found)
+            self._read = max(self._opened + 1, self._found, gate)
         else:
-            self._read = self._found
+            self._read = max(self._found, gate)
         self._found = max(self._read + 1, sender)
         return self._found
 
@@ -320,8 +401,8 @@ class _Group:
         released : see `_Elements.hand_over`
         """
         sent, passed = self._sent, self._passed
-        for skipped, tokens, last in self._words:
-            found = self._reader.find(skipped, self._word)
+        for skipped, gate, tokens, last in self._words:
+            found = self._reader.find(skipped, gate, self._word)
             if tokens:
                 self._word = max(found + 1, sent)
                 sent = self._word + 1

@@ -33,6 +33,8 @@ class Feed:
         Whether it is the first of a segment.
     skipped : (words,) int64
         Segments in the padding that are left out before it.
+    address : (words,) int64
+        Where each is read; -1 for a segment in the padding, of which nothing is read.
     word, column, activation : (tokens,) int64
         Of each non-zero: place of its word among those read, place of its pointers, value.
     """
@@ -40,6 +42,7 @@ class Feed:
     position: Ints
     opens: NDArray[np.bool_]
     skipped: Ints
+    address: Ints
     word: Ints
     column: Ints
     activation: Ints
@@ -101,10 +104,12 @@ def feed(
     value = memory.reshape(-1)[(first[of] + offset) % (slots * lanes)]
     (active,) = np.nonzero(value)
     of, offset = of[active], offset[active]
+    address = np.repeat(first // lanes - (word_ends - words), words) + np.arange(len(opens))
     return Feed(
         position=np.repeat(number, words),
         opens=opens,
         skipped=skipped,
+        address=np.where(np.repeat(length, words) > 0, address % slots, -1),
         word=(word_ends - words)[of] + ((first % lanes)[of] + offset) // lanes,
         column=segments["column"][segment[of]] + offset,
         activation=value[active],

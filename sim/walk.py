@@ -176,7 +176,7 @@ def _walk_element(
     codebook = _signed(image.contents[Window.CODEBOOK][0], config.weight_bits)
     weight = codebook[instruction["codebook_base"] + code]
     position = np.repeat(fed.position[fed.word], count)
-    sums = np.zeros((positions, config.accumulator_depth), np.int64)
+    sums = np.zeros((positions, 2 * config.accumulator_depth), np.int64)
     np.add.at(sums, (position, row), weight * np.repeat(fed.activation, count))
     return sums, position
 

@@ -24,7 +24,7 @@ from .compressed import CompressedNetwork
 from .errors import BadInput
 from .image import Image, Port
 from .numbers import prove
-from .place import Placement, Step, place
+from .place import PlacedLayer, Placement, Step, place
 from .program import Program, table_length
 
 __all__ = ["Usage", "config_for", "naming", "pack", "pack_file", "usage"]
@@ -75,7 +75,7 @@ def usage(network: CompressedNetwork, config: AcceleratorConfig) -> list[Usage]:
     return _usage(network, place(network, config), config)
 
 
-def config_for(network: CompressedNetwork, **knobs: int) -> AcceleratorConfig:
+def config_for(network: CompressedNetwork, **knobs: Any) -> AcceleratorConfig:
     """A configuration with the given knobs and memories just large enough for the network.
 
     Depths are rounded up to powers of two; the numbers' widths are the network's.
@@ -87,7 +87,7 @@ def config_for(network: CompressedNetwork, **knobs: int) -> AcceleratorConfig:
     hw.config.ConfigError
         If a knob is out of its limits.
     """
-    widths = {
+    widths: dict[str, Any] = {
         "activation_bits": network.activation_bits,
         "weight_bits": network.weight_bits,
         "accumulator_bits": network.accumulator_bits,
@@ -181,14 +181,9 @@ def _usage(
     columns = np.array([layer.patch.columns for layer in layers]) * steps
     segments = np.array([table_length(layer) for layer in layers]) * steps
     rows = np.array([layer.rows for layer in layers])
-    # A pointer counts up to one less than there are accumulators.
-    at_once = np.array(
-        [
-            max(layer.steps[0].rows, *(int(step.counts.max(initial=0)) + 1 for step in layer.steps))
-            for layer in layers
-        ]
-    )
+    at_once = np.array([_accumulators(layer) for layer in layers])
     codes = np.array([len(layer.codebook) for layer in layers])
+    codes_end = placement.codebook_bases[-1] + codes[-1]
     words, lives = [layout.words for layout in placement.tensors], lifetimes(network)
     alive = [
         sum(w for w, (first, last) in zip(words, lives, strict=True) if first <= step <= last)
@@ -200,7 +195,7 @@ def _usage(
         "segment_depth": (segments.sum(), segments),
         "accumulator_depth": (at_once.max(), at_once),
         "bias_depth": (rows.sum(), rows),
-        "codebook_depth": (codes.sum(), codes),
+        "codebook_depth": (codes_end, codes),
         "activation_depth": (allocate(words, lives)[1], alive),
         "layer_depth": (steps.sum(), steps),
     }
@@ -214,6 +209,12 @@ def _usage(
         )
         for knob, holds in _MEMORIES.items()
     ]
+
+
+def _accumulators(layer: PlacedLayer) -> int:
+    """Rows that a buffer must have; a pointer counts up to one less than those of both."""
+    of = [(-(-s.rows // 2) if s.joined else s.rows, s.counts.max(initial=0)) for s in layer.steps]
+    return max(max(rows, int(count) // 2 + 1) for rows, count in of)
 
 
 class _Packer:
@@ -288,7 +289,11 @@ class _Packer:
         return pointers
 
     def _codebook(self) -> NDArray[np.int64]:
-        return np.concatenate([layer.codebook for layer in self.placement.layers])
+        layers, bases = self.placement.layers, self.placement.codebook_bases
+        codebook = np.zeros(bases[-1] + len(layers[-1].codebook), np.int64)
+        for layer, base in zip(layers, bases, strict=True):
+            codebook[base : base + len(layer.codebook)] = layer.codebook
+        return codebook
 
     def _biases(self) -> NDArray[np.int64]:
         """(lanes, rows of all layers): biases with the rounding half of the shift."""

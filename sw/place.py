@@ -34,6 +34,8 @@ class Step:
     ----------
     first, rows : int
         Rows per lane, multiples of the groups.
+    joined : bool
+        Whether they take both accumulator buffers.
     gap_bits : int
     entries : per element, (n,) int64
         code | gap << code_bits, column after column; padding included.
@@ -43,6 +45,7 @@ class Step:
 
     first: int
     rows: int
+    joined: bool
     gap_bits: int
     entries: tuple[Ints, ...]
     counts: Ints
@@ -95,6 +98,16 @@ class Placement:
 
     tensors: tuple[Layout, ...]
     layers: tuple[PlacedLayer, ...]
+
+    @property
+    def codebook_bases(self) -> list[int]:
+        """Place of every layer's code 0: 0 in the bits of a code, so that no sum is needed."""
+        bases, end = [], 0
+        for layer in self.layers:
+            size = 1 << layer.code_bits
+            bases.append(-(-end // size) * size)
+            end = bases[-1] + len(layer.codebook)
+        return bases
 
 
 def place(network: CompressedNetwork, config: AcceleratorConfig) -> Placement:
@@ -248,7 +261,8 @@ def _place_layer(
     element = patch.group * lanes + out_lane
     weights = _Weights(element, patch.column, out_row, taps.code, taps.active)
     weights = weights.only(np.lexsort((out_row, patch.column, element)))
-    steps = _steps(weights, _Sizes(rows, patch.columns, layer.code_bits), config)
+    sizes = _Sizes(rows, patch.columns, layer.code_bits)
+    steps = _steps(weights, sizes, config, alone=not any(patch.walk.repeats))
     return PlacedLayer(layer.name, slots, patch, layer.code_bits, layer.codebook, steps)
 
 
@@ -277,17 +291,25 @@ class _Sizes(NamedTuple):
     code_bits: int
 
 
-def _steps(weights: _Weights, sizes: _Sizes, config: AcceleratorConfig) -> tuple[Step, ...]:
-    """As few as the accumulators and the counts of pointers allow, all of about as many rows."""
+def _steps(
+    weights: _Weights, sizes: _Sizes, config: AcceleratorConfig, *, alone: bool
+) -> tuple[Step, ...]:
+    """As few as the accumulators and the counts of pointers allow, all of about as many rows.
+
+    Parameters
+    ----------
+    alone : there is one position only, so that its rows may take both buffers
+    """
     groups = config.groups
     words = sizes.rows // groups
-    for most in range(max(config.accumulator_depth // groups, 1), 0, -1):
+    most_rows = config.accumulator_depth * (2 if alone else 1)
+    for most in range(max(most_rows // groups, 1), 0, -1):
         at_once = -(-words // -(-words // most)) * groups
         steps = tuple(
             _step(weights, (first, min(sizes.rows, first + at_once)), sizes, config)
             for first in range(0, sizes.rows, at_once)
         )
-        if all(step.counts.max(initial=0) < config.accumulator_depth for step in steps):
+        if all(step.counts.max(initial=0) < 2 * config.accumulator_depth for step in steps):
             break
     return steps
 
@@ -309,6 +331,7 @@ def _step(
     return Step(
         first=first,
         rows=end - first,
+        joined=end - first > config.accumulator_depth,
         gap_bits=gap_bits,
         entries=tuple(np.split(entries, ends)),
         counts=counts.reshape(shape),

@@ -35,9 +35,10 @@ class Program:
 
     def instructions(self) -> list[Fields]:
         """Fields of `hw.layouts.instruction`, step after step."""
-        bias = codebook = segment = 0
+        bias = segment = 0
         program = []
-        for number, placed in enumerate(self.placement.layers):
+        bases = self.placement.codebook_bases
+        for number, (placed, base) in enumerate(zip(self.placement.layers, bases, strict=True)):
             for step in placed.steps:
                 patch = self._patch(number, segment)
                 segment += table_length(placed)
@@ -45,13 +46,12 @@ class Program:
                     {
                         "patch": patch,
                         "store": self._store(number, step) | {"bias_base": bias + step.first},
-                        "codebook_base": codebook,
+                        "codebook_base": base,
                         "code_bits": placed.code_bits,
                         "last": 0,
                     }
                 )
             bias += placed.rows
-            codebook += len(placed.codebook)
         program[-1]["last"] = 1
         return program
 
@@ -96,6 +96,7 @@ class Program:
         return {
             "base": self.ports[number + 1].base + step.first // groups,
             "rows": step.rows,
+            "joined": int(step.joined),
             "gap": words - step.rows // groups,
             "window": window - 1,
             "pixels": layout.shape.pixels - 1,

@@ -65,11 +65,9 @@ class ActivationMemory(wiring.Component):
 
         address = self.load.address
         selected = (
-            self.load.enable
+            self.load.windows[Window.ACTIVATIONS]
             & self.host
-            & (address.window == Window.ACTIVATIONS)
             & ((address.unit == self.unit) | (address.unit == layouts.ALL_UNITS))
-            & ((address.offset >> part_bits) < self.config.activation_depth)
         )
         from_host = Cat(selected & (address.offset[:part_bits] == part) for part in range(parts))
         m.d.comb += [

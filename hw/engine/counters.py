@@ -16,8 +16,9 @@ class LayerCounters(wiring.Component):
     Members
     -------
     start, done : In(1)
-        First cycle of a layer, and the cycle after its last.
+        First cycle of a layer, and the cycle after its last; they may be the same.
     layer : In(range(layer_depth))
+        That which is over with `done`.
     steps : In
         By how much each counter grows in this cycle; `cycles` is counted here.
     read_layer, read_counter : In

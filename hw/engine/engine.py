@@ -77,17 +77,25 @@ class Engine(wiring.Component):
     def _layer(self, m, host, sequencer, feeders, grid, writeback):
         """The instruction goes to whoever needs a part of it."""
         instruction = sequencer.instruction
-        m.d.comb += [sequencer.start.eq(host.start), sequencer.layer_done.eq(writeback.done)]
+        m.d.comb += [
+            sequencer.start.eq(host.start),
+            sequencer.fed.eq(writeback.fed),
+            sequencer.stored.eq(writeback.done),
+            writeback.start.eq(sequencer.store_start),
+        ]
         for block in (*feeders, writeback):
-            m.d.comb += [
-                block.start.eq(sequencer.layer_start),
-                block.vectors.eq(host.vectors),
-            ]
+            m.d.comb += block.vectors.eq(host.vectors)
         for feeder in feeders:
-            m.d.comb += feeder.patch.eq(instruction.patch)
+            m.d.comb += [
+                feeder.start.eq(sequencer.feed_start),
+                feeder.patch.eq(instruction.patch),
+                feeder.behind.eq(sequencer.ahead),
+                feeder.stored.eq(writeback.write_index),
+            ]
         m.d.comb += [
             grid.code_bits.eq(instruction.code_bits),
             grid.codebook_base.eq(instruction.codebook_base),
+            grid.joined.eq(instruction.store.joined),
             writeback.store.eq(instruction.store),
             writeback.full.eq(grid.full),
             writeback.totals.eq(grid.totals),
@@ -117,9 +125,9 @@ class Engine(wiring.Component):
             host.busy.eq(self.busy),
             host.layer.eq(sequencer.layer),
             host.cycles.eq(sequencer.cycles),
-            counters.start.eq(sequencer.layer_start),
-            counters.done.eq(writeback.done),
-            counters.layer.eq(sequencer.layer),
+            counters.start.eq(sequencer.feed_start),
+            counters.done.eq(sequencer.ended),
+            counters.layer.eq(sequencer.ended_layer),
             counters.steps.activations.eq(sum(sent)),
             counters.steps.blocked.eq(sum(blocked)),
             counters.steps.busy.eq(grid.busy),

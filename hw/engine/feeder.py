@@ -39,6 +39,10 @@ class Feeder(wiring.Component):
         Of the layer's instruction.
     vectors : In(16)
         Vectors to feed, 1 or more.
+    behind : In(1)
+        The layer before is still being stored: only words before `stored` may be read.
+    stored : In
+        Word that is stored next.
     word_index : Out
         Word to read; `word` is its content in the next cycle, held while `word_enable` is low.
     word_enable : Out(1)
@@ -56,6 +60,8 @@ class Feeder(wiring.Component):
                 "start": In(1),
                 "patch": In(layouts.patch(config)),
                 "vectors": In(16),
+                "behind": In(1),
+                "stored": In(layouts.run(config)["word"].shape),
                 "word_index": Out(layouts.run(config)["word"].shape),
                 "word_enable": Out(1),
                 "word": In(layouts.activation_word(config)),
@@ -88,16 +94,17 @@ class Feeder(wiring.Component):
         """Reads the next word of a segment whenever `read_next`."""
         segments, lanes = self.segments.o, self.config.lanes
         run = Signal.like(segments.payload)
-        reading, at_end = Signal(), Signal()
+        reading, readable, at_end = Signal(), Signal(), Signal()
         m.d.comb += [
             at_end.eq(run.words == 0),
-            segments.ready.eq(~reading | (read_next & at_end)),
+            readable.eq(reading & (~self.behind | run.empty | (run.word < self.stored))),
+            segments.ready.eq(~reading | (read_next & readable & at_end)),
             self.word_index.eq(run.word),
             self.word_enable.eq(read_next),
         ]
         with m.If(segments.ready):
             m.d.sync += [reading.eq(segments.valid), run.eq(segments.payload)]
-        with m.Elif(read_next):
+        with m.Elif(read_next & readable):
             m.d.sync += [
                 run.word.eq(run.word + 1),
                 run.words.eq(run.words - 1),
@@ -106,7 +113,7 @@ class Feeder(wiring.Component):
             ]
         with m.If(read_next):
             m.d.sync += [
-                read_valid.eq(reading),
+                read_valid.eq(readable),
                 read_last.eq(run.last & at_end),
                 read_column.eq(run.column),
                 read_mask.eq(

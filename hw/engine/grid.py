@@ -29,17 +29,20 @@ class Grid(wiring.Component):
     Members
     -------
     load : In(LoadSignature())
-    code_bits, codebook_base : In
+    code_bits, codebook_base, joined : In
         Of the layer's instruction.
     i : In(stream.Signature(layouts.token)) × groups
     drain : In(DrainSignature(config))
     totals : Out((lanes, groups) of signed(accumulator_bits))
-        Accumulators that `drain` asked for one cycle ago.
+        Accumulators that `drain` asked for `TOTAL_LATENCY` cycles ago.
     full : Out(2)
-        Buffers that are complete in every element, one cycle late.
+        Buffers that are complete in every element, one cycle late, which `drain` makes up for.
     busy, stalled : Out
         Elements that were so two cycles ago.
     """
+
+    # One cycle to the elements, two in them.
+    TOTAL_LATENCY = 3
 
     def __init__(self, config: AcceleratorConfig, *, contents=None):
         self.config = config
@@ -57,6 +60,7 @@ class Grid(wiring.Component):
                 "load": In(LoadSignature()),
                 "code_bits": In(instruction["code_bits"].shape),
                 "codebook_base": In(instruction["codebook_base"].shape),
+                "joined": In(1),
                 "i": In(stream.Signature(layouts.token(config))).array(config.groups),
                 "drain": In(DrainSignature(config)),
                 "totals": Out(data.ArrayLayout(totals, config.lanes)),
@@ -69,13 +73,32 @@ class Grid(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         elements = [element for lanes in self.elements for element in lanes]
+        # Registers on what goes to every element.
+        drain, code_mask = DrainSignature(self.config).create(), Signal(layouts.CODE_BITS_MAX)
+        code_bits, codebook_base = Signal.like(self.code_bits), Signal.like(self.codebook_base)
+        joined = Signal()
+        m.d.sync += [
+            drain.enable.eq(self.drain.enable),
+            drain.place.eq(self.drain.place),
+            drain.release.eq(self.drain.release),
+            drain.buffer.eq(self.drain.buffer),
+            joined.eq(self.joined),
+            code_bits.eq(self.code_bits),
+            code_mask.eq((1 << self.code_bits) - 1),
+            codebook_base.eq(self.codebook_base),
+        ]
         for element in elements:
             m.submodules[f"element_{element.unit}"] = element
             connect(m, flipped(self.load), element.load)
-            connect(m, flipped(self.drain), element.drain)
             m.d.comb += [
-                element.code_bits.eq(self.code_bits),
-                element.codebook_base.eq(self.codebook_base),
+                element.drain.enable.eq(drain.enable),
+                element.drain.place.eq(drain.place),
+                element.drain.release.eq(drain.release),
+                element.drain.buffer.eq(drain.buffer),
+                element.joined.eq(joined),
+                element.code_bits.eq(code_bits),
+                element.code_mask.eq(code_mask),
+                element.codebook_base.eq(codebook_base),
             ]
         for group, lanes in enumerate(self.elements):
             tokens = self.i[group]
@@ -94,9 +117,11 @@ class Grid(wiring.Component):
             self.busy.eq(_balanced_sum(busy)),
             self.stalled.eq(_balanced_sum(stalled)),
         ]
-        # Not while a buffer is being released: the elements' flags are a cycle ahead of this one.
+        # Not while a buffer is being released, which the elements' flags show two cycles late.
         for buffer in range(2):
-            released = self.drain.release & (self.drain.buffer == buffer)
+            released = (self.drain.release & (self.drain.buffer == buffer)) | (
+                drain.release & (drain.buffer == buffer)
+            )
             every = Cat(element.full[buffer] for element in elements).all()
             m.d.sync += self.full[buffer].eq(every & ~released)
         return m

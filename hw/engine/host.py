@@ -1,4 +1,4 @@
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
@@ -7,7 +7,7 @@ from .. import layouts
 from ..bus import BusSignature
 from ..config import AcceleratorConfig
 from ..memory import LoadSignature
-from ..regmap import MAGIC, REGISTERS, VERSION, Window
+from ..regmap import MAGIC, REGISTERS, VERSION, Window, window_items
 
 __all__ = ["HostPort"]
 
@@ -62,7 +62,7 @@ class HostPort(wiring.Component):
         m.d.comb += is_counter.eq(self.read_address.window == Window.COUNTERS)
         m.d.sync += [
             bus.acknowledge.eq(0),
-            self.load.enable.eq(0),
+            self.load.windows.eq(0),
             self.start.eq(0),
             self.abort.eq(0),
         ]
@@ -80,7 +80,10 @@ class HostPort(wiring.Component):
                     m.next = "READ"
             with m.State("CHECKSUM"):
                 m.d.comb += [crc.valid.eq(1), crc.data.eq(self.load.data)]
-                m.d.sync += [self.load.enable.eq(1), bus.acknowledge.eq(1)]
+                m.d.sync += [
+                    self.load.windows.eq(self._windows(self.load.address)),
+                    bus.acknowledge.eq(1),
+                ]
                 m.next = "IDLE"
             with m.State("READ"):
                 m.next = "ANSWER"
@@ -91,6 +94,15 @@ class HostPort(wiring.Component):
                 ]
                 m.next = "IDLE"
         return m
+
+    def _windows(self, address):
+        """Which window an address is in, one-hot, if it is within the depth of its memories."""
+        windows = []
+        for window in Window:
+            _, depth, width = window_items(window, self.config)
+            items = depth * layouts.stride(width)
+            windows.append((address.window == window) & (address.offset < items))
+        return Cat(windows)
 
     def _registers(self, m, crc):
         """One register access."""

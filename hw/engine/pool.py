@@ -23,7 +23,8 @@ class Pool(wiring.Component):
     enable : In(1)
     word : In(layouts.activation_word)
     row : In(range(accumulator_depth))
-        Place of the word in its pixel.
+        Place of the word in its pixel, of which there are a multiple of the groups: so one recurs
+        after as many words as there are groups, or later.
     first : In(1)
         The window's first word of this row: what was there before does not count.
     result : Out(layouts.activation_word)
@@ -59,7 +60,8 @@ class Pool(wiring.Component):
         read, write = memory.read_port(), memory.write_port()
 
         # Stage 1 takes what is stored, stage 2 reduces, stage 3 writes. Totals of the three words
-        # before are forwarded; from where is known beforehand.
+        # before are forwarded, as far as those can be of the same row; from where is known
+        # beforehand.
         words, rows, firsts, enables = (
             [port, *(Signal.like(port, name=f"{name}_{stage}") for stage in (1, 2))]
             for name, port in (
@@ -71,22 +73,23 @@ class Pool(wiring.Component):
         )
         for stages in (words, rows, firsts, enables):
             m.d.sync += [stages[1].eq(stages[0]), stages[2].eq(stages[1])]
-        stored, total, written, older = (Signal(totals, name=n) for n in ("s", "t", "w", "o"))
-        total_row, written_row = Signal.like(self.row), Signal.like(self.row)
-        total_valid, written_valid = Signal(), Signal()
-        use_total, use_written, use_older = Signal(), Signal(), Signal()
+        stored = Signal(totals, name="stored")
+        recent = [Signal(totals, name=f"total_{age}") for age in range(1, 4)]
+        recent_row = [rows[2], *(Signal.like(self.row, name=f"row_{age}") for age in range(1, 3))]
+        recent_valid = [enables[2], *(Signal(name=f"valid_{age}") for age in range(1, 3))]
+        use = [Signal(name=f"use_{age}") for age in range(1, 4)]
+        total, total_row, total_valid = recent[0], recent_row[1], recent_valid[1]
         m.d.sync += [
             stored.eq(read.data),
-            written.eq(total),
-            older.eq(written),
-            total_row.eq(rows[2]),
-            total_valid.eq(enables[2]),
-            written_row.eq(total_row),
-            written_valid.eq(total_valid),
-            use_total.eq(enables[2] & (rows[2] == rows[1])),
-            use_written.eq(total_valid & (total_row == rows[1])),
-            use_older.eq(written_valid & (written_row == rows[1])),
+            recent[1].eq(recent[0]),
+            recent[2].eq(recent[1]),
+            recent_row[1].eq(recent_row[0]),
+            recent_row[2].eq(recent_row[1]),
+            recent_valid[1].eq(recent_valid[0]),
+            recent_valid[2].eq(recent_valid[1]),
         ]
+        for age in range(3):
+            m.d.sync += use[age].eq(recent_valid[age] & (recent_row[age] == rows[1]))
         m.d.comb += [
             read.addr.eq(self.row),
             write.addr.eq(total_row),
@@ -98,8 +101,9 @@ class Pool(wiring.Component):
         word, first = words[2], firsts[2]
         for lane in range(lanes):
             before = Signal(shape, name=f"before_{lane}")
-            late = Mux(use_older, older[lane], stored[lane])
-            known = Mux(use_total, total[lane], Mux(use_written, written[lane], late))
+            known = stored[lane]
+            for age in range(3, self.config.groups - 1, -1):
+                known = Mux(use[age - 1], recent[age - 1][lane], known)
             m.d.comb += before.eq(Mux(first, half, known))
             both = add_or_subtract(m, before, word[lane], ~self.average, name=f"both_{lane}")
             greater = Mux(first | both[-1], word[lane], before)

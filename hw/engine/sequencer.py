@@ -14,8 +14,8 @@ __all__ = ["Sequencer"]
 class Sequencer(wiring.Component):
     """Runs the layers of the program one after the other, without the host.
 
-    A layer takes one cycle more than its feeder, grid and write-back: the next instruction is read
-    while a layer runs.
+    A layer is fed as soon as the elements have nothing more to do for the one before it, while
+    write-back still stores that one's last position: the feeders wait for what is not stored yet.
 
     Members
     -------
@@ -25,13 +25,22 @@ class Sequencer(wiring.Component):
         beforehand: not in the cycle after `busy`, nor in that after its loading.
     busy : Out(1)
     layer : Out(range(layer_depth))
-        The layer being run.
+        The layer being fed.
     instruction : Out(layouts.instruction)
-        Its instruction, valid from `layer_start` to `layer_done`.
-    layer_start : Out(1)
-    layer_done : In(1)
+        Its instruction, valid from `feed_start` on, at `store_start` too.
+    feed_start, store_start : Out(1)
+        The feeders, or write-back, begin with the layer.
+    fed : In(1)
+        The elements have nothing more to do for the layer.
+    stored : In(1)
+        The last word of a layer is stored; some cycles after `fed` of the same.
+    ahead : Out(1)
+        The layer before is not stored yet.
+    ended : Out(1)
+        In the first cycle of a layer, or the one after the last's: `ended_layer` is over.
+    ended_layer : Out(range(layer_depth))
     cycles : Out(32)
-        Cycles from `start` until the last layer was done.
+        Cycles from `start` until the last layer was stored.
     """
 
     def __init__(self, config: AcceleratorConfig, *, contents=None):
@@ -43,15 +52,21 @@ class Sequencer(wiring.Component):
             config.layer_depth,
             init=(contents or {}).get(Window.PROGRAM, [None])[0],
         )
+        layer = bits_for(config.layer_depth - 1)
         super().__init__(
             {
                 "load": In(LoadSignature()),
                 "start": In(1),
                 "busy": Out(1),
-                "layer": Out(bits_for(config.layer_depth - 1)),
+                "layer": Out(layer),
                 "instruction": Out(layouts.instruction(config)),
-                "layer_start": Out(1),
-                "layer_done": In(1),
+                "feed_start": Out(1),
+                "store_start": Out(1),
+                "fed": In(1),
+                "stored": In(1),
+                "ahead": Out(1),
+                "ended": Out(1),
+                "ended_layer": Out(layer),
                 "cycles": Out(32),
             }
         )
@@ -62,26 +77,41 @@ class Sequencer(wiring.Component):
         connect(m, flipped(self.load), memory.load)
         # A register of its own: the instruction reaches every element.
         instruction = Signal(layouts.instruction(self.config))
-        final = instruction.last | (self.layer == self.config.layer_depth - 1)
-        upcoming = Signal.like(self.layer)
-        m.d.comb += [memory.index.eq(upcoming), self.instruction.eq(instruction)]
+        first, final, upcoming = Signal(), Signal(), Signal.like(self.layer)
+        m.d.comb += [
+            final.eq(instruction.last | (self.layer == self.config.layer_depth - 1)),
+            memory.index.eq(upcoming),
+            self.instruction.eq(instruction),
+        ]
+        m.d.sync += self.ended_layer.eq(self.layer)
         with m.If(self.busy):
             m.d.sync += self.cycles.eq(self.cycles + 1)
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.start):
-                    m.d.sync += [self.busy.eq(1), self.layer.eq(0), self.cycles.eq(0)]
+                    m.d.sync += [self.busy.eq(1), self.layer.eq(0), self.cycles.eq(0), first.eq(1)]
                     m.d.sync += instruction.eq(memory.item)
                     m.next = "START"
             with m.State("START"):
-                m.d.comb += [self.layer_start.eq(1), upcoming.eq(self.layer + 1)]
+                m.d.comb += [
+                    self.feed_start.eq(1),
+                    self.store_start.eq(first),
+                    self.ended.eq(~first),
+                    upcoming.eq(self.layer + 1),
+                ]
+                m.d.sync += first.eq(0)
                 m.next = "RUN"
             with m.State("RUN"):
                 m.d.comb += upcoming.eq(self.layer + 1)
-                with m.If(self.layer_done & final):
+                with m.If(self.fed & ~final):
+                    m.d.sync += [self.layer.eq(upcoming), instruction.eq(memory.item)]
+                    m.d.sync += self.ahead.eq(1)
+                    m.next = "START"
+                with m.If(self.stored & self.ahead):
+                    m.d.comb += self.store_start.eq(1)
+                    m.d.sync += self.ahead.eq(0)
+                with m.Elif(self.stored):
+                    m.d.comb += self.ended.eq(1)
                     m.d.sync += self.busy.eq(0)
                     m.next = "IDLE"
-                with m.Elif(self.layer_done):
-                    m.d.sync += [self.layer.eq(upcoming), instruction.eq(memory.item)]
-                    m.next = "START"
         return m

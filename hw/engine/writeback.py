@@ -1,6 +1,6 @@
 import itertools
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -10,6 +10,7 @@ from ..memory import LoadedMemory, LoadSignature
 from ..pe.accumulate import DrainSignature
 from ..regmap import Window
 from .arithmetic import add_or_subtract
+from .grid import Grid
 from .pool import Pool
 
 __all__ = ["LaneWriteBack", "WriteBack"]
@@ -26,12 +27,15 @@ class LaneWriteBack(wiring.Component):
     -------
     load : In(LoadSignature())
     bias_index : In
-        Place of the bias of totals that come `levels` cycles earlier than the bias is added.
+        Place of the bias of totals that come `BIAS_EARLY` - `levels` cycles later.
     shift, relu, across : In
         Of the layer's instruction.
     totals : In(signed(accumulator_bits)) × groups
     activation : Out(signed(activation_bits))
     """
+
+    # Cycles from the place of a bias to the sum with it: its memory, and a register behind that.
+    BIAS_EARLY = 2
 
     def __init__(self, config: AcceleratorConfig, lane: int, *, init=None):
         self.config = config
@@ -54,11 +58,8 @@ class LaneWriteBack(wiring.Component):
 
     @staticmethod
     def levels(config: AcceleratorConfig) -> int:
-        """Cycles that it takes to make one total of the groups'.
-
-        The first is for the way from the accumulators, whose outputs are late in their cycle.
-        """
-        return 1 + (config.groups - 1).bit_length()
+        """Cycles that it takes to make one total of the groups'."""
+        return (config.groups - 1).bit_length()
 
     @classmethod
     def latency(cls, config: AcceleratorConfig) -> int:
@@ -90,12 +91,9 @@ class LaneWriteBack(wiring.Component):
         return m
 
     def _one_total(self, m):
-        """A tree over the groups with registers before it and after every level."""
-        terms = []
-        for group in range(self.config.groups):
-            terms.append(Signal(signed(self.config.accumulator_bits), name=f"group_{group}"))
-            m.d.sync += terms[-1].eq(self.totals[group])
-        for level in range(self.levels(self.config) - 1):
+        """A tree over the groups with registers after every level."""
+        terms = [self.totals[group] for group in range(self.config.groups)]
+        for level in range(self.levels(self.config)):
             pairs = [terms[place : place + 2] for place in range(0, len(terms), 2)]
             terms = [
                 Signal(signed(self.config.accumulator_bits), name=f"total_{level}_{place}")
@@ -122,7 +120,7 @@ class WriteBack(wiring.Component):
     -------
     load : In(LoadSignature())
     start : In(1)
-        Begin with the layer given below, which stays until `done`.
+        Begin with the layer given below; after reset or `done`.
     store : In(layouts.store)
         Of the layer's instruction.
     vectors : In(16)
@@ -130,8 +128,12 @@ class WriteBack(wiring.Component):
         Buffers that are complete in every processing element.
     drain : Out(DrainSignature(config))
     totals : In((lanes, groups) of signed(accumulator_bits))
+    fed : Out(1)
+        High for one cycle, when the layer's last position begins to be drained: the elements have
+        nothing more to do for it.
     write_enable : Out(groups)
     write_index, write_word : Out
+        Words of this layer before `write_index` are stored.
     done : Out(1)
         High for one cycle, when the layer's last word is stored.
     clearing : Out(1)
@@ -153,6 +155,7 @@ class WriteBack(wiring.Component):
                 "full": In(2),
                 "drain": Out(DrainSignature(config)),
                 "totals": In(data.ArrayLayout(totals, config.lanes)),
+                "fed": Out(1),
                 "write_enable": Out(config.groups),
                 "write_index": Out(store["base"].shape),
                 "write_word": Out(layouts.activation_word(config)),
@@ -164,7 +167,7 @@ class WriteBack(wiring.Component):
         self.row_layout = data.StructLayout(
             {
                 "valid": 1,
-                "row": self.drain.row.shape(),
+                "row": layouts.row(config),
                 "first": 1,  # of the positions of its window
                 "final": 1,
                 "end": 1,  # of the rows of its pixel
@@ -174,25 +177,28 @@ class WriteBack(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        levels = LaneWriteBack.levels(self.config)
+        store = Signal.like(self.store)
+        with m.If(self.start):
+            m.d.sync += store.eq(self.store)
         row = Signal(self.row_layout)
-        stages = self._delay(m, row, LaneWriteBack.latency(self.config) + 1)
+        stages = self._delay(m, row, Grid.TOTAL_LATENCY + LaneWriteBack.latency(self.config))
+        biased = Grid.TOTAL_LATENCY + LaneWriteBack.levels(self.config)
         for number, lane in enumerate(self.lanes):
             m.submodules[f"lane_{number}"] = lane
             connect(m, flipped(self.load), lane.load)
             m.d.comb += [
-                lane.bias_index.eq(self.store.bias_base + stages[levels - 1].row),
-                lane.shift.eq(self.store.shift),
-                lane.relu.eq(self.store.relu),
-                lane.across.eq(self.store.across),
+                lane.bias_index.eq(store.bias_base + stages[biased - LaneWriteBack.BIAS_EARLY].row),
+                lane.shift.eq(store.shift),
+                lane.relu.eq(store.relu),
+                lane.across.eq(store.across),
                 lane.totals.eq(self.totals[number]),
                 self.pool.word[number].eq(lane.activation),
             ]
         m.submodules.pool = pool = self.pool
         ready = stages[-1]
         m.d.comb += [
-            pool.average.eq(self.store.average),
-            pool.average_shift.eq(self.store.average_shift),
+            pool.average.eq(store.average),
+            pool.average_shift.eq(store.average_shift),
             pool.enable.eq(ready.valid),
             pool.row.eq(ready.row),
             pool.first.eq(ready.first),
@@ -200,12 +206,12 @@ class WriteBack(wiring.Component):
         # What is not pooled does not go through it, nor is it still there when another layer is.
         pooled, last = Signal(self.row_layout), Signal(self.row_layout)
         reduced = self._delay(m, pooled, Pool.LATENCY)[-1]
-        with m.If(self.store.window == 0):
+        with m.If(store.window == 0):
             m.d.comb += [last.eq(ready), self.write_word.eq(pool.word)]
         with m.Else():
             m.d.comb += [pooled.eq(ready), last.eq(reduced), self.write_word.eq(pool.result)]
-        self._drain(m, row)
-        self._write(m, last)
+        self._drain(m, store, row)
+        self._write(m, store, last)
         return m
 
     def _delay(self, m, row, cycles):
@@ -215,28 +221,29 @@ class WriteBack(wiring.Component):
             m.d.sync += after.eq(before)
         return stages
 
-    def _drain(self, m, row):
+    def _drain(self, m, store, row):
         """Asks for the rows of every position, window by window, pixel by pixel."""
-        drain, store = self.drain, self.store
+        drain, number = self.drain, Signal.like(row.row)
         window = Signal.like(store.window)
         pixel = Signal.like(store.pixels)
         vector = Signal.like(self.vectors)
-        draining, released, soon = Signal(), Signal(), Signal()
+        draining, released, soon, last_position = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            soon.eq(drain.row + DrainSignature.RELEASED_EARLY + 1 >= store.rows),
-            row.row.eq(drain.row),
-            row.end.eq(drain.row == store.rows - 1),
+            last_position.eq(row.final & (pixel == store.pixels) & (vector == 0)),
+            soon.eq(row.row + DrainSignature.RELEASED_EARLY + 1 >= store.rows),
+            row.end.eq(row.row == store.rows - 1),
             row.first.eq(window == 0),
             row.final.eq(window == store.window),
+            row.row.eq(number),
+            # Buffers take turns; joined, they are one.
+            drain.place.eq(Cat(number[:-1], Mux(store.joined, number[-1], drain.buffer))),
         ]
         with m.FSM(init="CLEAR"):
             with m.State("CLEAR"):
-                m.d.comb += [self.clearing.eq(1), drain.enable.eq(1)]
-                m.d.sync += drain.row.eq(drain.row + 1)
-                with m.If(drain.row == self.config.accumulator_depth - 1):
-                    m.d.sync += [drain.row.eq(0), drain.buffer.eq(~drain.buffer)]
-                    with m.If(drain.buffer):
-                        m.next = "IDLE"
+                m.d.comb += [self.clearing.eq(1), drain.enable.eq(1), drain.place.eq(number)]
+                m.d.sync += number.eq(number + 1)
+                with m.If(number.all()):
+                    m.next = "IDLE"
             with m.State("IDLE"):
                 m.d.sync += [window.eq(0), pixel.eq(0), vector.eq(self.vectors - 1)]
                 with m.If(self.start):
@@ -247,12 +254,13 @@ class WriteBack(wiring.Component):
                     drain.release.eq(soon & ~released),
                     row.valid.eq(1),
                 ]
-                m.d.sync += [drain.row.eq(drain.row + 1), draining.eq(1), released.eq(soon)]
+                m.d.comb += self.fed.eq(~draining & last_position)
+                m.d.sync += [number.eq(number + 1), draining.eq(1), released.eq(soon)]
                 with m.If(row.end):
                     m.d.sync += [
                         draining.eq(0),
                         released.eq(0),
-                        drain.row.eq(0),
+                        number.eq(0),
                         drain.buffer.eq(~drain.buffer),
                         window.eq(Mux(row.final, 0, window + 1)),
                     ]
@@ -264,7 +272,7 @@ class WriteBack(wiring.Component):
                             m.d.comb += row.finished.eq(1)
                             m.next = "IDLE"
 
-    def _write(self, m, row):
+    def _write(self, m, store, row):
         """Stores the words of finished windows, round robin over the groups."""
         group = Signal(self.config.groups, init=1)  # one-hot
         stored = Signal()
@@ -278,5 +286,5 @@ class WriteBack(wiring.Component):
         with m.Elif(stored):
             m.d.sync += group.eq(group.rotate_left(1))
             with m.If(group[-1]):
-                gap = Mux(row.end, self.store.gap, 0)
+                gap = Mux(row.end, store.gap, 0)
                 m.d.sync += self.write_index.eq(self.write_index + 1 + gap)

@@ -1,11 +1,7 @@
-import functools
-import operator
-
-from amaranth.hdl import Array, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import bits_for
 
 from .. import layouts
 from ..config import AcceleratorConfig
@@ -19,25 +15,28 @@ class DrainSignature(wiring.Signature):
     Members
     -------
     enable : Out(1)
-        Read `row` of `buffer`, and clear it.
-    buffer : Out(1)
-    row : Out(range(accumulator_depth))
+        Read the accumulator at `place`, and clear it.
+    place : Out(layouts.row)
+        Row, and buffer as its high bit.
     release : Out(1)
-        `buffer` may be filled again: its rows that follow, `RELEASED_EARLY` at most, are drained in
-        the next cycles, before an element that hears of it can have an operand for them.
+        The vector in `buffer` is done with: its rows that follow, `RELEASED_EARLY` at most, are
+        drained in the next cycles, before an element that hears of it can have an operand for them.
+    buffer : Out(1)
+        The marker's, even if both buffers are joined.
     """
 
     # The first operand comes six cycles after a release: one until the fetch stage takes its
-    # column, three for the entry, two for the decoder. A row is cleared the cycle after it is read.
-    RELEASED_EARLY = 4
+    # column, three for the entry, two for the decoder. A row is cleared in the cycle in which it is
+    # read.
+    RELEASED_EARLY = 5
 
     def __init__(self, config: AcceleratorConfig):
         super().__init__(
             {
                 "enable": Out(1),
-                "buffer": Out(1),
-                "row": Out(bits_for(config.accumulator_depth - 1)),
+                "place": Out(layouts.row(config)),
                 "release": Out(1),
+                "buffer": Out(1),
             }
         )
 
@@ -45,24 +44,30 @@ class DrainSignature(wiring.Signature):
 class MultiplyAccumulate(wiring.Component):
     """``accumulators[buffer][row] += weight * activation``: one operand per cycle.
 
-    Two buffers: while one is filled, write-back drains the other. An accumulator is read in the
-    cycle of its operand, added to in the next, and written in the one after, so sums of the same
-    row one and two operands earlier are forwarded.
+    Two buffers: while one is filled, write-back drains the other; or they are one. An accumulator
+    is read in the cycle of its operand, added to in the third, and written in the fourth, so sums
+    of the same place one, two and three operands earlier are forwarded. A bit beside each says
+    whether it holds anything; what does not is 0, so that to clear is to take back a bit, and only
+    sums are written.
 
     Members
     -------
+    joined : In(1)
+        The high bit of a row is its buffer.
     i : In(stream.Signature(layouts.operand, always_ready=True))
     drain : In(DrainSignature(config))
     total : Out(signed(accumulator_bits))
-        The accumulator that `drain` asked for one cycle ago.
+        The accumulator that `drain` asked for two cycles ago.
     full : Out(2)
-        Buffers whose vector is complete; set three cycles after the marker, until released.
+        Buffers whose vector is complete; set two cycles after the marker, until released. Its last
+        sum is written in the cycle after that.
     """
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
         super().__init__(
             {
+                "joined": In(1),
                 "i": In(stream.Signature(layouts.operand(config), always_ready=True)),
                 "drain": In(DrainSignature(config)),
                 "total": Out(signed(config.accumulator_bits)),
@@ -74,98 +79,101 @@ class MultiplyAccumulate(wiring.Component):
         m = Module()
         shape = signed(self.config.accumulator_bits)
         operand = self.i.payload
-        valid = Signal()
-        m.d.comb += valid.eq(self.i.valid & ~operand.null)
 
-        # Stage 1 adds, stage 2 writes; a sum written in the cycle of a read is forwarded from the
-        # cycle after.
-        add_valid, add_row, add_buffer = Signal(), Signal.like(operand.row), Signal()
-        write_valid, write_row, write_buffer = Signal(), Signal.like(operand.row), Signal()
-        product = Signal(signed(self.config.weight_bits + self.config.activation_bits))
-        total, written = Signal(shape), Signal(shape)
-        same_as_total, same_as_written = Signal(), Signal()
-        use_total, use_written, use_stored = Signal(), Signal(), Signal(2)
+        # Where operands that are on their way go, and those that came one, two and three cycles
+        # ago: whether to any accumulator, and to which.
+        goes = [Signal(name=f"goes_{age}") for age in range(4)]
+        place = [Signal.like(operand.row, name=f"place_{age}") for age in range(4)]
+        same = [Signal(name=f"same_as_{age}") for age in range(4)]
+        buffer = Mux(self.joined, operand.row[-1], operand.buffer)
         m.d.comb += [
-            same_as_total.eq(add_valid & (add_row == operand.row) & (add_buffer == operand.buffer)),
-            same_as_written.eq(
-                write_valid & (write_row == operand.row) & (write_buffer == operand.buffer)
-            ),
+            goes[0].eq(self.i.valid & ~operand.null),
+            place[0].eq(Cat(operand.row[:-1], buffer)),
         ]
+        for age in range(1, 4):
+            m.d.sync += [goes[age].eq(goes[age - 1]), place[age].eq(place[age - 1])]
+            m.d.comb += same[age].eq(goes[age] & (place[age] == place[0]))
+
+        # Stage 1 takes what is stored, or a sum that is not yet; stage 2 adds; stage 3 writes.
+        total, written, before = (Signal(shape, name=n) for n in ("sum", "written", "before"))
+        stored, held = self._accumulators(m, (place[0], place[3]), goes[3], total)
+        # Known beforehand, since memories are late in their cycle.
+        use_total, use_written = Signal(), Signal()
         m.d.sync += [
-            product.eq(operand.weight * operand.activation),
-            add_valid.eq(valid),
-            add_row.eq(operand.row),
-            add_buffer.eq(operand.buffer),
-            write_valid.eq(add_valid),
-            write_row.eq(add_row),
-            write_buffer.eq(add_buffer),
-            written.eq(total),
-            use_total.eq(same_as_total),
-            use_written.eq(same_as_written & ~same_as_total),
+            use_total.eq(same[2]),
+            use_written.eq(same[3]),
+            before.eq(Mux(use_total, total, Mux(use_written, written, stored))),
         ]
-        for buffer in range(2):
-            fresh = ~(same_as_total | same_as_written) & (operand.buffer == buffer)
-            m.d.sync += use_stored[buffer].eq(fresh)
+        with m.If(~use_total & ~use_written & ~held):
+            m.d.sync += before.eq(0)
 
-        stored = self._buffers(m, total, write_valid, write_row, write_buffer)
-        # One of four, chosen beforehand: memories are late in their cycle, and a sum comes after.
-        choices = (
-            (total, use_total),
-            (written, use_written),
-            (stored[0], use_stored[0]),
-            (stored[1], use_stored[1]),
-        )
-        before = Signal(shape)
-        m.d.comb += before.eq(
-            functools.reduce(
-                operator.or_, (value & use.replicate(len(before)) for value, use in choices)
-            )
-        )
-        m.d.sync += total.eq(before + product)
-
-        drained = Signal()
-        m.d.sync += drained.eq(self.drain.buffer)
-        m.d.comb += self.total.eq(stored[drained])
+        # The shape of a DSP block: registers before and after the multiplier, then an adder to
+        # which its own sum may come back.
+        weight, activation = Signal.like(operand.weight), Signal.like(operand.activation)
+        product = Signal(signed(self.config.weight_bits + self.config.activation_bits))
+        again, same_again = Signal(), Signal()
+        m.d.sync += [
+            weight.eq(operand.weight),
+            activation.eq(operand.activation),
+            product.eq(weight * activation),
+            same_again.eq(same[1]),
+            again.eq(same_again),
+            total.eq(Mux(again, total, before) + product),
+            written.eq(total),
+        ]
         self._markers(m)
         return m
 
-    def _buffers(self, m, total, write_valid, write_row, write_buffer):
-        """The two accumulator memories; returns what each read one cycle ago."""
-        drain = self.drain
-        clear_row, clearing = Signal.like(drain.row), Signal(2)
-        m.d.sync += clear_row.eq(drain.row)
+    def _accumulators(self, m, places, write, total):
+        """What is stored at the place of one cycle ago, and whether anything is.
+
+        Parameters
+        ----------
+        places : where is read, and where `total` is written
+        """
+        drain, (added, written) = self.drain, places
         stored = []
-        for buffer in range(2):
-            memory = Memory(
-                shape=signed(self.config.accumulator_bits),
-                depth=self.config.accumulator_depth,
-                init=[],
-            )
-            m.submodules[f"buffer_{buffer}"] = memory
-            read, write = memory.read_port(), memory.write_port()
-            draining = drain.enable & (drain.buffer == buffer)
-            adding = write_valid & (write_buffer == buffer)
-            m.d.sync += clearing[buffer].eq(draining)
+        for number, place in enumerate((added, drain.place)):  # one copy for each that reads
+            memory = Memory(shape=total.shape(), depth=1 << len(place), init=[])
+            m.submodules[f"copy_{number}"] = memory
+            to, port = memory.write_port(), memory.read_port()
             m.d.comb += [
-                read.addr.eq(Mux(draining, drain.row, self.i.payload.row)),
-                write.addr.eq(Mux(clearing[buffer], clear_row, write_row)),
-                write.data.eq(Mux(clearing[buffer], 0, total)),
-                write.en.eq(clearing[buffer] | adding),
+                port.addr.eq(place),
+                to.addr.eq(written),
+                to.data.eq(total),
+                to.en.eq(write),
             ]
-            stored.append(read.data)
-        return Array(stored)
+            stored.append(port.data)
+        held = []
+        for buffer in range(2):  # no accumulator is drained while its buffer is added to
+            memory = Memory(shape=1, depth=1 << (len(drain.place) - 1), init=[])
+            m.submodules[f"held_{buffer}"] = memory
+            to, port = memory.write_port(), memory.read_port()
+            draining = drain.enable & (drain.place[-1] == buffer)
+            m.d.comb += [
+                port.addr.eq(Mux(draining, drain.place[:-1], added[:-1])),
+                to.addr.eq(Mux(draining, drain.place[:-1], written[:-1])),
+                to.data.eq(~draining),
+                to.en.eq(draining | (write & (written[-1] == buffer))),
+            ]
+            held.append(port.data)
+        added_buffer, drained_buffer = Signal(), Signal()
+        m.d.sync += [
+            added_buffer.eq(added[-1]),
+            drained_buffer.eq(drain.place[-1]),
+            self.total.eq(stored[1]),
+        ]
+        with m.If(~Mux(drained_buffer, held[1], held[0])):
+            m.d.sync += self.total.eq(0)
+        return stored[0], Mux(added_buffer, held[1], held[0])
 
     def _markers(self, m):
-        """A buffer is full once the operand with the marker is written."""
-        marker = [Signal(2, name=f"marker_{stage}") for stage in range(3)]
+        """A buffer is full once the operand with the marker is added."""
         for buffer in range(2):
+            coming = Signal(name=f"marker_{buffer}")
             arrives = self.i.valid & self.i.payload.last & (self.i.payload.buffer == buffer)
-            m.d.sync += [
-                marker[0][buffer].eq(arrives),
-                marker[1][buffer].eq(marker[0][buffer]),
-            ]
-            m.d.comb += marker[2][buffer].eq(marker[1][buffer])
-            with m.If(marker[2][buffer]):
+            m.d.sync += coming.eq(arrives)
+            with m.If(coming):
                 m.d.sync += self.full[buffer].eq(1)
             with m.Elif(self.drain.release & (self.drain.buffer == buffer)):
                 m.d.sync += self.full[buffer].eq(0)

@@ -1,12 +1,9 @@
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
-from amaranth.utils import bits_for
+from amaranth.lib.wiring import In, Out
 
 from .. import layouts
 from ..config import AcceleratorConfig
-from ..memory import LoadedMemory, LoadSignature
-from ..regmap import Window
 
 __all__ = ["EntryDecoder", "IndexAccumulator", "WeightDecoder"]
 
@@ -16,47 +13,42 @@ class WeightDecoder(wiring.Component):
 
     Members
     -------
-    load : In(LoadSignature())
-    code_bits, base : In
-        Low bits of an entry that are its code; place of the layer's code 0 in the codebook.
+    code_mask, base : In
+        Which low bits of an entry are its code; place of the layer's code 0 in the codebook, which
+        has 0 in those bits.
     entry : In(entry_bits)
+    code, stored : Out, In
+        Look-up in `Tables`.
     weight : Out(signed(weight_bits))
         Of the entry one cycle ago.
     """
 
-    def __init__(self, config: AcceleratorConfig, *, init=None):
+    def __init__(self, config: AcceleratorConfig):
         self.config = config
-        self.memory = LoadedMemory(
-            Window.CODEBOOK, None, config.weight_bits, config.codebook_depth, init=init
-        )
         instruction = layouts.instruction(config)
+        weight = layouts.operand(config)["weight"].shape
         super().__init__(
             {
-                "load": In(LoadSignature()),
-                "code_bits": In(instruction["code_bits"].shape),
+                "code_mask": In(layouts.CODE_BITS_MAX),
                 "base": In(instruction["codebook_base"].shape),
                 "entry": In(config.entry_bits),
-                "weight": Out(layouts.operand(config)["weight"].shape),
+                "code": Out(instruction["codebook_base"].shape),
+                "stored": In(weight),
+                "weight": Out(weight),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = self.memory
-        connect(m, flipped(self.load), memory.load)
-        code = Signal(min(layouts.CODE_BITS_MAX, self.config.entry_bits))
-        mask = Signal(layouts.CODE_BITS_MAX)
         m.d.comb += [
-            mask.eq((1 << self.code_bits) - 1),
-            code.eq(self.entry & mask),
-            memory.index.eq(self.base + code),
-            self.weight.eq(memory.item),
+            self.code.eq(self.base | (self.entry & self.code_mask)),
+            self.weight.eq(self.stored),
         ]
         return m
 
 
 class IndexAccumulator(wiring.Component):
-    """Gaps to rows: one entry per cycle, one cycle of latency.
+    """Gaps to rows: one entry per cycle, two cycles of latency.
 
     The first entry of a column is in row `gap`, each further one `gap` + 1 rows below the one
     before it (EIE, section III; Deep Compression, figure 2).
@@ -69,7 +61,7 @@ class IndexAccumulator(wiring.Component):
         There is an entry; it is the first of its column.
     entry : In(entry_bits)
     row : Out
-        Of the entry one cycle ago.
+        Of the entry two cycles ago.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -80,19 +72,23 @@ class IndexAccumulator(wiring.Component):
                 "enable": In(1),
                 "first": In(1),
                 "entry": In(config.entry_bits),
-                "row": Out(bits_for(config.accumulator_depth - 1)),
+                "row": Out(layouts.row(config)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        gap = Signal(min(layouts.GAP_BITS_MAX, self.config.entry_bits))
-        m.d.comb += gap.eq(self.entry >> self.code_bits)
-        with m.If(self.enable):
-            with m.If(self.first):
-                m.d.sync += self.row.eq(gap)
-            with m.Else():
-                m.d.sync += self.row.eq(self.row + gap + 1)
+        # No gap reaches beyond the rows, so bits beyond a row's are 0.
+        gap, enable, first = Signal.like(self.row), Signal(), Signal()
+        m.d.sync += [
+            gap.eq(self.entry >> self.code_bits),
+            enable.eq(self.enable),
+            first.eq(self.first),
+        ]
+        # Before the first row there is row -1; the lowest bits carry in the 1.
+        one, before = Const(1, 1), self.row | first.replicate(len(self.row))
+        with m.If(enable):
+            m.d.sync += self.row.eq((Cat(one, before) + Cat(one, gap))[1:])
         return m
 
 
@@ -104,23 +100,26 @@ class EntryDecoder(wiring.Component):
 
     Members
     -------
-    load : In(LoadSignature())
-    code_bits, codebook_base : In
-        Of the layer's instruction.
+    code_bits, code_mask, codebook_base : In
+        Of the layer's instruction; the low `code_bits` of `code_mask` are 1.
+    code, stored : Out, In
+        See `WeightDecoder`.
     i : In(stream.Signature(layouts.encoded, always_ready=True))
     o : Out(stream.Signature(layouts.operand, always_ready=True))
     """
 
-    def __init__(self, config: AcceleratorConfig, *, init=None):
+    def __init__(self, config: AcceleratorConfig):
         self.config = config
-        self.weights = WeightDecoder(config, init=init)
+        self.weights = WeightDecoder(config)
         self.rows = IndexAccumulator(config)
         instruction = layouts.instruction(config)
         super().__init__(
             {
-                "load": In(LoadSignature()),
                 "code_bits": In(instruction["code_bits"].shape),
+                "code_mask": In(layouts.CODE_BITS_MAX),
                 "codebook_base": In(instruction["codebook_base"].shape),
+                "code": Out(instruction["codebook_base"].shape),
+                "stored": In(layouts.operand(config)["weight"].shape),
                 "i": In(stream.Signature(layouts.encoded(config), always_ready=True)),
                 "o": Out(stream.Signature(layouts.operand(config), always_ready=True)),
             }
@@ -130,26 +129,29 @@ class EntryDecoder(wiring.Component):
         m = Module()
         m.submodules.weights = weights = self.weights
         m.submodules.rows = rows = self.rows
-        connect(m, flipped(self.load), weights.load)
         entry, operand = self.i.payload, self.o.payload
         m.d.comb += [
-            weights.code_bits.eq(self.code_bits),
+            weights.code_mask.eq(self.code_mask),
             weights.base.eq(self.codebook_base),
             weights.entry.eq(entry.entry),
+            weights.stored.eq(self.stored),
+            self.code.eq(weights.code),
             rows.code_bits.eq(self.code_bits),
             rows.enable.eq(self.i.valid & ~entry.null),
             rows.first.eq(entry.first),
             rows.entry.eq(entry.entry),
         ]
-        decoded, decoded_valid = Signal.like(operand), Signal()
-        m.d.comb += [decoded.weight.eq(weights.weight), decoded.row.eq(rows.row)]
+        read, read_valid = Signal.like(entry), Signal()
+        weight = Signal.like(operand.weight)
         m.d.sync += [
-            decoded_valid.eq(self.i.valid),
-            decoded.activation.eq(entry.activation),
-            decoded.null.eq(entry.null),
-            decoded.last.eq(entry.last),
-            decoded.buffer.eq(entry.buffer),
-            self.o.valid.eq(decoded_valid),
-            operand.eq(decoded),
+            read_valid.eq(self.i.valid),
+            read.eq(entry),
+            self.o.valid.eq(read_valid),
+            weight.eq(weights.weight),
+            operand.activation.eq(read.activation),
+            operand.null.eq(read.null),
+            operand.last.eq(read.last),
+            operand.buffer.eq(read.buffer),
         ]
+        m.d.comb += [operand.weight.eq(weight), operand.row.eq(rows.row)]
         return m

@@ -11,6 +11,7 @@ from .decoder import EntryDecoder
 from .fetch import EntryFetch
 from .pointers import PointerStage
 from .queue import ColumnQueue
+from .tables import Tables
 
 __all__ = ["ProcessingElement"]
 
@@ -28,8 +29,9 @@ class ProcessingElement(wiring.Component):
     Members
     -------
     load : In(LoadSignature())
-    code_bits, codebook_base : In
-        Of the layer's instruction; they change only while the element is idle.
+    code_bits, code_mask, codebook_base, joined : In
+        Of the layer's instruction, see `EntryDecoder` and `EntryFetch`; they change only while the
+        element is idle.
     i : In(stream.Signature(layouts.token, always_ready=True))
         Lost if the queue is full: the sender heeds `room`.
     room : Out(1)
@@ -47,17 +49,25 @@ class ProcessingElement(wiring.Component):
         def init(window, place):
             return contents[window][place] if window in contents else None
 
-        self.pointers = PointerStage(config, unit, init=init(Window.POINTERS, unit))
+        self.tables = Tables(
+            config,
+            unit,
+            pointers=init(Window.POINTERS, unit),
+            codebook=init(Window.CODEBOOK, 0),
+        )
+        self.pointers = PointerStage(config)
         self.queue = ColumnQueue(config)
         self.fetch = EntryFetch(config, unit, init=init(Window.ENTRIES, unit))
-        self.decoder = EntryDecoder(config, init=init(Window.CODEBOOK, 0))
+        self.decoder = EntryDecoder(config)
         self.accumulate = MultiplyAccumulate(config)
         instruction = layouts.instruction(config)
         super().__init__(
             {
                 "load": In(LoadSignature()),
                 "code_bits": In(instruction["code_bits"].shape),
+                "code_mask": In(layouts.CODE_BITS_MAX),
                 "codebook_base": In(instruction["codebook_base"].shape),
+                "joined": In(1),
                 "i": In(stream.Signature(layouts.token(config), always_ready=True)),
                 "room": Out(1),
                 "drain": In(DrainSignature(config)),
@@ -70,13 +80,14 @@ class ProcessingElement(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        m.submodules.tables = tables = self.tables
         m.submodules.pointers = pointers = self.pointers
         m.submodules.queue = queue = self.queue
         m.submodules.fetch = fetch = self.fetch
         m.submodules.decoder = decoder = self.decoder
         m.submodules.accumulate = accumulate = self.accumulate
 
-        for loaded in (pointers, fetch, decoder):
+        for loaded in (tables, fetch):
             connect(m, flipped(self.load), loaded.load)
         connect(m, flipped(self.i), pointers.i)
         connect(m, pointers.o, queue.i)
@@ -85,9 +96,16 @@ class ProcessingElement(wiring.Component):
         connect(m, decoder.o, accumulate.i)
         connect(m, flipped(self.drain), accumulate.drain)
         m.d.comb += [
+            tables.column.eq(pointers.column),
+            pointers.pointer.eq(tables.pointer),
+            tables.code.eq(decoder.code),
+            decoder.stored.eq(tables.weight),
             self.room.eq(queue.room),
+            fetch.joined.eq(self.joined),
             fetch.release.eq(self.drain.release),
+            accumulate.joined.eq(self.joined),
             decoder.code_bits.eq(self.code_bits),
+            decoder.code_mask.eq(self.code_mask),
             decoder.codebook_base.eq(self.codebook_base),
             self.total.eq(accumulate.total),
             self.full.eq(accumulate.full),

@@ -14,11 +14,14 @@ class EntryFetch(wiring.Component):
     """Reads the entries of the queued columns: one per cycle, with no bubble between columns.
 
     After a marker it goes on with the next vector in the other accumulator buffer, and waits only
-    while both buffers hold vectors that write-back has not released.
+    while both buffers hold vectors that write-back has not released; or one does, if it or the next
+    takes both.
 
     Members
     -------
     load : In(LoadSignature())
+    joined : In(1)
+        Vectors take both buffers.
     i : In(stream.Signature(layouts.column))
     o : Out(stream.Signature(layouts.encoded, always_ready=True))
         Three cycles after its column is taken, then one entry every cycle.
@@ -27,7 +30,7 @@ class EntryFetch(wiring.Component):
     busy : Out(1)
         An entry is read in this cycle.
     stalled : Out(1)
-        A column is waiting, but both buffers are in use.
+        A column is waiting, but the buffers are in use.
     """
 
     def __init__(self, config: AcceleratorConfig, unit: int, *, init=None):
@@ -38,6 +41,7 @@ class EntryFetch(wiring.Component):
         super().__init__(
             {
                 "load": In(LoadSignature()),
+                "joined": In(1),
                 "i": In(stream.Signature(layouts.column(config))),
                 "o": Out(stream.Signature(layouts.encoded(config), always_ready=True)),
                 "release": In(1),
@@ -57,16 +61,20 @@ class EntryFetch(wiring.Component):
         buffer = Signal()
         next_buffer = Signal()
         unreleased = Signal(2)  # vectors whose marker was taken and whose buffer is not yet free
-        final = column.pointer.count <= 1
+        alone = Signal()  # the last of them takes both buffers
+        blocked = Signal()
+        null = Signal()  # no entry, but a marker
+        final = Signal()  # no further entry
         taken = Signal()
         marker = Signal()
         m.d.comb += [
-            self.i.ready.eq((~active | final) & (unreleased != 2)),
+            blocked.eq(unreleased[1] | (unreleased[0] & (alone | self.joined))),
+            self.i.ready.eq((~active | final) & ~blocked),
             taken.eq(self.i.valid & self.i.ready),
             marker.eq(taken & self.i.payload.last),
             memory.index.eq(column.pointer.start),
-            self.busy.eq(active & (column.pointer.count != 0)),
-            self.stalled.eq((~active | final) & self.i.valid & (unreleased == 2)),
+            self.busy.eq(active & ~null),
+            self.stalled.eq((~active | final) & self.i.valid & blocked),
         ]
 
         with m.If(taken):
@@ -74,6 +82,8 @@ class EntryFetch(wiring.Component):
                 column.eq(self.i.payload),
                 active.eq(1),
                 first.eq(1),
+                null.eq(self.i.payload.pointer.count == 0),
+                final.eq(self.i.payload.pointer.count <= 1),
                 buffer.eq(next_buffer),
                 next_buffer.eq(next_buffer ^ self.i.payload.last),
             ]
@@ -83,8 +93,11 @@ class EntryFetch(wiring.Component):
             m.d.sync += [
                 column.pointer.start.eq(column.pointer.start + 1),
                 column.pointer.count.eq(column.pointer.count - 1),
+                final.eq(column.pointer.count == 2),
                 first.eq(0),
             ]
+        with m.If(marker):
+            m.d.sync += alone.eq(self.joined)
         m.d.sync += unreleased.eq(unreleased + marker - self.release)
 
         # One register more behind the memory: its output is late in the cycle.
@@ -95,7 +108,7 @@ class EntryFetch(wiring.Component):
             read_valid.eq(active),
             read.activation.eq(column.activation),
             read.first.eq(first),
-            read.null.eq(column.pointer.count == 0),
+            read.null.eq(null),
             read.last.eq(column.last & final),
             read.buffer.eq(buffer),
             self.o.valid.eq(read_valid),

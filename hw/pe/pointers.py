@@ -1,11 +1,10 @@
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
 
 from .. import layouts
 from ..config import AcceleratorConfig
-from ..memory import LoadedMemory, LoadSignature
-from ..regmap import Window
 
 __all__ = ["PointerStage"]
 
@@ -18,19 +17,18 @@ class PointerStage(wiring.Component):
 
     Members
     -------
-    load : In(LoadSignature())
+    column, pointer : Out, In
+        Look-up in `Tables`.
     i : In(stream.Signature(layouts.token, always_ready=True))
     o : Out(stream.Signature(layouts.column, always_ready=True))
     """
 
-    def __init__(self, config: AcceleratorConfig, unit: int, *, init=None):
+    def __init__(self, config: AcceleratorConfig):
         self.config = config
-        self.memory = LoadedMemory(
-            Window.POINTERS, unit, layouts.pointer(config).size, config.column_depth, init=init
-        )
         super().__init__(
             {
-                "load": In(LoadSignature()),
+                "column": Out(bits_for(config.column_depth - 1)),
+                "pointer": In(layouts.pointer(config)),
                 "i": In(stream.Signature(layouts.token(config), always_ready=True)),
                 "o": Out(stream.Signature(layouts.column(config), always_ready=True)),
             }
@@ -38,21 +36,21 @@ class PointerStage(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = self.memory
-        connect(m, flipped(self.load), memory.load)
-
         token = Signal.like(self.i.payload)
-        valid = Signal()
-        pointer = layouts.pointer(self.config)(memory.item)
         column = self.o.payload
-        m.d.comb += memory.index.eq(self.i.payload.column)
+        waiting, valid = Signal(), Signal()
         m.d.sync += [
-            valid.eq(self.i.valid),
+            waiting.eq(self.i.valid),
             token.eq(self.i.payload),
-            self.o.valid.eq(valid & ((~token.null & (pointer.count != 0)) | token.last)),
-            column.pointer.start.eq(pointer.start),
-            column.pointer.count.eq(Mux(token.null, 0, pointer.count)),
+            valid.eq(waiting),
+            column.pointer.start.eq(self.pointer.start),
+            column.pointer.count.eq(Mux(token.null, 0, self.pointer.count)),
             column.activation.eq(token.activation),
             column.last.eq(token.last),
+        ]
+        # Behind the register, since the memory is late in its cycle.
+        m.d.comb += [
+            self.column.eq(self.i.payload.column),
+            self.o.valid.eq(valid & (column.pointer.count.any() | column.last)),
         ]
         return m
