@@ -7,13 +7,14 @@ from numpy.typing import NDArray
 
 from hw.config import AcceleratorConfig
 
-__all__ = ["distribute", "over_groups", "over_lanes"]
+__all__ = ["distribute", "light_last", "over_groups", "over_lanes"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 _EXCHANGES = 200  # at most, after which little is left to gain
 _LOOKED_AT = 1 << 18  # pairs that are weighed for an exchange
+_LIGHT = 0.02  # share of a network's inputs that come last
 
 
 def distribute(work: Floats, kind: Ints, cells: Ints) -> Ints:
@@ -96,7 +97,7 @@ def over_groups(
     rows : int
         Per lane, a multiple of the groups.
     weight : (outputs,), optional
-        Entries of each row. The heavier come first, so that gaps are small.
+        The heavier come first: with the entries of each row, gaps are small.
     """
     lanes, groups = config.lanes, config.groups
     group = distribute(demand, lane, np.full((lanes, groups), rows // groups))
@@ -107,3 +108,17 @@ def over_groups(
         found = order[(group[order] == number) & (lane[order] == mine)]
         slots[found] = (np.arange(len(found)) * groups + number) * lanes + mine
     return slots
+
+
+def light_last(demand: Floats) -> Floats:
+    """Weight (inputs,) of a network's inputs for `over_groups`: the lightest columns come last.
+
+    When the feeder has sent the last token, queues then hold little that is still to be done. All
+    others weigh the same, so they stay mixed: a run of heavy columns would fill the queues.
+
+    Parameters
+    ----------
+    demand : (inputs,)
+        Products that each input is likely to take.
+    """
+    return np.minimum(demand, np.quantile(demand, _LIGHT))

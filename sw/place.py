@@ -13,7 +13,7 @@ from hw import layouts
 from hw.config import AcceleratorConfig
 
 from .activity import activity
-from .balance import over_groups, over_lanes
+from .balance import light_last, over_groups, over_lanes
 from .compressed import CompressedLayer, CompressedNetwork
 from .errors import BadInput
 from .graph import consumers
@@ -220,7 +220,8 @@ def _input_layout(
         return copied(shape, config, max(borders, default=0))
     frame, demand = alone
     rows = -(-shape.channels // (config.lanes * config.groups)) * config.groups
-    places = over_groups(np.arange(shape.channels) % config.lanes, demand, rows, config)
+    lane = np.arange(shape.channels) % config.lanes
+    places = over_groups(lane, demand, rows, config, light_last(demand[:, 1]))
     return spread(shape, config, frame, places)
 
 

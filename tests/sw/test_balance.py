@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hw.config import PRESETS
-from sw.balance import distribute, over_groups, over_lanes
+from sw.balance import distribute, light_last, over_groups, over_lanes
 
 repeatable = settings(derandomize=True, deadline=None, database=None)
 
@@ -188,3 +188,16 @@ def test_nothing_to_do(bins):
     assert distribute(np.zeros((0, 1)), np.zeros(0, np.int64), np.ones((1, bins), int)).shape == (
         0,
     )
+
+
+class TestLightLast:
+    def test_the_lightest_come_last_and_the_others_as_they_were(self):
+        demand = np.random.default_rng(0).permutation(320).astype(float)
+        weight = light_last(demand)
+        slots = over_groups(np.arange(320) % 4, demand[:, None], 80, PRESETS["tiny"], weight)
+        for lane in range(4):
+            mine = np.flatnonzero(np.arange(320) % 4 == lane)
+            light = demand[mine] < 7
+            assert slots[mine][light].min() > slots[mine][~light].max()
+            assert (np.diff(slots[mine][~light]) > 0).all()
+            assert (np.diff(demand[mine][light][np.argsort(slots[mine][light])]) < 0).all()
