@@ -42,6 +42,9 @@ _CLOSE_SECONDS = 10.0
 # long; code that runs once (OPT_SLOW) is not worth compiling well.
 _OPTIONS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "-Wno-fatal", "-Wno-lint")
 _MAKE_OPTIONS = ("OPT_FAST=-O1", "OPT_GLOBAL=-O1", "OPT_SLOW=")
+# Half the time for the thousands of cells of a netlist.
+_QUICK = ("-fno-dfg", "--output-split", "0")
+_MAKE_QUICK = ("OPT_FAST=-O0", "OPT_GLOBAL=-O0", "OPT_SLOW=")
 _JOBS = 2
 
 
@@ -49,7 +52,7 @@ class SimulationCrash(RuntimeError):
     """The simulation ended by itself; the message holds the last lines that it printed."""
 
 
-def build(verilog: str, top: str, *, waves: bool = False) -> Path:
+def build(verilog: str, top: str, *, waves: bool = False, quick: bool = False) -> Path:
     """Compile a design and the bus server into a program; at once if that was done before.
 
     Parameters
@@ -59,6 +62,8 @@ def build(verilog: str, top: str, *, waves: bool = False) -> Path:
         ``bus: In(BusSignature())``. Other inputs are left at 0.
     waves : bool
         Compile it so that waves can be written, which makes it slower.
+    quick : bool
+        Compile it quickly rather than well: for what runs a few thousand cycles.
 
     Returns
     -------
@@ -72,21 +77,26 @@ def build(verilog: str, top: str, *, waves: bool = False) -> Path:
     RuntimeError
         If Verilator or the compiler refuses the design.
     """
-    options = [*_OPTIONS, *(["--trace-vcd"] if waves else [])]
-    key = [toolchain.version(), _SERVER.read_text(), *options, *_MAKE_OPTIONS, top, verilog]
+    options = [*_OPTIONS, *(_QUICK if quick else ()), *(["--trace-vcd"] if waves else [])]
+    make_options = _MAKE_QUICK if quick else _MAKE_OPTIONS
+    key = [toolchain.version(), _SERVER.read_text(), *options, *make_options, top, verilog]
     folder = build_folder("\n".join(key), f"{top}-waves" if waves else top)
-    toolchain.build_once(folder, lambda scratch: _compile(scratch, verilog, top, options))
+    toolchain.build_once(
+        folder, lambda scratch: _compile(scratch, verilog, top, options, make_options)
+    )
     return folder / _PROGRAM
 
 
-def _compile(scratch: Path, verilog: str, top: str, options: list[str]) -> None:
+def _compile(
+    scratch: Path, verilog: str, top: str, options: list[str], make_options: tuple[str, ...]
+) -> None:
     env = toolchain.require()
     (scratch / f"{top}.v").write_text(verilog)
     # Relative names, since messages of the running simulation cite them.
     command = ["verilator", "--cc", "--exe", "--prefix", "Vtop", "--top-module", top, *options]
     command += ["--Mdir", _OBJECTS, "-o", f"../{_PROGRAM}", f"{top}.v", str(_SERVER)]
     toolchain.run(command, env, scratch)
-    make = ["make", "-C", _OBJECTS, "-f", "Vtop.mk", f"-j{_JOBS}", *_MAKE_OPTIONS]
+    make = ["make", "-C", _OBJECTS, "-f", "Vtop.mk", f"-j{_JOBS}", *make_options]
     toolchain.run(make, env, scratch)
     shutil.rmtree(scratch / _OBJECTS)
 

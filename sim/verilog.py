@@ -18,7 +18,7 @@ import hw
 from hw.layouts import BUS_BITS
 from sim import toolchain
 
-__all__ = ["DEEP", "build_folder", "cached_verilog", "to_verilog"]
+__all__ = ["DEEP", "build_folder", "cached_verilog", "to_rtlil", "to_verilog"]
 
 # From this depth on a memory without initial contents is sim/deep_memory.sv. No board's engine has
 # such a memory, so those are simulated as they are synthesised.
@@ -33,8 +33,13 @@ def to_verilog(component: Component, name: str) -> str:
     alone. Yosys takes longer than elaboration does; it is skipped when the same design was
     converted before.
     """
-    source = rtlil.convert(component, name=name, ports=_ports(component), emit_src=False)
-    return _kept(name, source, lambda: _convert(component, name))
+    return _kept(name, to_rtlil(component, name), lambda: _convert(component, name))
+
+
+def to_rtlil(component: Component, name: str) -> str:
+    """RTLIL with top module `name`: what Yosys reads, written at once."""
+    text: str = rtlil.convert(component, name=name, ports=_ports(component), emit_src=False)
+    return text
 
 
 def cached_verilog(name: str, key: str, make: Callable[[], Component]) -> str:

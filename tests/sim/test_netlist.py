@@ -1,0 +1,72 @@
+"""The tiny engine's netlists after synthesis against the golden model, to the bit."""
+
+import pytest
+
+from hw.config import PRESETS
+from hw.engine import Engine
+from sim import golden, verilated
+from sim.netlist import FAMILIES, netlist
+from sim.random_graph import Limits, random_graph, random_planes
+from sim.random_network import Recipe, random_inputs, random_network
+from sim.simulate import first_difference
+from sw.driver import Accelerator
+from sw.errors import BadInput
+from sw.pack import pack
+
+TINY = PRESETS["tiny"]
+GRAPHS = 40
+
+
+def examples():
+    """Networks for the tiny engine, with inputs: dense, then convolutions and joined sources."""
+    shapes = [((40, 30, 20), 0.2), ((1, 60), 1.0), ((60, 7, 50, 3), 0.08), ((25, 64), 0.3)]
+    for seed, (sizes, density) in enumerate(shapes):
+        recipe = Recipe(sizes=sizes, density=density, code_bits=3 + seed % 2)
+        yield random_network(recipe, seed), random_inputs(recipe, 5, seed)
+    limits = Limits(channels=9, side=8, code_bits=3)  # a codebook of 64 values
+    for seed in range(GRAPHS):
+        network = random_graph(limits, seed)
+        yield network, random_planes(network, 2, seed)
+
+
+def run_examples(verilog):
+    """Where the outputs of each example that fits differ from the golden model's, None if nowhere.
+
+    The list ends at the first difference.
+    """
+    program = verilated.build(verilog, "engine", quick=True)
+    differences = []
+    with verilated.VerilatedTransport(program) as transport:
+        accelerator = Accelerator(transport)
+        for network, x in examples():
+            try:
+                image = pack(network, TINY)
+            except BadInput:
+                continue
+            accelerator.load(image)
+            expected = golden.run(network, x)[-1]
+            differences.append(first_difference(accelerator.run(x), expected))
+            if differences[-1] is not None:
+                break
+    return differences
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_outputs(family):
+    differences = run_examples(netlist(Engine(TINY), "engine", family).simulated())
+    assert set(differences) == {None}
+    assert len(differences) >= GRAPHS // 2  # too many of them were too large to be run
+
+
+def test_a_fault_is_seen():
+    """One multiplier of four gives the negative of its product."""
+    synthesised = netlist(Engine(TINY), "engine", "xc7")
+    sound = synthesised.simulated()
+    cell = "module DSP48E1 "
+    model = sound[sound.index(cell) :].partition("\nendmodule\n")[0]
+    product = "M = A_MULT * B_MULT;"
+    assert model.count(product) == 1
+    broken = model.replace(cell, "module BROKEN ").replace(product, "M = -A_MULT * B_MULT;")
+    faulty = sound.replace("\n  DSP48E1 #(", "\n  BROKEN #(", 1) + f"\n{broken}\nendmodule\n"
+    assert faulty.count("BROKEN") == 2
+    assert run_examples(faulty)[-1] is not None
