@@ -34,7 +34,7 @@ _RELEASED_EARLY = 5  # rows that are still to be drained when a buffer is releas
 _RELEASED = 2  # from the release of a buffer until elements may fill it
 _FED = 1  # from the drain of a layer's last position until the next layer's start
 _STORED = 6  # from the drain of a row until its word is stored, but for the sum of the groups
-_POOLED = 3
+_POOLED = 4
 _READABLE = 1  # from the store of a word until the next layer's feeders may read it
 _DONE = 1  # from the store of a layer's last word until it is said to be the last
 _NEXT = 1  # until write-back may drain the next layer, and its feeders need not ask any more
@@ -352,9 +352,10 @@ class _Reader:
     """When the words of a group are known to hold non-zeros or none."""
 
     def __init__(self) -> None:
-        # When the last segment was laid, and its words began to be read; when the last word was
-        # read, and its non-zeros were found.
-        self._laid, self._opened, self._read, self._found = _SEGMENT_LAID, 0, 0, 0
+        # When the last segment was laid, and its words and those of the one before began to be
+        # read; when the last word was read, and its non-zeros were found.
+        self._laid, self._opened, self._opened_before = _SEGMENT_LAID, 0, 0
+        self._read, self._found = 0, 0
 
     def find(self, skipped: int, gate: int, sender: int) -> int:
         """When the next word's non-zeros are found.
@@ -367,7 +368,9 @@ class _Reader:
         sender : when the last word with tokens went on to be sent
         """
         if skipped >= 0:
-            self._laid = max(self._laid + 1, self._opened) + skipped
+            # Two segments may wait.
+            self._laid = max(self._laid, self._opened_before) + 1 + skipped
+            self._opened_before = self._opened
             self._opened = max(self._laid + 1, self._read)
             self._read = max(self._opened + 1, self._found, gate)
         else:

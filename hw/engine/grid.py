@@ -38,7 +38,7 @@ class Grid(wiring.Component):
     full : Out(2)
         Buffers that are complete in every element, one cycle late, which `drain` makes up for.
     busy, stalled : Out
-        Elements that were so two cycles ago.
+        Elements that were so three cycles ago.
     """
 
     # One cycle to the elements, two in them.
@@ -110,13 +110,17 @@ class Grid(wiring.Component):
                     element.i.valid.eq(tokens.valid & tokens.ready),
                     self.totals[lane][group].eq(element.total),
                 ]
-        busy, stalled = Signal(len(elements)), Signal(len(elements))
-        m.d.sync += [
-            busy.eq(Cat(element.busy for element in elements)),
-            stalled.eq(Cat(element.stalled for element in elements)),
-            self.busy.eq(_balanced_sum(busy)),
-            self.stalled.eq(_balanced_sum(stalled)),
-        ]
+        for name in ("busy", "stalled"):
+            flags = [
+                Signal(self.config.lanes, name=f"{name}_{n}") for n in range(len(self.elements))
+            ]
+            counts = [Signal(range(self.config.lanes + 1)) for _ in self.elements]
+            for lanes, flag, count in zip(self.elements, flags, counts, strict=True):
+                m.d.sync += [
+                    flag.eq(Cat(getattr(element, name) for element in lanes)),
+                    count.eq(_balanced_sum(flag)),
+                ]
+            m.d.sync += getattr(self, name).eq(_balanced_sum(counts))
         # Not while a buffer is being released, which the elements' flags show two cycles late.
         for buffer in range(2):
             released = (self.drain.release & (self.drain.buffer == buffer)) | (

@@ -14,7 +14,7 @@ __all__ = ["Pool"]
 class Pool(wiring.Component):
     """Reduces the words of a pooling window to their maximum or their mean, row by row.
 
-    One word per cycle, three cycles of latency. The mean is ``(sum + half) >> average_shift``.
+    One word per cycle, four cycles of latency. The mean is ``(sum + half) >> average_shift``.
 
     Members
     -------
@@ -28,11 +28,10 @@ class Pool(wiring.Component):
     first : In(1)
         The window's first word of this row: what was there before does not count.
     result : Out(layouts.activation_word)
-        What all words since the first of the row, to the one three cycles ago, are reduced
-        to.
+        What all words since the first of the row, to the one four cycles ago, are reduced to.
     """
 
-    LATENCY = 3
+    LATENCY = 4
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
@@ -109,5 +108,5 @@ class Pool(wiring.Component):
             greater = Mux(first | both[-1], word[lane], before)
             m.d.sync += total[lane].eq(Mux(self.average, both, greater))
             mean = total[lane] >> self.average_shift
-            m.d.comb += self.result[lane].eq(Mux(self.average, mean, total[lane]))
+            m.d.sync += self.result[lane].eq(Mux(self.average, mean, total[lane]))
         return m

@@ -49,13 +49,8 @@ class PositionWalker(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         position = self.o.payload
-        counts = [Signal(layouts.COORDINATE_BITS, name=n) for n in layouts.WALK_LEVELS[:-1]]
-        vector = Signal.like(self.vectors)
-        counts.append(vector)
-        repeats = [*self.walk.repeats, self.vectors - 1]
         taken, step = Signal(), Signal(layouts.position(self.config))
         m.d.comb += taken.eq(self.o.valid & self.o.ready)
-
         carry, word, lane = advance(self.config, position, step)
         m.d.comb += carry
         with m.If(taken):
@@ -65,20 +60,20 @@ class PositionWalker(wiring.Component):
                 position.y.eq(position.y + step.y),
                 position.x.eq(position.x + step.x),
             ]
+        repeats = [*self.walk.repeats, self.vectors - 1]
         below = 1  # all levels below are at their last time
-        for level, (count, repeat) in enumerate(zip(counts, repeats, strict=True)):
-            ended = Signal(name=f"ended_{level}")
-            m.d.comb += ended.eq(count == repeat)
+        for level, (name, repeat) in enumerate(zip(layouts.WALK_LEVELS, repeats, strict=True)):
+            # How often the level still starts again, and, known beforehand, whether not at all.
+            left, ended = Signal(len(repeat), name=f"{name}_left"), Signal(name=f"{name}_ended")
             with m.If(below & ~ended):
                 m.d.comb += step.eq(self.walk.steps[level])
-            with m.If(taken & below):
-                m.d.sync += count.eq(count + 1)
-                with m.If(ended):
-                    m.d.sync += count.eq(0)
+            with m.If(self.start | (taken & below & ended)):
+                m.d.sync += [left.eq(repeat), ended.eq(repeat == 0)]
+            with m.Elif(taken & below):
+                m.d.sync += [left.eq(left - 1), ended.eq(left == 1)]
             below &= ended
         with m.If(taken & below):
             m.d.sync += self.o.valid.eq(0)
         with m.If(self.start):
             m.d.sync += [self.o.valid.eq(1), position.eq(self.walk.start)]
-            m.d.sync += [count.eq(0) for count in counts]
         return m

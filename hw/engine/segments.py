@@ -6,6 +6,7 @@ from .. import layouts
 from ..config import AcceleratorConfig
 from ..memory import LoadedMemory, LoadSignature
 from ..regmap import Window
+from ..stream import Skid
 from .positions import advance
 
 __all__ = ["SegmentReader"]
@@ -46,7 +47,9 @@ class SegmentReader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.memory = memory = self.memory
+        m.submodules.skid = skid = Skid(self.o.payload.shape())
         connect(m, flipped(self.load), memory.load)
+        connect(m, skid.o, flipped(self.o))
 
         # A register between the memory and the sums.
         segment = Signal(layouts.segment(self.config))
@@ -55,7 +58,7 @@ class SegmentReader(wiring.Component):
         free, next_free, at_last = Signal(), Signal(), Signal()
         index = Signal.like(self.patch.segment_base)
         m.d.comb += [
-            next_free.eq(~self.o.valid | self.o.ready),
+            next_free.eq(~skid.i.valid | skid.i.ready),
             free.eq(~valid | next_free),
             at_last.eq(index == self.patch.segment_last),
             self.i.ready.eq(free & at_last),
@@ -73,12 +76,12 @@ class SegmentReader(wiring.Component):
                 position.eq(self.i.payload),
                 last.eq(at_last),
             ]
-        self._place(m, segment, position, valid, last, next_free)
+        self._place(m, segment, position, (valid, last), skid.i)
         return m
 
-    def _place(self, m, segment, position, valid, last, free):
-        """The segment of that position as a run of words."""
-        run, lanes = self.o.payload, self.config.lanes
+    def _place(self, m, segment, position, flags, to):
+        """The segment of that position as a run of words; `flags`: whether it is, and the last."""
+        (valid, last), run, lanes = flags, to.payload, self.config.lanes
         carry, word, first = advance(self.config, position, segment)
         final = Signal(range(2 * lanes))
         over, inside = Signal(), Signal()
@@ -91,9 +94,9 @@ class SegmentReader(wiring.Component):
             x.eq(position.x + segment.dx),
             inside.eq(segment.used & (y < self.patch.height) & (x < self.patch.width)),
         ]
-        with m.If(free):
+        with m.If(~to.valid | to.ready):
             m.d.sync += [
-                self.o.valid.eq(valid & (inside | last)),
+                to.valid.eq(valid & (inside | last)),
                 run.word.eq(word),
                 run.words.eq(Mux(inside, segment.words + over, 0)),
                 run.first.eq(first),
