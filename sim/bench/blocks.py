@@ -80,9 +80,9 @@ def drive(dut: Any, **values: int) -> None:
 async def load_word(dut: Any, window: Window, unit: int, offset: int, word: int) -> None:
     """Write one bus word through the `load` port; returns in the cycle after it."""
     address = bits_of(layouts.address, window=window, unit=unit, offset=offset)
-    drive(dut, load__enable=1, load__address=address, load__data=word)
+    drive(dut, load__windows=1 << window, load__address=address, load__data=word)
     await RisingEdge(dut.clk)
-    drive(dut, load__enable=0)
+    drive(dut, load__windows=0)
 
 
 async def load(dut: Any, window: Window, unit: int, items: Iterable[int], first: int = 0) -> None:

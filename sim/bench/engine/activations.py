@@ -49,7 +49,7 @@ async def begin(dut: Any) -> Reference:
     """Reset, and load random words, in random order, over every bit of what was there."""
     numbers = random.Random(1)
     reference = Reference()
-    drive(dut, host=1, load__enable=0, host_address=0)
+    drive(dut, host=1, load__windows=0, host_address=0)
     drive(dut, index=0, enable=0, write_enable=0, write_index=0, write_word=0)
     await start(dut)
     order = offsets()

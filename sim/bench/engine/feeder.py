@@ -195,7 +195,7 @@ class Bench:
 
 
 async def begin(dut: Any, memory: list[Word], stalls: float = 0.0) -> Bench:
-    drive(dut, start=0, word=0, patch=0, vectors=0, load__enable=0)
+    drive(dut, start=0, word=0, patch=0, vectors=0, load__windows=0)
     monitor = StreamMonitor(dut, "o", dut.clk, stalls=stalls, seed=2)
     await start(dut)
     bench = Bench(dut, Trace(dut, *SIGNALS), monitor, memory)

@@ -62,7 +62,7 @@ async def begin(dut: Any, stalls: float = 0.0) -> tuple[Trace, list[StreamDriver
         StreamDriver(dut, f"i__{group}", dut.clk, stalls=stalls, seed=group)
         for group in range(GROUPS)
     ]
-    drive(dut, drain__enable=0, drain__release=0, load__enable=0)
+    drive(dut, drain__enable=0, drain__release=0, load__windows=0)
     await start(dut)
     for buffer in range(2):
         await drain(dut, buffer, release=False)

@@ -158,7 +158,7 @@ class Bench:
 
 
 async def begin(dut: Any, stalls_in: float = 0.0, stalls_out: float = 0.0) -> Bench:
-    drive(dut, start=0, patch=0, load__enable=0)
+    drive(dut, start=0, patch=0, load__windows=0)
     driver = StreamDriver(dut, "i", dut.clk, stalls=stalls_in, seed=1)
     monitor = StreamMonitor(dut, "o", dut.clk, stalls=stalls_out, seed=2)
     await start(dut)

@@ -45,7 +45,7 @@ def random_program(seed: int, last: int | None) -> list[int]:
 
 
 async def begin(dut: Any, program: list[int]) -> Trace:
-    drive(dut, start=0, layer_done=0, load__enable=0)
+    drive(dut, start=0, layer_done=0, load__windows=0)
     await start(dut)
     await load(dut, Window.PROGRAM, 0, program)
     return Trace(dut, *SIGNALS)

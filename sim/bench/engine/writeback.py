@@ -178,7 +178,7 @@ async def begin(dut: Any, *, slow: bool = False, biases: int = END // 2) -> Benc
     values = [
         [numbers.randint(-biases, biases) for _ in range(CONFIG.bias_depth)] for _ in range(LANES)
     ]
-    drive(dut, start=0, totals=0, load__enable=0)
+    drive(dut, start=0, totals=0, load__windows=0)
     accumulators = Accumulators(dut, slow=slow)
     await start(dut)
     trace = Trace(dut, *SIGNALS)

@@ -6,23 +6,16 @@ import random
 from typing import Any
 
 import cocotb
+from cocotb.triggers import RisingEdge
 
 from hw import layouts
-from hw.regmap import Window
-from sim.bench.blocks import (
-    Trace,
-    bits_of,
-    configuration,
-    drive,
-    fields_of,
-    load,
-    load_word,
-    random_signed,
-)
+from sim.bench.blocks import Trace, bits_of, configuration, drive, fields_of, random_signed
+from sim.bench.latencies import DECODER
 from sim.bench.streams import StreamDriver, StreamMonitor, start
 
 CONFIG = configuration()
 ENCODED, OPERAND = layouts.encoded(CONFIG), layouts.operand(CONFIG)
+ROWS = 1 << OPERAND["row"].width  # of both buffers
 SIGNALS = ("i__valid", "i__payload", "o__valid", "o__payload")
 CODE_BITS = range(1, min(layouts.CODE_BITS_MAX, CONFIG.entry_bits) + 1)
 
@@ -51,25 +44,26 @@ def significant(operand: Fields) -> Fields:
     return {name: operand[name] for name in ("null", "last", "buffer")}
 
 
-def random_entries(code_bits: int, count: int, seed: int) -> list[Fields]:
-    """Entries of columns whose rows are within the accumulators, with mere markers between."""
+def random_entries(code_bits: int, codes: int, count: int, seed: int) -> list[Fields]:
+    """Entries of columns with so many codes and rows that exist, with mere markers between."""
     numbers = random.Random(seed)
-    greatest_gap = (1 << min(layouts.GAP_BITS_MAX, CONFIG.entry_bits - code_bits)) - 1
+    greatest_gap = min(
+        ROWS - 1, (1 << min(layouts.GAP_BITS_MAX, CONFIG.entry_bits - code_bits)) - 1
+    )
     entries: list[Fields] = []
-    row = CONFIG.accumulator_depth
+    row = ROWS
     for _ in range(count):
         entry = {"null": int(numbers.random() < 0.1), "last": 0, "buffer": numbers.getrandbits(1)}
-        gap = numbers.randint(0, min(greatest_gap, CONFIG.accumulator_depth - 1))
-        if numbers.random() < 0.3:
-            gap = greatest_gap
-        first = row + gap + 1 >= CONFIG.accumulator_depth
-        gap = min(gap, CONFIG.accumulator_depth - 1)
+        gap = greatest_gap
+        if numbers.random() < 0.7:
+            gap = numbers.randint(0, min(greatest_gap, ROWS // 8))
+        first = row + gap + 1 >= ROWS
         entry["first"] = int(first)
         if entry["null"]:
             entry |= {"first": 1, "last": 1, "entry": numbers.getrandbits(CONFIG.entry_bits)}
         else:
             row = gap if first else row + gap + 1
-            entry["entry"] = gap << code_bits | numbers.getrandbits(code_bits)
+            entry["entry"] = gap << code_bits | numbers.randrange(min(codes, 1 << code_bits))
         entry["activation"] = random_signed(numbers, CONFIG.activation_bits)
         entries.append(entry)
     return entries
@@ -81,50 +75,76 @@ def random_codebook() -> list[int]:
 
 
 async def begin(dut: Any, stalls: float = 0.0) -> tuple[Trace, StreamDriver, StreamMonitor]:
-    """Reset, and load `random_codebook`."""
+    """Reset, with `random_codebook` beside it."""
     driver = StreamDriver(dut, "i", dut.clk, stalls=stalls, seed=1)
-    drive(dut, load__enable=0)
+    drive(dut, stored=0)
     monitor = StreamMonitor(dut, "o", dut.clk)
     await start(dut)
-    await load(dut, Window.CODEBOOK, 0, random_codebook())
+    cocotb.start_soon(look_up(dut, random_codebook()))
     return Trace(dut, *SIGNALS), driver, monitor
+
+
+async def look_up(dut: Any, codebook: list[int]) -> None:
+    """The tables: a code's weight in the cycle after its entry, and never again."""
+    mask = (1 << CONFIG.weight_bits) - 1
+    while True:
+        await RisingEdge(dut.clk)
+        weight = random.Random(int(dut.code.value)).getrandbits(CONFIG.weight_bits)
+        if int(dut.i__valid.value) and not fields_of(ENCODED, int(dut.i__payload.value))["null"]:
+            weight = codebook[int(dut.code.value)] & mask
+        drive(dut, stored=weight)
 
 
 async def check(
     dut: Any, parts: tuple[Trace, StreamDriver, StreamMonitor], entries: list[Fields], **layer: int
 ) -> None:
-    """Send entries of a layer; compare the operands, and that each comes two cycles later."""
+    """Send entries of a layer; compare the operands, and the cycle in which each comes."""
     trace, driver, monitor = parts
-    drive(dut, code_bits=layer["code_bits"], codebook_base=layer["base"])
+    code_bits = layer["code_bits"]
+    drive(dut, code_bits=code_bits, code_mask=(1 << code_bits) - 1, codebook_base=layer["base"])
     cocotb.start_soon(driver.send(bits_of(ENCODED, **entry) for entry in entries))
     operands = [fields_of(OPERAND, bits) for bits in await monitor.receive(len(entries))]
     expected = reference(random_codebook(), entries=entries, **layer)
     assert [significant(operand) for operand in operands] == expected
-    for before, now in zip(trace.cycles[:-2], trace.cycles[2:], strict=True):
+    for before, now in zip(trace.cycles, trace.cycles[DECODER:], strict=False):
         assert now["o__valid"] == before["i__valid"]
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(stalls=[0.0, 0.5])
 async def agrees_at_every_split_of_the_entry(dut: Any, stalls: float) -> None:
+    """With the first codebook of so many bits, one in the middle, and the last; that may end
+    with the memory, before all codes have a place.
+    """
     parts = await begin(dut, stalls)
     for code_bits in CODE_BITS:
-        # The last place that a whole codebook of so many bits fits; codes past its end are none.
-        base = max(0, CONFIG.codebook_depth - (1 << code_bits))
-        entries = random_entries(code_bits, 80, seed=code_bits)
-        for entry in entries:
-            if entry["entry"] % (1 << code_bits) >= CONFIG.codebook_depth:
-                entry["entry"] &= ~((1 << code_bits) - 1)
-        await check(dut, parts, entries, code_bits=code_bits, base=base)
-        await parts[2].silent(3)
+        books = -(-CONFIG.codebook_depth >> code_bits)
+        for book in sorted({0, books // 2, books - 1}):
+            base = book << code_bits
+            codes = CONFIG.codebook_depth - base
+            entries = random_entries(code_bits, codes, 80, seed=code_bits + book)
+            await check(dut, parts, entries, code_bits=code_bits, base=base)
+            await parts[2].silent(DECODER + 1)
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def one_entry_per_cycle_two_cycles_of_latency(dut: Any) -> None:
+async def reaches_every_row_of_both_buffers(dut: Any) -> None:
+    """The first row of a column is any of them; so is one that follows, without a gap."""
+    parts = await begin(dut)
+    code_bits = CODE_BITS[0]
+    plain = {"activation": 1, "null": 0, "last": 0, "buffer": 0}
+    greatest_gap = min(ROWS, 1 << CONFIG.entry_bits - code_bits) - 1
+    entries = [{**plain, "entry": gap << 1, "first": 1} for gap in range(greatest_gap + 1)]
+    entries += [{**plain, "entry": 1, "first": int(row == 0)} for row in range(ROWS)]
+    assert reference(random_codebook(), code_bits, 0, entries)[-1]["row"] == ROWS - 1
+    await check(dut, parts, entries, code_bits=code_bits, base=0)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def one_entry_per_cycle(dut: Any) -> None:
     trace, *_ = parts = await begin(dut)
-    await check(
-        dut, parts, random_entries(CODE_BITS[0], 100, seed=1), code_bits=CODE_BITS[0], base=0
-    )
+    entries = random_entries(CODE_BITS[0], 2, 100, seed=1)
+    await check(dut, parts, entries, code_bits=CODE_BITS[0], base=0)
     arrived = trace.times(lambda c: c["o__valid"])
     assert arrived == list(range(arrived[0], arrived[0] + 100))
 
@@ -142,13 +162,3 @@ async def padding_is_an_entry_like_a_stored_code_0(dut: Any) -> None:
     rows = [o["row"] for o in reference(random_codebook(), code_bits, 0, entries)]
     assert rows == [greatest, greatest + 1, 2 * greatest + 1, 2 * greatest + 2]
     await check(dut, parts, entries, code_bits=code_bits, base=0)
-
-
-@cocotb.test(timeout_time=1, timeout_unit="ms")
-async def takes_the_codebook_of_every_unit_and_no_other_words(dut: Any) -> None:
-    parts = await begin(dut)
-    for window, offset in ((Window.BIAS, 0), (Window.CODEBOOK, CONFIG.codebook_depth)):
-        await load_word(dut, window, 0, offset, ~random_codebook()[0] & 0xFFFF)
-    await load(dut, Window.CODEBOOK, 3, random_codebook()[1:2], first=1)
-    entry = {"activation": 1, "first": 1, "null": 0, "last": 0, "buffer": 1}
-    await check(dut, parts, [{**entry, "entry": n} for n in (0, 1)], code_bits=1, base=0)

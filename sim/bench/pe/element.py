@@ -22,7 +22,16 @@ from sim.bench.blocks import (
     random_signed,
     wait_until,
 )
-from sim.bench.pe.accumulate import RELEASED_EARLY, drain, until_full
+from sim.bench.latencies import DECODER, FETCH, FULL, POINTERS, QUEUE
+from sim.bench.pe.accumulate import (
+    PLACES,
+    RELEASED_EARLY,
+    ROWS,
+    clear,
+    drain,
+    places_of,
+    until_drainable,
+)
 from sim.bench.streams import parameters, start
 
 __all__ = [
@@ -39,8 +48,7 @@ __all__ = [
 CONFIG = configuration()
 UNIT: int = parameters().get("unit", 0)
 COLUMNS = 20
-ROWS = CONFIG.accumulator_depth
-LONGEST = min(ROWS, (1 << layouts.pointer(CONFIG)["count"].width) - 1)  # entries of a column
+LONGEST = (1 << layouts.pointer(CONFIG)["count"].width) - 1  # entries of a column
 Vector = Sequence[int]
 
 
@@ -51,6 +59,7 @@ class Contents:
     Attributes
     ----------
     columns : entries (gap, code) of each column
+    rows : that a vector has; more than a buffer has need both, joined
     """
 
     codebook: list[int]
@@ -58,11 +67,20 @@ class Contents:
     codebook_base: int
     column_base: int
     columns: list[list[tuple[int, int]]]
+    rows: int = ROWS
+
+    @property
+    def joined(self) -> int:
+        return int(self.rows > ROWS)
+
+    def places(self, vector: int) -> range:
+        """Where the totals of that vector are."""
+        return range(self.rows) if self.joined else places_of(vector % 2, self.rows)
 
 
 def sums(contents: Contents, vector: Vector) -> list[int]:
     """The reference: accumulators after one vector of activations."""
-    totals = [0] * ROWS
+    totals = [0] * contents.rows
     for column, activation in zip(contents.columns, vector, strict=True):
         row = -1
         for gap, code in column:
@@ -81,8 +99,8 @@ def entries_of(contents: Contents, vectors: Sequence[Vector]) -> int:
     )
 
 
-def random_contents(seed: int, density: float) -> Contents:
-    """Columns of about `density` × accumulator_depth entries, some of them empty."""
+def random_contents(seed: int, density: float, rows: int = ROWS) -> Contents:
+    """Columns of about `density` × rows entries, some of them empty."""
     numbers = random.Random(seed)
     code_bits = numbers.randint(1, CONFIG.entry_bits - 1)
     gap_bits = min(layouts.GAP_BITS_MAX, CONFIG.entry_bits - code_bits)
@@ -91,12 +109,12 @@ def random_contents(seed: int, density: float) -> Contents:
     for _ in range(COLUMNS):
         column: list[tuple[int, int]] = []
         row = -1
-        while numbers.random() < 0.95 or density == 1.0:
+        while numbers.random() < 1 - 1 / rows or density == 1.0:
             gap = 0
             while numbers.random() > density and gap < (1 << gap_bits) - 1:
                 gap += 1
             row += gap + 1
-            if row >= ROWS or len(column) == LONGEST:
+            if row >= rows or len(column) == LONGEST:
                 break
             column.append((gap, numbers.getrandbits(code_bits)))
         columns.append(column)
@@ -104,9 +122,10 @@ def random_contents(seed: int, density: float) -> Contents:
     return Contents(
         codebook=values,
         code_bits=code_bits,
-        codebook_base=numbers.randint(0, CONFIG.codebook_depth - len(values)),
+        codebook_base=numbers.randrange(CONFIG.codebook_depth >> code_bits) << code_bits,
         column_base=numbers.randint(0, CONFIG.column_depth - COLUMNS),
         columns=columns,
+        rows=rows,
     )
 
 
@@ -136,7 +155,7 @@ def tokens_of(contents: Contents, vectors: Sequence[Vector]) -> list[int]:
 
 
 async def load_contents(dut: Any, contents: Contents, unit: int) -> None:
-    """Load the memories of element `unit`, and set the layer's code bits and codebook."""
+    """Load the memories of element `unit`, and set what it is told of the layer."""
     entries: list[int] = []
     pointers = []
     for column in contents.columns:
@@ -147,35 +166,33 @@ async def load_contents(dut: Any, contents: Contents, unit: int) -> None:
     await load(dut, Window.ENTRIES, unit, entries)
     await load(dut, Window.CODEBOOK, 0, contents.codebook, first=contents.codebook_base)
     drive(dut, code_bits=contents.code_bits, codebook_base=contents.codebook_base)
+    drive(dut, joined=contents.joined)
+    if hasattr(dut, "code_mask"):  # the grid makes it itself
+        drive(dut, code_mask=(1 << contents.code_bits) - 1)
 
 
 async def begin(dut: Any, stalls: float = 0.0) -> tuple[Trace, RoomDriver]:
     driver = RoomDriver(dut, age=1, stalls=stalls)
-    drive(dut, drain__enable=0, drain__release=0, load__enable=0)
+    drive(dut, drain__enable=0, drain__release=0, load__windows=0)
     await start(dut)
     await clear(dut)
     return Trace(dut, "busy", "stalled", "full", "i__valid", "drain__release"), driver
 
 
-async def clear(dut: Any) -> None:
-    """Clear both buffers, as write-back does after reset."""
-    for buffer in range(2):
-        await drain(dut, buffer, release=False)
-
-
-async def collect(dut: Any, count: int, slowest: int) -> list[list[int]]:
+async def collect(dut: Any, contents: Contents, count: int, slowest: int) -> list[list[int]]:
     """Drain vectors, each some time after it is full; returns their totals.
 
-    They are released with their last row, or up to three rows before.
+    They are released with their last row, or up to five rows before.
     """
     numbers = random.Random(7)
     totals = []
     for vector in range(count):
         buffer = vector % 2
-        await until_full(dut, buffer)
+        await until_drainable(dut, buffer)
         if slowest:
             await ClockCycles(dut.clk, numbers.randint(1, slowest))
-        totals.append(await drain(dut, buffer, early=vector % (1 + RELEASED_EARLY)))
+        early = vector % (1 + RELEASED_EARLY)
+        totals.append(await drain(dut, contents.places(vector), buffer, early=early))
     return totals
 
 
@@ -183,7 +200,7 @@ async def check(
     dut: Any, driver: RoomDriver, contents: Contents, vectors: list[list[int]], slowest: int = 0
 ) -> None:
     sending = cocotb.start_soon(driver.send(tokens_of(contents, vectors)))
-    totals = await collect(dut, len(vectors), slowest)
+    totals = await collect(dut, contents, len(vectors), slowest)
     assert totals == [sums(contents, vector) for vector in vectors]
     await sending
 
@@ -200,16 +217,33 @@ async def agrees(dut: Any, stalls: float, slowest: int, density: float) -> None:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(stalls=[0.0, 0.5], slowest=[0, 60], density=[0.1, 1.0])
+async def joined_buffers_have_twice_the_rows(
+    dut: Any, stalls: float, slowest: int, density: float
+) -> None:
+    """Layers of such vectors between others."""
+    trace, driver = await begin(dut, stalls)
+    vectors = [*random_vectors(2, 3, density), [0] * COLUMNS, *random_vectors(3, 2, 1.0)]
+    for rows in (ROWS, PLACES, ROWS + 1, ROWS - 1, PLACES):
+        contents = random_contents(int(10 * density), density, rows)
+        await load_contents(dut, contents, UNIT)
+        before = len(trace.cycles)
+        await check(dut, driver, contents, vectors, slowest)
+        executed = sum(cycle["busy"] for cycle in trace.cycles[before:])
+        assert executed == entries_of(contents, vectors)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def the_latencies_of_the_stages_add_up(dut: Any) -> None:
-    """Two cycles in the pointer stage, one in the queue; fetch, decoder and accumulators."""
+    """Pointer stage, queue, fetch, decoder and accumulators."""
     contents = dataclasses.replace(random_contents(1, 1.0), columns=[[(0, 1)]] * COLUMNS)
     vector = [0] * (COLUMNS - 1) + [3]
     trace, driver = await begin(dut)
     await load_contents(dut, contents, UNIT)
     await check(dut, driver, contents, [vector])
     (taken,) = trace.times(lambda c: c["i__valid"])
-    assert trace.times(lambda c: c["busy"]) == [taken + 2 + 1 + 1]
-    assert trace.times(lambda c: c["full"])[0] == taken + 2 + 1 + 3 + 2 + 3
+    assert trace.times(lambda c: c["busy"]) == [taken + POINTERS + QUEUE + 1]
+    assert trace.times(lambda c: c["full"])[0] == taken + POINTERS + QUEUE + FETCH + DECODER + FULL
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -240,15 +274,20 @@ async def goes_on_with_the_next_vector_and_waits_for_the_third(dut: Any) -> None
     busy = trace.times(lambda c: c["busy"])
     assert busy == list(range(busy[0], busy[0] + entries)), "two vectors without a bubble"
     assert trace.cycles[-1]["stalled"]
-    assert await collect(dut, 3, 0) == [sums(contents, vector) for vector in vectors]
+    assert await collect(dut, contents, 3, 0) == [sums(contents, vector) for vector in vectors]
     await sending
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def a_buffer_is_filled_again_as_soon_as_it_is_released(dut: Any) -> None:
-    """The first operand is for the row that is drained last."""
+@cocotb.parametrize(joined=[0, 1])
+async def a_buffer_is_filled_again_as_soon_as_it_is_released(dut: Any, joined: int) -> None:
+    """The first operand is for the row that is drained last, or that of its half."""
+    column = [(ROWS - 1, 1)] * (1 + joined)
     contents = dataclasses.replace(
-        random_contents(1, 1.0), codebook=[0, 5], code_bits=1, columns=[[(ROWS - 1, 1)]] * COLUMNS
+        random_contents(1, 1.0, rows=len(column) * ROWS),
+        codebook=[0, 5],
+        code_bits=1,
+        columns=[column] * COLUMNS,
     )
     vectors = [[0] * (COLUMNS - 1) + [1 + n] for n in range(6)]
     trace, driver = await begin(dut)
@@ -256,11 +295,14 @@ async def a_buffer_is_filled_again_as_soon_as_it_is_released(dut: Any) -> None:
     sending = cocotb.start_soon(driver.send(tokens_of(contents, vectors)))
     await wait_until(dut.clk, lambda: int(dut.stalled.value))
     for number, vector in enumerate(vectors):
-        await until_full(dut, number % 2)
-        assert await drain(dut, number % 2, early=RELEASED_EARLY) == sums(contents, vector)
+        await until_drainable(dut, number % 2)
+        totals = await drain(dut, contents.places(number), number % 2, early=RELEASED_EARLY)
+        assert totals == sums(contents, vector)
     await sending
+    ahead = 1 if joined else 2  # vectors that there is room for
     released = trace.times(lambda c: c["drain__release"])
-    assert trace.times(lambda c: c["busy"])[2:] == [time + 2 for time in released[:-2]]
+    firsts = trace.times(lambda c: c["busy"])[:: len(column)]
+    assert firsts[ahead:] == [time + 2 for time in released[:-ahead]]
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")

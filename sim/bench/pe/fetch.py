@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from typing import Any
 
 import cocotb
@@ -20,6 +21,7 @@ from sim.bench.blocks import (
     load_word,
     random_signed,
 )
+from sim.bench.latencies import FETCH
 from sim.bench.streams import StreamDriver, StreamMonitor, parameters, start
 
 CONFIG = configuration()
@@ -32,6 +34,7 @@ SIGNALS = (
     "i__payload",
     "o__valid",
     "o__payload",
+    "joined",
     "release",
     "busy",
     "stalled",
@@ -92,7 +95,7 @@ def column_of(first: int, count: int, *, last: int = 0, activation: int = 1) -> 
 async def begin(dut: Any, stalls: float = 0.0) -> tuple[Trace, StreamDriver, StreamMonitor]:
     """Reset, and load `random_entries`."""
     driver = StreamDriver(dut, "i", dut.clk, stalls=stalls, seed=1)
-    drive(dut, release=0, load__enable=0)
+    drive(dut, joined=0, release=0, load__windows=0)
     monitor = StreamMonitor(dut, "o", dut.clk)
     await start(dut)
     await load(dut, Window.ENTRIES, UNIT, random_entries())
@@ -114,24 +117,26 @@ async def release_vectors(dut: Any, slowest: int) -> None:
 
 def check_every_cycle(trace: Trace) -> None:
     """Compare the handshake and the flags of each cycle with what the docstring promises."""
-    unreleased = 0  # vectors
+    unreleased: list[int] = []  # of each vector, whether it takes both buffers
     remaining: int = 0  # entries of the column at hand, this one included; a marker counts as one
     mere_marker = False
-    active = [False] * 2  # in the cycles before, the last one first
+    active = deque([False] * (FETCH - 1))  # in the cycles before
     for cycle in trace.cycles:
         free = remaining <= 1
-        assert cycle["i__ready"] == (free and unreleased < 2)
-        assert cycle["stalled"] == (free and unreleased == 2 and cycle["i__valid"])
+        blocked = len(unreleased) == 2 or (unreleased and any([*unreleased, cycle["joined"]]))
+        assert cycle["i__ready"] == (free and not blocked)
+        assert cycle["stalled"] == bool(free and blocked and cycle["i__valid"])
         assert cycle["busy"] == (remaining > 0 and not mere_marker)
-        assert cycle["o__valid"] == active[1], "three cycles after its column is taken"
-        active = [remaining > 0, active[0]]
+        assert cycle["o__valid"] == active.popleft(), "three cycles after its column is taken"
+        active.append(remaining > 0)
         remaining = max(0, remaining - 1)
+        if cycle["release"]:
+            unreleased.pop(0)
         if cycle["i__valid"] and cycle["i__ready"]:
             column = fields_of(COLUMN, cycle["i__payload"])
             mere_marker = column["pointer"]["count"] == 0
             remaining = max(1, column["pointer"]["count"])
-            unreleased += column["last"]
-        unreleased -= cycle["release"]
+            unreleased += [cycle["joined"]] * column["last"]
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -162,11 +167,11 @@ async def one_entry_per_cycle_without_bubbles(dut: Any) -> None:
     await monitor.receive(cycles)
     taken = trace.times(lambda c: c["i__valid"] and c["i__ready"])
     arrived = trace.times(lambda c: c["o__valid"])
-    assert arrived == list(range(taken[0] + 3, taken[0] + 3 + cycles))
+    assert arrived == list(range(taken[0] + FETCH, taken[0] + FETCH + cycles))
     firsts = [
         time for time in arrived if fields_of(ENCODED, trace.cycles[time]["o__payload"])["first"]
     ]
-    assert firsts == [time + 3 for time in taken]
+    assert firsts == [time + FETCH for time in taken]
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -184,6 +189,61 @@ async def waits_only_while_two_vectors_are_unreleased(dut: Any) -> None:
     await monitor.receive(3)
     (released,) = trace.times(lambda c: c["release"])
     assert trace.times(lambda c: c["i__valid"] and c["i__ready"])[-1] == released + 1
+    check_every_cycle(trace)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(stalls=[0.0, 0.5], slowest=[0, 30])
+async def joined_vectors_wait_for_all_others_and_all_for_them(
+    dut: Any, stalls: float, slowest: int
+) -> None:
+    """Layer after layer of a few vectors; the buffers take turns all the same."""
+    numbers = random.Random(slowest)
+    trace, driver, monitor = await begin(dut, stalls)
+    cocotb.start_soon(release_vectors(dut, slowest))
+    columns: list[Fields] = []
+    received: list[Fields] = []
+    for number, joined in enumerate((0, 1, 1, 0, 1, 0, 0, 1, 0)):
+        drive(dut, joined=joined)
+        layer: list[Fields] = []
+        for _ in range(numbers.randint(1, 3)):
+            layer += [{**column, "last": 0} for column in random_columns(3, 4, seed=number)]
+            layer.append(column_of(number, numbers.randint(0, 3), last=1))
+        layer = [column for column in layer if column["pointer"]["count"] or column["last"]]
+        columns += layer
+        await driver.send(bits_of(COLUMN, **column) for column in layer)
+        # The next layer begins when the element has done all of this one.
+        count = len(reference(random_entries(), columns)) - len(received)
+        received += [fields_of(ENCODED, bits) for bits in await monitor.receive(count)]
+    assert [significant(item) for item in received] == reference(random_entries(), columns)
+    check_every_cycle(trace)
+    assert trace.times(lambda c: c["stalled"])
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(before=[0, 1], now=[0, 1], held=[1, 2])
+async def waits_for_a_release_if_it_or_the_one_before_is_joined(
+    dut: Any, before: int, now: int, held: int
+) -> None:
+    """After one or two vectors that are not released."""
+    held = 1 if before else held
+    trace, driver, monitor = await begin(dut)
+    drive(dut, joined=before)
+    marker = bits_of(COLUMN, **column_of(0, 1, last=1))
+    await driver.send([marker] * held)
+    await monitor.receive(held)
+    drive(dut, joined=now)
+    sending = cocotb.start_soon(driver.send([marker]))
+    for left in range(held, -1, -1):
+        await ClockCycles(dut.clk, 10)
+        waits = left == 2 or (left == 1 and bool(before or now))
+        assert sending.done() != waits
+        assert trace.cycles[-1]["stalled"] == waits
+        if left:
+            drive(dut, release=1)
+            await RisingEdge(dut.clk)
+            drive(dut, release=0)
+    await monitor.receive(1)
     check_every_cycle(trace)
 
 
@@ -225,7 +285,7 @@ async def takes_only_the_words_that_are_its_own(dut: Any) -> None:
     for window, unit, offset in (
         (Window.POINTERS, UNIT, 0),
         (Window.ENTRIES, UNIT - 1, 0),
-        (Window.ENTRIES, UNIT, CONFIG.entry_depth),
+        (Window.ENTRIES, layouts.ALL_UNITS, 0),
     ):
         await load_word(dut, window, unit, offset, ~random_entries()[0] & 0xFFFFFFFF)
     await driver.send([bits_of(COLUMN, **column_of(0, LONGEST))])

@@ -6,23 +6,14 @@ import random
 from typing import Any
 
 import cocotb
-from cocotb.triggers import ClockCycles
+from cocotb.triggers import RisingEdge
 
 from hw import layouts
-from hw.regmap import Window
-from sim.bench.blocks import (
-    Trace,
-    bits_of,
-    configuration,
-    drive,
-    fields_of,
-    load,
-    load_word,
-)
-from sim.bench.streams import StreamDriver, StreamMonitor, parameters, start
+from sim.bench.blocks import Trace, bits_of, configuration, drive, fields_of
+from sim.bench.latencies import POINTERS
+from sim.bench.streams import StreamDriver, StreamMonitor, start
 
 CONFIG = configuration()
-UNIT: int = parameters()["unit"]
 TOKEN, COLUMN, POINTER = (f(CONFIG) for f in (layouts.token, layouts.column, layouts.pointer))
 LONGEST = (1 << POINTER["count"].width) - 1  # entries of a column
 
@@ -73,23 +64,33 @@ def random_tokens(numbers: random.Random, count: int) -> list[Fields]:
     return tokens
 
 
-async def begin(dut: Any, stalls: float = 0.0) -> tuple[Trace, StreamDriver, StreamMonitor]:
+async def begin(
+    dut: Any, pointers: Pointers, stalls: float = 0.0
+) -> tuple[Trace, StreamDriver, StreamMonitor]:
     driver = StreamDriver(dut, "i", dut.clk, stalls=stalls, seed=1)
-    drive(dut, load__enable=0)
+    drive(dut, pointer=0)
     monitor = StreamMonitor(dut, "o", dut.clk)
     await start(dut)
+    cocotb.start_soon(look_up(dut, pointers))
     return Trace(dut, "i__valid", "i__payload", "o__valid", "o__payload"), driver, monitor
 
 
-async def load_pointers(dut: Any, pointers: Pointers) -> None:
-    items = (bits_of(POINTER, start=s, count=c) for s, c in pointers)
-    await load(dut, Window.POINTERS, UNIT, items)
+async def look_up(dut: Any, pointers: Pointers) -> None:
+    """The tables: a column's pointer in the cycle after its token, and never again."""
+    nothing = (1 << POINTER.size) - 1
+    while True:
+        await RisingEdge(dut.clk)
+        pointer = nothing
+        if int(dut.i__valid.value):
+            first, count = pointers[int(dut.column.value)]
+            pointer = bits_of(POINTER, start=first, count=count)
+        drive(dut, pointer=pointer)
 
 
 def check_every_cycle(trace: Trace, pointers: Pointers) -> int:
-    """Compare each cycle with what was asked for two cycles ago; returns the tokens."""
+    """Compare each cycle with what was asked for before; returns the tokens."""
     count = 0
-    for before, now in zip(trace.cycles, trace.cycles[2:], strict=False):
+    for before, now in zip(trace.cycles, trace.cycles[POINTERS:], strict=False):
         expected = None
         if before["i__valid"]:
             count += 1
@@ -105,8 +106,7 @@ def check_every_cycle(trace: Trace, pointers: Pointers) -> int:
 async def agrees(dut: Any, stalls: float) -> None:
     numbers = random.Random(3)
     pointers, tokens = random_pointers(numbers), random_tokens(numbers, 200)
-    trace, driver, monitor = await begin(dut, stalls)
-    await load_pointers(dut, pointers)
+    trace, driver, monitor = await begin(dut, pointers, stalls)
     await driver.send(bits_of(TOKEN, **token) for token in tokens)
     expected = [c for t in tokens if (c := reference(pointers, t)) is not None]
     columns = [fields_of(COLUMN, bits) for bits in await monitor.receive(len(expected))]
@@ -116,24 +116,22 @@ async def agrees(dut: Any, stalls: float) -> None:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def one_token_per_cycle_two_cycles_of_latency(dut: Any) -> None:
+async def one_token_per_cycle(dut: Any) -> None:
     pointers = [(n, 1) for n in range(CONFIG.column_depth)]
-    trace, driver, monitor = await begin(dut)
-    await load_pointers(dut, pointers)
+    trace, driver, monitor = await begin(dut, pointers)
     plain = {"activation": 7, "null": 0, "last": 0}
     await driver.send(bits_of(TOKEN, column=n, **plain) for n in range(CONFIG.column_depth))
     await monitor.receive(CONFIG.column_depth)
     taken = trace.times(lambda c: c["i__valid"])
     assert taken == list(range(taken[0], taken[0] + CONFIG.column_depth))
-    assert trace.times(lambda c: c["o__valid"]) == [time + 2 for time in taken]
+    assert trace.times(lambda c: c["o__valid"]) == [time + POINTERS for time in taken]
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def empty_columns_go_no_further_but_markers_do(dut: Any) -> None:
     pointers = [(5, 0)] * CONFIG.column_depth
     pointers[2] = (9, 3)
-    _, driver, monitor = await begin(dut)
-    await load_pointers(dut, pointers)
+    _, driver, monitor = await begin(dut, pointers)
 
     def token(column: int, null: int, last: int) -> int:
         return bits_of(TOKEN, column=column, activation=-1, null=null, last=last)
@@ -145,21 +143,3 @@ async def empty_columns_go_no_further_but_markers_do(dut: Any) -> None:
     assert [column["pointer"]["count"] for column in columns] == [0, 0, 3]
     assert [column["last"] for column in columns] == [1, 1, 1]
     await monitor.silent(10)
-
-
-@cocotb.test(timeout_time=1, timeout_unit="ms")
-async def takes_only_the_words_that_are_its_own(dut: Any) -> None:
-    pointers = random_pointers(random.Random(4))
-    trace, driver, _ = await begin(dut)
-    await load_pointers(dut, pointers)
-    for window, unit, offset in (
-        (Window.ENTRIES, UNIT, 1),
-        (Window.POINTERS, UNIT + 1, 1),
-        (Window.POINTERS, UNIT, CONFIG.column_depth),
-        (Window.POINTERS, UNIT, 1 << 17),
-    ):
-        await load_word(dut, window, unit, offset, 0xFFFFFFFF)
-    plain = {"activation": 1, "null": 0, "last": 1}
-    await driver.send(bits_of(TOKEN, column=n, **plain) for n in range(CONFIG.column_depth))
-    await ClockCycles(dut.clk, 3)
-    assert check_every_cycle(trace, pointers) == CONFIG.column_depth

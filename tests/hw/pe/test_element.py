@@ -8,17 +8,18 @@ from sim.bench.runner import run_bench
 
 CONFIGS = {
     # Four places must be kept free, so that there is hardly a queue.
-    "shortest queue": {"queue_depth": 5},
+    "shortest queue": {"queue_depth": 5, "entry_depth": 700},
     "odd": {
         "groups": 2,
         "queue_depth": 9,
         "activation_bits": 11,
         "weight_bits": 9,
         "entry_bits": 6,
-        "entry_depth": 1000,
+        "entry_depth": 1300,
         "column_depth": 37,
         "accumulator_depth": 21,
-        "codebook_depth": 19,
+        "codebook_depth": 32,
+        "shared_tables": True,
     },
 }
 

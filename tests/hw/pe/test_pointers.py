@@ -8,8 +8,8 @@ from sim.bench.runner import run_bench
 def test_pointer_stage():
     config = dataclasses.replace(PRESETS["tiny"], groups=2, column_depth=22, entry_depth=300)
     run_bench(
-        PointerStage(config, 5),
+        PointerStage(config),
         module="sim.bench.pe.pointers",
         name="pointer_stage",
-        env={"config": dataclasses.asdict(config), "unit": 5},
+        env={"config": dataclasses.asdict(config)},
     )

@@ -1,0 +1,252 @@
+"""Faults of the memories and of the processing elements."""
+
+__all__ = ["FAULTS"]
+
+# By file and tests: what is wrong, the text, and what it becomes.
+FAULTS = {
+    ("memory.py", "tests/hw/pe/test_fetch.py"): (
+        (
+            "an element takes the entries of every unit",
+            "selected &= address.unit == self.unit",
+            "pass",
+        ),
+        (
+            "a memory takes the words of every window",
+            "selected = self.load.windows[self.window]",
+            "selected = self.load.windows.any()",
+        ),
+    ),
+    ("pe/tables.py", "tests/hw/pe/test_tables.py"): (
+        (
+            "a shared table takes the pointers of every unit",
+            "load.windows[Window.POINTERS] & (load.address.unit == self.unit)",
+            "load.windows[Window.POINTERS]",
+        ),
+        (
+            "a shared table takes the codebook of its own unit only",
+            "of_codebook = load.windows[Window.CODEBOOK]",
+            "of_codebook = load.windows[Window.CODEBOOK] & (load.address.unit == self.unit)",
+        ),
+        (
+            "a separate codebook is that of its own unit",
+            "Window.CODEBOOK, None, config.weight_bits",
+            "Window.CODEBOOK, self.unit, config.weight_bits",
+        ),
+        (
+            "a codebook begins within the pointers",
+            "base = -(-config.column_depth // codes) * codes",
+            "base = config.column_depth // codes * codes",
+        ),
+        (
+            "a codebook is loaded over the pointers",
+            "behind(load.address.offset),",
+            "load.address.offset,",
+        ),
+        (
+            "codes are looked up among the pointers",
+            "weight.addr.eq(behind(self.code))",
+            "weight.addr.eq(self.code)",
+        ),
+        (
+            "the codebook at power-up follows the pointers without a gap",
+            "pointers + [0] * (base - len(pointers)) + codebook",
+            "pointers + codebook",
+        ),
+    ),
+    ("pe/pointers.py", "tests/hw/pe/test_pointers.py"): (
+        (
+            "a mere marker has the entries of the column that its token names",
+            "Mux(token.null, 0, self.pointer.count)",
+            "self.pointer.count",
+        ),
+        (
+            "empty columns enter the queue",
+            "valid & (column.pointer.count.any() | column.last)",
+            "valid",
+        ),
+        (
+            "markers without an entry are lost",
+            "valid & (column.pointer.count.any() | column.last)",
+            "valid & column.pointer.count.any()",
+        ),
+    ),
+    ("pe/queue.py", "tests/hw/pe/test_element.py"): (
+        ("the queue keeps no place for what is on its way", "IN_FLIGHT = 4", "IN_FLIGHT = 0"),
+    ),
+    ("pe/queue.py", "tests/hw/pe/test_queue.py"): (
+        ("the queue keeps one place too few", "IN_FLIGHT = 4", "IN_FLIGHT = 3"),
+    ),
+    ("pe/fetch.py", "tests/hw/pe/test_fetch.py"): (
+        (
+            "the next vector goes into the same buffer",
+            "next_buffer.eq(next_buffer ^ self.i.payload.last)",
+            "next_buffer.eq(next_buffer)",
+        ),
+        (
+            "a mere marker is never done",
+            "final.eq(self.i.payload.pointer.count <= 1)",
+            "final.eq(self.i.payload.pointer.count == 1)",
+        ),
+        (
+            "a column ends an entry too early",
+            "final.eq(column.pointer.count == 2)",
+            "final.eq(column.pointer.count == 3)",
+        ),
+        ("a mere marker counts as work", "self.busy.eq(active & ~null)", "self.busy.eq(active)"),
+        (
+            "a joined vector does not wait for the one before",
+            "unreleased[0] & (alone | self.joined)",
+            "unreleased[0] & alone",
+        ),
+        (
+            "a vector does not wait for the joined one before",
+            "unreleased[0] & (alone | self.joined)",
+            "unreleased[0] & self.joined",
+        ),
+        (
+            "vectors wait for one that was joined long ago",
+            "m.d.sync += alone.eq(self.joined)",
+            "m.d.sync += alone.eq(alone | self.joined)",
+        ),
+    ),
+    ("pe/fetch.py", "tests/hw/pe/test_element.py"): (
+        (
+            "a third vector does not wait for a buffer",
+            "unreleased[1] | (unreleased[0] & (alone | self.joined))",
+            "unreleased[0] & (alone | self.joined)",
+        ),
+        (
+            "joined vectors do not wait for each other",
+            "unreleased[1] | (unreleased[0] & (alone | self.joined))",
+            "unreleased[1]",
+        ),
+        (
+            "a bubble between columns",
+            "self.i.ready.eq((~active | final)",
+            "self.i.ready.eq(~active",
+        ),
+    ),
+    ("pe/decoder.py", "tests/hw/pe/test_decoder.py"): (
+        (
+            "a row further on is a row too near",
+            "Cat(one, before) + Cat(one, gap)",
+            "Cat(one, before) + Cat(first, gap)",
+        ),
+        (
+            "the first row of a column follows that of the one before",
+            "self.row | first.replicate(len(self.row))",
+            "self.row",
+        ),
+        ("mere markers move on to another row", "self.i.valid & ~entry.null", "self.i.valid"),
+        ("gaps are part of the code", "(self.entry & self.code_mask)", "self.entry"),
+        ("every layer has the first codebook", "self.base | (self", "(self"),
+        (
+            "rows end with the first buffer",
+            "m.d.sync += self.row.eq((Cat(one, before) + Cat(one, gap))[1:])",
+            "m.d.sync += self.row.eq((Cat(one, before) + Cat(one, gap))[1:-2])",
+        ),
+    ),
+    ("pe/accumulate.py", "tests/hw/pe/test_accumulate.py"): (
+        ("no forwarding at distance 1", "same_again.eq(same[1])", "same_again.eq(0)"),
+        ("no forwarding at distance 2", "use_total.eq(same[2])", "use_total.eq(0)"),
+        ("no forwarding at distance 3", "use_written.eq(same[3])", "use_written.eq(0)"),
+        (
+            "forwarding from one buffer to the other",
+            "(place[age] == place[0])",
+            "(place[age][:-1] == place[0][:-1])",
+        ),
+        (
+            "forwarding of what was not added",
+            "goes[age] & (place[age] == place[0])",
+            "place[age] == place[0]",
+        ),
+        ("mere markers add", "self.i.valid & ~operand.null", "self.i.valid"),
+        (
+            "joined rows are in the buffer of the marker",
+            "Mux(self.joined, operand.row[-1], operand.buffer)",
+            "operand.buffer",
+        ),
+        (
+            "rows are in the buffer that their high bit says, joined or not",
+            "Mux(self.joined, operand.row[-1], operand.buffer)",
+            "operand.row[-1]",
+        ),
+        ("draining does not clear", "to.data.eq(~draining)", "to.data.eq(1)"),
+        ("what is added to holds nothing", "to.data.eq(~draining)", "to.data.eq(0)"),
+        (
+            "draining clears the other buffer",
+            "drain.enable & (drain.place[-1] == buffer)",
+            "drain.enable & (drain.place[-1] != buffer)",
+        ),
+        (
+            "draining clears both buffers",
+            "drain.enable & (drain.place[-1] == buffer)",
+            "drain.enable",
+        ),
+        (
+            "whatever is asked for is cleared",
+            "drain.enable & (drain.place[-1] == buffer)",
+            "(drain.place[-1] == buffer)",
+        ),
+        (
+            "both buffers hold what is added to one",
+            "(write & (written[-1] == buffer))",
+            "write",
+        ),
+        (
+            "old sums are added to",
+            "with m.If(~use_total & ~use_written & ~held):",
+            "with m.If(0):",
+        ),
+        (
+            "sums that are still to be written are not added to",
+            "with m.If(~use_total & ~use_written & ~held):",
+            "with m.If(~held):",
+        ),
+        (
+            "old sums are drained",
+            "with m.If(~Mux(drained_buffer, held[1], held[0])):",
+            "with m.If(0):",
+        ),
+        (
+            "whether there is anything to drain is what the first buffer says",
+            "with m.If(~Mux(drained_buffer, held[1], held[0])):",
+            "with m.If(~held[0]):",
+        ),
+        (
+            "whether there is anything to add to is what the first buffer says",
+            "Mux(added_buffer, held[1], held[0])",
+            "held[0]",
+        ),
+        (
+            "full a cycle too early",
+            "with m.If(coming):",
+            "with m.If(arrives):",
+        ),
+        (
+            "full is the other buffer",
+            "(self.i.payload.buffer == buffer)",
+            "(self.i.payload.buffer != buffer)",
+        ),
+        (
+            "both buffers are released",
+            "self.drain.release & (self.drain.buffer == buffer)",
+            "self.drain.release",
+        ),
+    ),
+    ("pe/accumulate.py", "tests/hw/pe/test_element.py"): (
+        ("a buffer is released a row too early", "RELEASED_EARLY = 5", "RELEASED_EARLY = 6"),
+    ),
+    ("pe/element.py", "tests/hw/pe/test_element.py"): (
+        (
+            "fetch does not know of joined buffers",
+            "fetch.joined.eq(self.joined)",
+            "fetch.joined.eq(0)",
+        ),
+        (
+            "accumulators do not know of joined buffers",
+            "accumulate.joined.eq(self.joined)",
+            "accumulate.joined.eq(0)",
+        ),
+    ),
+}
