@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,7 +120,7 @@ def _greatest_sum(codes: NDArray[np.uint8], codebook: Ints, x: Ints) -> int:
     )
 
 
-def engine_for_all(knobs: dict[str, int]) -> AcceleratorConfig:
+def engine_for_all(knobs: dict[str, Any]) -> AcceleratorConfig:
     """An engine with room for each of the published layers; knobs are lanes, groups and so on.
 
     Where limits do not allow it, as much as they do.
@@ -138,7 +139,8 @@ def engine_for_all(knobs: dict[str, int]) -> AcceleratorConfig:
             "bias_depth": rows * groups,
         }
         depths |= {knob: max(depth, depths.get(knob, 2)) for knob, depth in needed.items()}
-    return AcceleratorConfig(**knobs, **{knob: _power(knob, d) for knob, d in depths.items()})
+    sizes: dict[str, Any] = {knob: _power(knob, depth) for knob, depth in depths.items()}
+    return AcceleratorConfig(**knobs, **sizes)
 
 
 def _power(knob: str, depth: int) -> int:

@@ -73,8 +73,8 @@ class EieLayer:
     ----------
     weight_density, activation_density : float
         Shares that are not zero.
-    actual_us : float
-        Microseconds, as printed.
+    theoretical_us, actual_us : float
+        Microseconds, as printed: if all elements had as much to do, padding included; and in truth.
     """
 
     name: str
@@ -82,6 +82,7 @@ class EieLayer:
     outputs: int
     weight_density: float
     activation_density: float
+    theoretical_us: float
     actual_us: float
 
     @property
@@ -103,12 +104,15 @@ class Eie:
         Columns that an element's queue holds.
     entry_bits : int
         Of a code and its relative index together.
+    gap_bits : int
+        Of the relative index.
     """
 
     elements: int
     clock_mhz: float
     queue_depth: int
     entry_bits: int
+    gap_bits: int
     layers: tuple[EieLayer, ...]
 
     def cycles(self, layer: EieLayer) -> float:
@@ -125,8 +129,8 @@ def eie() -> Eie:
     """EIE as published."""
     table = json.loads(resources.files("sw").joinpath("data", "eie.json").read_text("utf-8"))
     layers = tuple(EieLayer(**dict(zip(table["columns"], r, strict=True))) for r in table["layers"])
-    knobs = {name: table[name] for name in ("elements", "clock_mhz", "queue_depth", "entry_bits")}
-    return Eie(layers=layers, **knobs)
+    knobs = ("elements", "clock_mhz", "queue_depth", "entry_bits", "gap_bits")
+    return Eie(layers=layers, **{name: table[name] for name in knobs})
 
 
 @functools.cache

@@ -25,6 +25,10 @@ _BENCHES = {
         "sw.cli.bench_eie:eie_layers",
         "EIE's nine layers: cycles against a product per multiplier and cycle.",
     ),
+    "scaling": (
+        "sw.cli.bench_scaling:scaling",
+        "EIE's layers on 1 to 256 elements, and over the depth of the queues.",
+    ),
     "compression": (
         "sw.cli.bench_compression:compression",
         "Error and size of compressed networks, trained from nothing.",

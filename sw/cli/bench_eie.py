@@ -42,12 +42,11 @@ from sw.read.coded_layer import read_coded_layer
 from .output import console, emit, json_option
 from .simulate import progress_bar
 
-__all__ = ["eie_layers"]
+__all__ = ["chosen_layers", "eie_layers"]
 
 _Ints = NDArray[np.int64]
 
 _LAYERS = {layer.name: layer for layer in eie().layers}
-_EIE_CODE_BITS = 4  # of its entry; the others are the gap's
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +143,7 @@ def eie_layers(
             raise BadInput("--layers names EIE's layers; give it or --layer-file, not both")
         config, jobs = _from_file(layer_file, knobs)
     else:
-        config, jobs = _published(_chosen(layers), knobs, seed)
+        config, jobs = _published(chosen_layers(layers), knobs, seed)
     rows, speed = _run(config, jobs)
     record = _record(knobs, rows) | {
         "seed": None if layer_file is not None else seed,
@@ -160,7 +159,7 @@ def eie_layers(
         raise click.exceptions.Exit(1)
 
 
-def _chosen(names: str | None) -> list[EieLayer]:
+def chosen_layers(names: str | None) -> list[EieLayer]:
     """The named layers, in the order of the table."""
     if names is None:
         return list(_LAYERS.values())
@@ -204,9 +203,7 @@ def _job(layer: Single, config: AcceleratorConfig, figures: EieLayer | None) -> 
     entries = sum(len(items) for items in image.contents[Window.ENTRIES])
     columns = sum(len(items) for items in image.contents[Window.POINTERS])
     published = eie()
-    entries_eie = entries_of(
-        layer.layer.codes, published.elements, published.entry_bits - _EIE_CODE_BITS
-    )
+    entries_eie = entries_of(layer.layer.codes, published.elements, published.gap_bits)
     shape = {
         "inputs": layer.layer.columns,
         "outputs": layer.layer.rows,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -148,7 +150,7 @@ class TestLanes:
 
 
 class TestGroups:
-    ARTY = PRESETS["arty_a7_35t"]  # four lanes, four groups
+    ARTY = dataclasses.replace(PRESETS["arty_a7_35t"], lanes=4, groups=4)  # four lanes, four groups
 
     @settings(repeatable, max_examples=100)
     @given(outputs=st.integers(1, 100), spare=st.integers(0, 2), seed=st.integers(0, 1000))
