@@ -52,7 +52,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  { echo "make: python3 is older than 3.11, the oldest that works" >&2; exit 2; }
 	@python3 -m venv $(VENV) || \
 	  { echo "make: python3 cannot make a virtual environment: apt install python3-venv" >&2; exit 2; }
-	$(PYTHON) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[sim,synth,dev]'
+	$(PYTHON) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[sim,synth,explore,dev]'
 	@touch $@
 
 # What only training and comparisons need: PyTorch, and other coders and clusterings. nncodec asks for
