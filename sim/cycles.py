@@ -353,9 +353,9 @@ class _Reader:
 
     def __init__(self) -> None:
         # When the last segment was laid, and its words and those of the one before began to be
-        # read; when the last word was read, and its non-zeros were found.
+        # read; when the last word was read, was loaded, and its non-zeros were found.
         self._laid, self._opened, self._opened_before = _SEGMENT_LAID, 0, 0
-        self._read, self._found = 0, 0
+        self._read = self._loaded = self._found = 0
 
     def find(self, skipped: int, gate: int, sender: int) -> int:
         """When the next word's non-zeros are found.
@@ -372,10 +372,11 @@ class _Reader:
             self._laid = max(self._laid, self._opened_before) + 1 + skipped
             self._opened_before = self._opened
             self._opened = max(self._laid + 1, self._read)
-            self._read = max(self._opened + 1, self._found, gate)
+            self._read = max(self._opened + 1, self._loaded, gate)
         else:
-            self._read = max(self._found, gate)
-        self._found = max(self._read + 1, sender)
+            self._read = max(self._loaded, gate)
+        self._loaded = max(self._read + 1, self._found)
+        self._found = max(self._loaded + 1, sender)
         return self._found
 
 

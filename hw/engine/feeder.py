@@ -1,5 +1,5 @@
 from amaranth.hdl import Cat, Const, Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import bits_for
 
@@ -23,7 +23,7 @@ class Feeder(wiring.Component):
     One non-zero per cycle; a word of zeros passes in one cycle, and so does a segment in the
     padding, at most; either may pass while non-zeros before it are sent. The last token of every
     patch carries the marker; if the patch's last word has no non-zero, or is padding, that token is
-    null. If the first word has one, its token comes eight cycles after `start`.
+    null. If the first word has one, its token comes nine cycles after `start`.
 
     Parameters
     ----------
@@ -83,24 +83,34 @@ class Feeder(wiring.Component):
             segments.patch.eq(self.patch),
         ]
 
-        read_valid, read_last = Signal(), Signal()
-        read_column = Signal.like(self.o.payload.column)
-        read_mask, read_next = Signal(self.config.lanes), Signal()
-        self._read_words(m, read_next, read_valid, read_last, read_column, read_mask)
-        self._send(m, read_next, read_valid, read_last, read_column, read_mask)
+        # What is known of a word: the column of lane 0, which lanes belong to the segment, whether
+        # it is the patch's last.
+        about = data.StructLayout(
+            {"column": self.o.payload.column.shape(), "mask": self.config.lanes, "last": 1}
+        )
+        loaded, loaded_word = Signal(about), Signal.like(self.word)
+        loaded_valid, loaded_next = Signal(), Signal()
+        self._read_words(m, (loaded, loaded_word, loaded_valid), loaded_next)
+        self._send(m, (loaded, loaded_word, loaded_valid), loaded_next)
         return m
 
-    def _read_words(self, m, read_next, read_valid, read_last, read_column, read_mask):
-        """Reads the next word of a segment whenever `read_next`."""
+    def _read_words(self, m, out, out_next):
+        """Reads word after word of the segments; the next comes out whenever `out_next`.
+
+        There is a register behind the memory, which is late in its cycle.
+        """
         segments, lanes = self.segments.o, self.config.lanes
+        (loaded, loaded_word, loaded_valid), read = out, Signal.like(out[0])
         run = Signal.like(segments.payload)
         reading, readable, at_end = Signal(), Signal(), Signal()
+        read_valid, read_next = Signal(), Signal()
         m.d.comb += [
             at_end.eq(run.words == 0),
             readable.eq(reading & (~self.behind | run.empty | (run.word < self.stored))),
             segments.ready.eq(~reading | (read_next & readable & at_end)),
             self.word_index.eq(run.word),
             self.word_enable.eq(read_next),
+            read_next.eq(~read_valid | out_next),
         ]
         with m.If(segments.ready):
             m.d.sync += [reading.eq(segments.valid), run.eq(segments.payload)]
@@ -112,30 +122,26 @@ class Feeder(wiring.Component):
                 run.column.eq(run.column + lanes),
             ]
         with m.If(read_next):
-            m.d.sync += [
-                read_valid.eq(readable),
-                read_last.eq(run.last & at_end),
-                read_column.eq(run.column),
-                read_mask.eq(
-                    Cat(
-                        ~run.empty & (run.first <= lane) & (~at_end | (run.final >= lane))
-                        for lane in range(lanes)
-                    )
-                ),
-            ]
+            m.d.sync += [read_valid.eq(readable), read.column.eq(run.column)]
+            m.d.sync += read.last.eq(run.last & at_end)
+            for lane in range(lanes):
+                within = (run.first <= lane) & (~at_end | (run.final >= lane))
+                m.d.sync += read.mask[lane].eq(~run.empty & within)
+        with m.If(out_next):
+            m.d.sync += [loaded.eq(read), loaded_word.eq(self.word), loaded_valid.eq(read_valid)]
 
-    def _send(self, m, read_next, read_valid, read_last, read_column, read_mask):
+    def _send(self, m, loaded_out, loaded_next):
         """Sends the non-zeros of the words.
 
         Stage 1 finds the non-zeros of a word, and drops it if there are none. Stage 2 sends the
         lowest of those that are pending in every cycle; `more`, that others follow, is known
         beforehand, for it moves all words.
         """
-        lanes = self.config.lanes
+        lanes, (loaded, loaded_word, loaded_valid) = self.config.lanes, loaded_out
         fresh, pending = Signal(lanes), Signal(lanes)
         fresh_valid, fresh_last, fresh_next = Signal(), Signal(), Signal()
         valid, last, more, next_word = Signal(), Signal(), Signal(), Signal()
-        fresh_column, column = Signal.like(read_column), Signal.like(read_column)
+        fresh_column, column = Signal.like(loaded.column), Signal.like(loaded.column)
         fresh_word, word = Signal.like(self.word), Signal.like(self.word)
         free, wanted = Signal(), Signal()
         m.d.comb += [
@@ -143,15 +149,15 @@ class Feeder(wiring.Component):
             next_word.eq(~valid | (free & ~more)),
             wanted.eq(fresh_valid & (fresh.any() | fresh_last)),
             fresh_next.eq(~wanted | next_word),
-            read_next.eq(~read_valid | fresh_next),
+            loaded_next.eq(~loaded_valid | fresh_next),
         ]
         with m.If(fresh_next):
             m.d.sync += [
-                fresh_valid.eq(read_valid),
-                fresh_last.eq(read_last),
-                fresh_column.eq(read_column),
-                fresh_word.eq(self.word),
-                fresh.eq(read_mask & Cat(self.word[lane].any() for lane in range(lanes))),
+                fresh_valid.eq(loaded_valid),
+                fresh_last.eq(loaded.last),
+                fresh_column.eq(loaded.column),
+                fresh_word.eq(loaded_word),
+                fresh.eq(loaded.mask & Cat(loaded_word[lane].any() for lane in range(lanes))),
             ]
         with m.If(next_word):
             m.d.sync += [
