@@ -73,7 +73,7 @@ class _Job:
     Examples:
       thresher bench eie
           all nine, for some minutes; most of it compiles the engine, once
-      thresher bench eie --layers NT-We,VGG-7 --lanes 32 --groups 2
+      thresher bench eie --layers NT-We,VGG-7 --lanes 32 --groups 2 --queue 32
       thresher bench eie --layer-file fc8.npz --json
           a layer of a real network
     """,
@@ -86,7 +86,7 @@ class _Job:
 @click.option("--lanes", metavar="L", type=int, default=64, show_default=True)
 @click.option("--groups", metavar="G", type=int, default=1, show_default=True)
 @click.option(
-    "--queue", metavar="N", type=int, default=32, show_default=True, help="Depth of the queues."
+    "--queue", metavar="N", type=int, default=64, show_default=True, help="Depth of the queues."
 )
 @click.option(
     "--entry-bits", metavar="B", type=int, default=10, show_default=True, help="Code and gap."

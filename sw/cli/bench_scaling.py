@@ -42,7 +42,7 @@ _QUEUES = (
     Examples:
       thresher bench scaling -o build/scaling
           two tables, and four plots after EIE's figures 8, 11, 12 and 13
-      thresher bench scaling --layers NT-LSTM --queue 64 --json
+      thresher bench scaling --layers NT-LSTM --queue 32 --json
     """,
 )
 @click.option(
@@ -56,7 +56,7 @@ _QUEUES = (
     "--queue",
     metavar="N",
     type=int,
-    default=32,
+    default=64,
     show_default=True,
     help="Depth of the queues where it is not what varies.",
 )
