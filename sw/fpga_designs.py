@@ -19,6 +19,7 @@ __all__ = [
     "build_of",
     "published_designs",
     "read_build",
+    "resources_of",
     "source_note",
 ]
 
@@ -85,6 +86,8 @@ class Build:
     counted_by : str
         The tool that counted the resources; None where nothing has been counted.
     lut, bram36, dsp : as `FpgaDesign` has them
+    used : resource -> number
+        The same and more, named as in `hw.boards.Board.capacity`.
     """
 
     name: str
@@ -96,6 +99,7 @@ class Build:
     lut: int | None = None
     bram36: float | None = None
     dsp: int | None = None
+    used: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 @functools.cache
@@ -147,7 +151,15 @@ def build_of(summary: Mapping[str, Any]) -> Build:
         clock_mhz=float(summary["clock_mhz"] if fmax is None else fmax),
         clock_of=BOARD_CLOCK if fmax is None else f"Fmax, routed by {toolchain}",
         counted_by=toolchain,
-        lut=used["lut"],
-        bram36=used["bram36"] if "bram36" in used else used["ebr"] / _EBR_PER_BRAM36,
-        dsp=used["dsp"],
+        **resources_of(used),
     )
+
+
+def resources_of(used: Mapping[str, float]) -> dict[str, Any]:
+    """The resources of a `Build`, from numbers named as in `hw.boards.Board.capacity`."""
+    return {
+        "lut": used["lut"],
+        "bram36": used["bram36"] if "bram36" in used else used["ebr"] / _EBR_PER_BRAM36,
+        "dsp": used["dsp"],
+        "used": used,
+    }

@@ -142,8 +142,7 @@ def latency(
     x, labels = datasets.load("mnist", count, data)
     if x.shape[1] != network.inputs:
         raise BadInput(f"{name} takes {network.inputs} inputs, an image has {x.shape[1]} pixels")
-    chosen = None if lanes is not None else board or "arty"
-    builds = choose_builds(config, chosen, folders, clock_mhz)
+    builds = choose_builds(config, None if lanes else board or "arty", folders, clock_mhz)
     record = {
         "network": name,
         "lanes": config.lanes,
@@ -151,8 +150,7 @@ def latency(
         "elements": config.elements,
         **_bench(network, image, golden.quantise(network, x), labels),
     }
-    record["designs"] = compare(record, builds)
-    record["differences"] = differences(config)
+    record |= {"designs": compare(record, builds), "differences": differences(config)}
     record["source"] = source_note()
     emit(record, _show(record), as_json)
     if not record["agrees_with_golden"]:

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from hw import boards
-from hw.config import AcceleratorConfig
+from hw.config import PRESETS, AcceleratorConfig
 from sw.errors import BadInput
-from sw.fpga_designs import BOARD_CLOCK, Build, FpgaDesign, published_designs, read_build
+from sw.fpga_designs import (
+    BOARD_CLOCK,
+    Build,
+    FpgaDesign,
+    published_designs,
+    read_build,
+    resources_of,
+)
 
-__all__ = ["choose_builds", "compare", "designs_table", "differences", "say_build"]
+__all__ = [
+    "choose_builds",
+    "compare",
+    "designs_table",
+    "differences",
+    "recorded_builds",
+    "recorded_table",
+    "say_build",
+]
 
 _DIFFERENCES = (
     "Thresher's engine takes any network that fits its memories, without a new bitstream.",
@@ -40,7 +57,7 @@ def differences(config: AcceleratorConfig) -> list[str]:
 def choose_builds(
     config: AcceleratorConfig, board: str | None, folders: Sequence[Path], clock_mhz: float | None
 ) -> list[Build]:
-    """Builds of an engine: those in the folders; else the board's, by its clock alone.
+    """Builds of an engine: those in the folders; else those recorded; else the board's clock.
 
     Parameters
     ----------
@@ -55,17 +72,20 @@ def choose_builds(
     """
     if clock_mhz is not None and not 0 < clock_mhz < math.inf:
         raise BadInput(f"--clock-mhz is {clock_mhz:g}; it must be above 0")
-    knobs = dataclasses.asdict(config)
     builds = []
     for folder in folders:
         build = read_build(folder)
-        _check_engine(knobs, build.config, folder)
+        knob = _differs(config, build.config)
+        if knob is not None:
+            raise BadInput(
+                f"{folder} is a build with {knob} = {build.config.get(knob)}, the engine that is "
+                f"run has {getattr(config, knob)}; name its board, or another build"
+            )
         builds.append(build)
     if not builds and board is not None:
-        found = boards.find(board)
-        clock = found.clock_hz / 1e6
-        builds = [Build(found.name, found.part, knobs, clock, BOARD_CLOCK)]
+        builds = recorded_builds(config, boards.find(board), recorded_table())
     if not builds and clock_mhz is not None:
+        knobs = dataclasses.asdict(config)
         builds = [Build("simulated", "simulated", knobs, clock_mhz, "")]
     if clock_mhz is not None:
         builds = [
@@ -75,15 +95,58 @@ def choose_builds(
     return builds
 
 
-def _check_engine(knobs: Mapping[str, Any], built: Mapping[str, Any], folder: Path) -> None:
-    """Refuse a build of another engine; how deep the memories are does not matter to cycles."""
-    for knob, value in knobs.items():
-        matters = knob == "queue_depth" or not knob.endswith("_depth")
+def _differs(config: AcceleratorConfig, built: Mapping[str, Any]) -> str | None:
+    """A knob in which another engine takes other cycles; the depths of memories do not matter."""
+    for knob, value in dataclasses.asdict(config).items():
+        matters = knob == "queue_depth" or knob.endswith("_bits") or knob in ("lanes", "groups")
         if matters and built.get(knob) != value:
-            raise BadInput(
-                f"{folder} is a build with {knob} = {built.get(knob)}, the engine that is run has "
-                f"{value}; name its board, or another build"
-            )
+            return knob
+    return None
+
+
+def recorded_table() -> dict[str, Any]:
+    """The figures that `thresher bench resources` has recorded; none if it has not yet."""
+    file = resources.files("sw").joinpath("data", "resources.json")
+    table: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    return table
+
+
+def recorded_builds(
+    config: AcceleratorConfig, board: boards.Board, table: Mapping[str, Any]
+) -> list[Build]:
+    """The board's build, and the routed one, as far as their engines are this one.
+
+    Parameters
+    ----------
+    table : see `recorded_table`
+    """
+    builds = {board.name: _build(board, board.clock_hz / 1e6, BOARD_CLOCK)}
+    counted = table.get("boards", {}).get(board.name)
+    if counted is not None and (counted["lanes"], counted["groups"]) == (
+        config.lanes,
+        config.groups,
+    ):
+        builds[board.name] = dataclasses.replace(
+            builds[board.name], counted_by=table["yosys"], **resources_of(counted["used"])
+        )
+    routed = table.get("routed")
+    if routed is not None:
+        found = boards.find(routed["board"])
+        clock_of = f"median Fmax of {len(routed['seeds'])} seeds, routed by nextpnr"
+        if not routed["current"]:
+            clock_of += " before the hardware changed"
+        build = _build(found, routed["median_mhz"], clock_of)
+        build = dataclasses.replace(build, counted_by="nextpnr", **resources_of(routed["used"]))
+        grid = (routed["lanes"], routed["groups"])
+        if grid == (config.lanes, config.groups) and _differs(config, build.config) is None:
+            builds[found.name] = build
+    return list(builds.values())
+
+
+def _build(board: boards.Board, clock_mhz: float, clock_of: str) -> Build:
+    """A board's own engine."""
+    knobs = dataclasses.asdict(PRESETS[board.preset])
+    return Build(board.name, board.part, knobs, clock_mhz, clock_of)
 
 
 def compare(record: Mapping[str, Any], builds: Sequence[Build]) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from sim.cycles import predict
 from sw import datasets, networks
 from sw import format as thr
 from sw.cli import bench_latency, main
+from sw.cli.fpga_comparison import recorded_builds
 from sw.errors import BadInput
 from sw.fpga_designs import published_designs, read_build
 from sw.pack import pack
@@ -96,19 +97,47 @@ def test_cycles_are_those_of_runs(record, images):
 
 
 def test_without_a_build_the_boards_clock_is_taken(record):
-    ours, *published = record["designs"]
+    ours = record["designs"][0]
+    published = [design for design in record["designs"] if not design["ours"]]
     assert ours["ours"]
     hertz = BOARDS["arty_a7_35t"].clock_hz
     assert (ours["clock_mhz"], ours["clock_of"]) == (hertz / 1e6, "of the board, not routed")
     assert ours["fps"] == pytest.approx(hertz / record["throughput_cycles"]["mean"])
     assert ours["latency_ns"] == pytest.approx(1e9 * record["latency_cycles"]["mean"] / hertz)
-    assert ours["lut"] is ours["fps_per_kilolut"] is ours["fps_per_bram36"] is None
-    assert not any(design["ours"] for design in published)
     lfc = published[0]
     assert lfc["design"] == "BNN-PYNQ LFC W1A1 (FINN)"
     assert lfc["fps_per_kilolut"] == pytest.approx(356_633 / 28.36)
     assert lfc["fps_per_bram36"] == pytest.approx(356_633 / 110)
     assert published[-1]["fps_per_kilolut"] is None
+
+
+def test_what_is_recorded_gives_clock_and_resources():
+    used = {"lut": 16_000, "ff": 1, "bram36": 43, "dsp": 32}
+    grid = {"lanes": ARTY.lanes, "groups": ARTY.groups}
+    ulx3s = PRESETS["ulx3s_85f"]
+    table = {
+        "yosys": "pyosys 1",
+        "boards": {"arty_a7_35t": {**grid, "used": used}},
+        "routed": {
+            "board": "ulx3s_85f",
+            "lanes": ulx3s.lanes,
+            "groups": ulx3s.groups,
+            "median_mhz": 101.5,
+            "seeds": [{}, {}, {}],
+            "used": {"lut": 30_000, "ff": 1, "ebr": 80, "dsp": 32},
+            "current": True,
+        },
+    }
+    (build, *_) = recorded_builds(ARTY, BOARDS["arty_a7_35t"], table)
+    assert (build.lut, build.bram36, build.counted_by) == (16_000, 43, "pyosys 1")
+    assert build.clock_of == "of the board, not routed"
+    (build,) = recorded_builds(ulx3s, BOARDS["ulx3s_85f"], table)
+    assert (build.lut, build.bram36, build.clock_mhz) == (30_000, 40, 101.5)
+    assert build.clock_of == "median Fmax of 3 seeds, routed by nextpnr"
+    table["boards"]["arty_a7_35t"]["lanes"] += 1  # the preset has changed since
+    table["routed"]["lanes"] += 1
+    (build,) = recorded_builds(ARTY, BOARDS["arty_a7_35t"], table)
+    assert build.lut is None
 
 
 def test_a_build_gives_clock_and_resources(build):
