@@ -21,6 +21,7 @@ _VERBS = {
     "sensitivity": ("sw.cli.sensitivity:sensitivity", "Show how much pruning each layer bears."),
     "inspect": ("sw.cli.inspect:inspect", "Tell where the bits of a .thr file go."),
     "fit": ("sw.cli.fit:fit", "Tell whether a network fits a board, and what is short."),
+    "explore": ("sw.cli.explore:explore", "Show what engines of every shape would make of it."),
     "sim": ("sw.cli.simulate:simulate", "Run a compressed network in simulation, checked."),
     "load": ("sw.cli.load:load", "Load a network into a board, verified."),
     "run": ("sw.cli.run:run", "Run a network on a board, checked against the golden model."),
