@@ -5,7 +5,21 @@ What another block must know of is a constant of its block in `hw`, and not repe
 
 from __future__ import annotations
 
-__all__ = ["DECODER", "FETCH", "FULL", "LOOKUP", "POINTERS", "QUEUE", "SUMMED", "TOTAL"]
+__all__ = [
+    "COUNTS",
+    "DECODER",
+    "FETCH",
+    "FIRST_TOKEN",
+    "FULL",
+    "FULL_EVERYWHERE",
+    "HOST_READ",
+    "LOOKUP",
+    "POINTERS",
+    "QUEUE",
+    "SUMMED",
+    "TOTAL",
+    "WORD",
+]
 
 LOOKUP = 1  # in a loaded memory
 POINTERS = 2  # from a token to its column
@@ -15,3 +29,13 @@ DECODER = 2  # from an entry to its operand
 FULL = 2  # from the operand with the marker until its buffer counts as full
 SUMMED = 4  # from an operand until its accumulator may be drained
 TOTAL = 2  # from the drain of an accumulator to its total
+
+# Of the grid.
+FULL_EVERYWHERE = 1  # from when a buffer is full in every element until it counts as full
+COUNTS = 3  # from what elements do until it is counted
+
+# Of a feeder.
+FIRST_TOKEN = 9  # from the start of a layer to the first token
+WORD = 5  # from the reading of a word to its first token
+
+HOST_READ = 1  # from an address of the host's to the activations or the counter there

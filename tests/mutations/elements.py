@@ -35,7 +35,7 @@ FAULTS = {
         (
             "a codebook begins within the pointers",
             "base = -(-config.column_depth // codes) * codes",
-            "base = config.column_depth // codes * codes",
+            "base = max(codes, config.column_depth // codes * codes)",
         ),
         (
             "a codebook is loaded over the pointers",

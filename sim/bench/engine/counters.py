@@ -12,6 +12,7 @@ from cocotb.triggers import RisingEdge
 
 from hw.regmap import COUNTERS
 from sim.bench.blocks import bits_of, configuration, drive
+from sim.bench.latencies import HOST_READ
 from sim.bench.streams import start
 
 CONFIG = configuration()
@@ -56,11 +57,11 @@ async def run_layer(dut: Any, layer: int, steps: list[dict[str, int]]) -> None:
 async def read(dut: Any, layer: int) -> list[int]:
     """All counters of a layer, one per cycle."""
     values = []
-    for counter in range(len(COUNTERS) + 1):
+    for counter in range(len(COUNTERS) + HOST_READ):
         drive(dut, read_layer=layer, read_counter=min(counter, len(COUNTERS) - 1))
         await RisingEdge(dut.clk)
         values.append(int(dut.value.value))
-    return values[1:]
+    return values[HOST_READ:]
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -74,6 +75,28 @@ async def counts_every_layer_on_its_own(dut: Any) -> None:
         expected[layer] = reference(steps)
         for _ in range(numbers.randint(0, 4)):
             await RisingEdge(dut.clk)
+    for layer, counts in expected.items():
+        assert await read(dut, layer) == counts
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_layer_may_start_in_the_cycle_after_the_last_of_another(dut: Any) -> None:
+    """In that cycle the one is stored, and the other begins with what happens then."""
+    numbers = random.Random(3)
+    await begin(dut)
+    order = [*range(CONFIG.layer_depth), 0, 2]
+    layers = [random_steps(numbers, numbers.randint(1, 5)) for _ in order]
+    expected = {}
+    for place, (layer, steps) in enumerate(zip(order, layers, strict=True)):
+        for number, step in enumerate(steps):
+            first = number == 0
+            drive(dut, start=int(first), done=int(first and place > 0))
+            drive(dut, layer=order[place - 1] if first else layer, steps=bits_of(STEPS, **step))
+            await RisingEdge(dut.clk)
+        expected[layer] = reference(steps)
+    drive(dut, start=0, done=1, layer=order[-1], steps=(1 << STEPS.size) - 1)
+    await RisingEdge(dut.clk)
+    drive(dut, done=0)
     for layer, counts in expected.items():
         assert await read(dut, layer) == counts
 

@@ -12,16 +12,22 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from hw import layouts
 from hw.regmap import Window
-from sim.bench.blocks import Trace, bits_of, configuration, drive, fields_of, load, wait_until
-from sim.bench.engine.positions import (
-    LEVELS,
-    WORDS,
-    Loops,
-    Place,
-    places,
-    position_of,
-    random_loops,
+from sim.bench.blocks import Trace, bits_of, drive, fields_of, load, wait_until
+from sim.bench.engine.feeds import (
+    CONFIG,
+    LANES,
+    TOKEN,
+    Expected,
+    Layer,
+    Word,
+    along,
+    once,
+    random_memory,
+    reference,
+    significant,
+    whole,
 )
+from sim.bench.engine.positions import WORDS, random_loops
 from sim.bench.engine.segments import (
     DEPTH,
     PATCH,
@@ -30,118 +36,12 @@ from sim.bench.engine.segments import (
     Patch,
     random_segments,
     segment_of,
-    slots,
 )
+from sim.bench.latencies import FIRST_TOKEN, WORD
 from sim.bench.streams import StreamMonitor, start
 
-CONFIG = configuration()
-LANES = CONFIG.lanes
-TOKEN = layouts.token(CONFIG)
-COLUMNS = 1 << TOKEN["column"].width
-LATENCY = 8  # from the start to the first token
-SIGNALS = ("start", "o__valid")
-
-Word = list[int]
-Fields = dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Layer:
-    """What a feeder is given of a layer."""
-
-    loops: Loops
-    patch: Patch
-
-    @property
-    def fields(self) -> Fields:
-        return {"walk": self.loops.walk, **self.patch.fields}
-
-
-@dataclasses.dataclass(frozen=True)
-class Expected:
-    """A token, and between which cycles it comes when nothing stalls.
-
-    Attributes
-    ----------
-    soonest, latest : int
-        Cycles after the first token of a layer that begins with one. They differ by the words of
-        zeros and the segments in the padding so far: each takes a cycle, or none beside other work.
-    """
-
-    token: Fields
-    soonest: int
-    latest: int
-
-
-def words_of(memory: list[Word], segment: Fields, slot: int) -> list[list[Fields]]:
-    """The tokens of each word of a segment that begins at a slot."""
-    length = segment["words"] * LANES + segment["lanes"] + 1
-    words: list[list[Fields]] = []
-    for number in range(length):
-        word, lane = divmod(slot + number, LANES)
-        if not words or not lane:
-            words.append([])
-        if activation := memory[word % WORDS][lane]:
-            column = (segment["column"] + number) % COLUMNS
-            words[-1].append({"column": column, "activation": activation, "null": 0, "last": 0})
-    return words
-
-
-def reference(memory: list[Word], layer: Layer) -> list[Expected]:
-    """Every token of a layer: patch after patch, segment after segment, word after word."""
-    tokens: list[Expected] = []
-    time = passed = 0
-    for place in places(layer.loops):
-        position = position_of(place)
-        for number, segment in enumerate(layer.patch.segments):
-            last = number == len(layer.patch.segments) - 1
-            words: list[list[Fields]] = [[]] if last else []
-            if layer.patch.holds(segment, position):
-                words = words_of(memory, segment, slots(position) + slots(segment))
-            if last:
-                *others, final = words[-1] or [{"null": 1}]
-                words[-1] = [*others, {**final, "last": 1}]
-            passed += not words
-            for word in words:
-                tokens += [
-                    Expected(token, time + n, time + n + passed) for n, token in enumerate(word)
-                ]
-                time += len(word)
-                passed += not word
-    return tokens
-
-
-def significant(token: Fields) -> Fields:
-    """A token without what has no meaning in a mere marker."""
-    return {"null": 1, "last": token["last"]} if token["null"] else token
-
-
-def random_memory(density: float, seed: int) -> list[Word]:
-    """Extremes, and numbers of one bit each, all of which must count as non-zero."""
-    numbers = random.Random(seed)
-    high = (1 << CONFIG.activation_bits - 1) - 1
-    values = [-high - 1, high, -1, *(1 << bit for bit in range(CONFIG.activation_bits - 1))]
-    return [
-        [numbers.choice(values) if numbers.random() < density else 0 for _ in range(LANES)]
-        for _ in range(WORDS)
-    ]
-
-
-def once(times: int = 1, stride: int = 0, slot: int = 0) -> Loops:
-    """Vectors that begin `stride` slots apart, each of one patch."""
-    still = [(0, 0, 0)] * (LEVELS - 1)
-    return Loops((slot, 0, 0), (*[1] * (LEVELS - 1), times), (*still, (stride, 0, 0)))
-
-
-def along(times: int, start: Place, stride: Place) -> Loops:
-    """One vector with positions in a row."""
-    still = [(0, 0, 0)] * (LEVELS - 1)
-    return Loops(start, (times, *[1] * (LEVELS - 1)), (stride, *still))
-
-
-def whole(words: int, column: int = 0) -> Patch:
-    """A patch of words that follow each other, as fully connected layers have."""
-    return Patch([segment_of(words=words - 1, lanes=LANES - 1, column=column)])
+BEFORE = 3  # what no memory of these tests holds, as 3 is no power of two
+SIGNALS = ("start", "o__valid", "behind", "stored")
 
 
 @dataclasses.dataclass
@@ -182,20 +82,40 @@ class Bench:
     def check_times(self, expected: list[Expected]) -> None:
         """Every token of the layer started last came in time."""
         for time, of in zip(self.times(), expected, strict=True):
-            assert of.soonest <= time - LATENCY <= of.latest
+            assert of.soonest <= time - FIRST_TOKEN <= of.latest
 
     async def _serve(self) -> None:
-        """The activation memory: the word at `word_index` one enabled cycle ago."""
+        """The activation memory: the word at `word_index` one enabled cycle ago.
+
+        What was there before a word is stored is not zero.
+        """
         dut, layout = self.dut, layouts.activation_word(CONFIG)
         while True:
             await RisingEdge(dut.clk)
             if int(dut.word_enable.value):
-                word = self.memory[int(dut.word_index.value)]
+                index = int(dut.word_index.value)
+                word = self.memory[index]
+                if int(dut.behind.value) and index >= int(dut.stored.value):
+                    word = [BEFORE] * LANES
                 dut.word.value = int(layout.const(word).as_bits())
+
+    async def store(self, speed: float, until: int = WORDS - 1) -> None:
+        """Be behind, and store word after word, some of them in the same cycle, until all are."""
+        numbers = random.Random(12)
+        stored = 0
+        drive(self.dut, behind=1, stored=0)
+        while stored < until:
+            await RisingEdge(self.dut.clk)
+            if numbers.random() < speed:
+                stored = min(until, stored + numbers.choice((1, 1, 1, 2, 5)))
+                drive(self.dut, stored=stored)
+        # Write-back goes on with another layer.
+        await ClockCycles(self.dut.clk, numbers.randint(1, 9))
+        drive(self.dut, behind=0, stored=numbers.randrange(WORDS))
 
 
 async def begin(dut: Any, memory: list[Word], stalls: float = 0.0) -> Bench:
-    drive(dut, start=0, word=0, patch=0, vectors=0, load__windows=0)
+    drive(dut, start=0, word=0, patch=0, vectors=0, behind=0, stored=0, load__windows=0)
     monitor = StreamMonitor(dut, "o", dut.clk, stalls=stalls, seed=2)
     await start(dut)
     bench = Bench(dut, Trace(dut, *SIGNALS), monitor, memory)
@@ -206,7 +126,7 @@ async def begin(dut: Any, memory: list[Word], stalls: float = 0.0) -> Bench:
 async def check_cycles(bench: Bench, layer: Layer, cycles: Sequence[int]) -> None:
     """Feed a layer, whose tokens come in these cycles after the first word's turn."""
     await bench.check_layer(layer)
-    assert bench.times() == [LATENCY + cycle for cycle in cycles]
+    assert bench.times() == [FIRST_TOKEN + cycle for cycle in cycles]
 
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
@@ -252,8 +172,60 @@ async def vectors_of_consecutive_words(dut: Any, stalls: float, density: float) 
             bench.check_times(expected)
 
 
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.parametrize(stalls=[0.0, 0.5], density=[0.1, 0.9], speed=[0.05, 0.5])
+async def behind_write_back_reads_no_word_too_early(
+    dut: Any, stalls: float, density: float, speed: float
+) -> None:
+    """Patches anywhere in memory, partly in the padding, and such that follow each other."""
+    bench = await begin(dut, random_memory(density, seed=13), stalls)
+    numbers = random.Random(14)
+    patch = Patch(random_segments(numbers, 5, far=3, words=2), 1, 4, 4)
+    scattered = dataclasses.replace(random_loops(numbers, (2, 2, 2, 1, 2), far=1), start=(7, 0, 0))
+    for layer in (Layer(once(6, 3 * LANES), whole(3)), Layer(scattered, patch)):
+        storing = cocotb.start_soon(bench.store(speed))
+        await bench.check_layer(layer)
+        await storing
+        # Now nothing is in the way, and no trace is left of what was.
+        expected = await bench.check_layer(layer)
+        if not stalls:
+            bench.check_times(expected)
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.parametrize(speed=[0.1, 0.3, 0.7, 1.0])
+async def each_word_is_read_as_soon_as_it_is_stored(dut: Any, speed: float) -> None:
+    """Of one non-zero each: their tokens tell when that was. Some wait for those before only."""
+    memory = [[int(lane == word % LANES) for lane in range(LANES)] for word in range(WORDS)]
+    bench = await begin(dut, memory)
+    layer = Layer(once(4, 5 * LANES, slot=2 * LANES), whole(5))
+    storing = cocotb.start_soon(bench.store(speed))
+    await bench.check_layer(layer)
+    await storing
+    began = bench.trace.times(lambda c: c["start"])[-1]
+    read = began + FIRST_TOKEN - WORD - 1
+    expected = []
+    for word in range(2, 2 + 4 * 5):
+        may_be_read = (
+            time
+            for time, cycle in enumerate(bench.trace.cycles)
+            if time > read and (not cycle["behind"] or cycle["stored"] > word)
+        )
+        read = next(may_be_read)
+        expected.append(read + WORD - began)
+    assert bench.times() == expected
+
+
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def first_token_eight_cycles_after_start_then_one_per_cycle(dut: Any) -> None:
+async def padding_does_not_wait_for_what_is_not_stored(dut: Any) -> None:
+    bench = await begin(dut, [[1] * LANES] * WORDS)
+    drive(dut, behind=1, stored=0)
+    padding = Layer(once(4, LANES, slot=9), Patch([segment_of(dy=1)] * 3, height=1))
+    await check_cycles(bench, padding, [2, 5, 8, 11])
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def first_token_soon_after_the_start_then_one_per_cycle(dut: Any) -> None:
     bench = await begin(dut, [[1] * LANES] * WORDS)
     await check_cycles(bench, Layer(once(2, 3 * LANES), whole(3)), range(6 * LANES))
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import random
 from typing import Any
 
 import cocotb
-from cocotb.triggers import ClockCycles, RisingEdge
+from cocotb.triggers import ClockCycles
 
+from hw.engine.grid import Grid
 from sim.bench.blocks import Trace, configuration, drive, signed
-from sim.bench.pe.accumulate import RELEASED_EARLY, until_full
+from sim.bench.latencies import COUNTS, DECODER, FETCH, FULL, FULL_EVERYWHERE, POINTERS, QUEUE
+from sim.bench.pe.accumulate import PLACES, RELEASED_EARLY, ROWS, clear, drain, until_drainable
 from sim.bench.pe.element import (
     COLUMNS,
     Contents,
@@ -25,9 +26,9 @@ from sim.bench.pe.element import (
 from sim.bench.streams import StreamDriver, start
 
 CONFIG = configuration()
-LANES, GROUPS, ROWS = CONFIG.lanes, CONFIG.groups, CONFIG.accumulator_depth
+LANES, GROUPS = CONFIG.lanes, CONFIG.groups
 SIGNALS = ("busy", "stalled", "full", "i__0__valid", "i__0__ready")
-DRAIN = ("drain__release", "drain__buffer")
+DRAIN = ("drain__enable", "drain__release", "drain__buffer")
 
 Totals = list[list[list[int]]]  # by row, lane, group
 Vectors = list[list[list[int]]]  # activations by group, vector, column
@@ -43,14 +44,14 @@ def reference(elements: list[Contents], vectors: Vectors, number: int) -> Totals
             [by_element[group * LANES + lane][row] for group in range(GROUPS)]
             for lane in range(LANES)
         ]
-        for row in range(ROWS)
+        for row in range(elements[0].rows)
     ]
 
 
-def random_elements(seed: int, density: float) -> list[Contents]:
+def random_elements(seed: int, density: float, rows: int = ROWS) -> list[Contents]:
     """Contents of the elements: one codebook, and columns of their own."""
     numbers = random.Random(seed)
-    shared = random_contents(seed, density)
+    shared = random_contents(seed, density, rows)
     return [
         dataclasses.replace(shared, columns=numbers.sample(shared.columns, COLUMNS))
         for _ in range(CONFIG.elements)
@@ -64,31 +65,25 @@ async def begin(dut: Any, stalls: float = 0.0) -> tuple[Trace, list[StreamDriver
     ]
     drive(dut, drain__enable=0, drain__release=0, load__windows=0)
     await start(dut)
-    for buffer in range(2):
-        await drain(dut, buffer, release=False)
+    await clear(dut, **FROM_GRID)
     return Trace(dut, *SIGNALS, *DRAIN), drivers
 
 
-async def drain(dut: Any, buffer: int, *, release: bool = True, early: int = 0) -> Totals:
-    """Read and clear a buffer, a row per cycle, as write-back does.
-
-    It is released with its last row, or as many rows `early`.
-    """
-    rows = []
-    for row in range(ROWS + 1):
-        enable = row < ROWS
-        drive(dut, drain__enable=int(enable), drain__buffer=buffer, drain__row=row % ROWS)
-        drive(dut, drain__release=int(release and row == ROWS - 1 - early))
-        await RisingEdge(dut.clk)
-        rows.append(int(dut.totals.value))
-    width = CONFIG.accumulator_bits
+def totals_of(dut: Any) -> list[list[int]]:
+    """By lane and group."""
+    bits, width = int(dut.totals.value), CONFIG.accumulator_bits
     return [
-        [
-            [signed(bits >> (lane * GROUPS + group) * width, width) for group in range(GROUPS)]
-            for lane in range(LANES)
-        ]
-        for bits in rows[1:]
+        [signed(bits >> (lane * GROUPS + group) * width, width) for group in range(GROUPS)]
+        for lane in range(LANES)
     ]
+
+
+FROM_GRID: dict[str, Any] = {"latency": Grid.TOTAL_LATENCY, "read": totals_of}
+
+
+async def drain_vector(dut: Any, contents: Contents, number: int, early: int = 0) -> Totals:
+    """Drain the vector that has its turn; it is released with its last row, or rows `early`."""
+    return await drain(dut, contents.places(number), number % 2, early=early, **FROM_GRID)
 
 
 async def check(
@@ -104,12 +99,10 @@ async def check(
     for driver, of_group in zip(drivers, vectors, strict=True):
         cocotb.start_soon(driver.send(tokens_of(elements[0], of_group)))
     for number in range(len(vectors[0])):
-        buffer = number % 2
-        await until_full(dut, buffer)
-        await ClockCycles(dut.clk, numbers.randint(0, slowest) + 1)
-        early = number % (1 + RELEASED_EARLY)
-        assert await drain(dut, buffer, early=early) == reference(elements, vectors, number)
-    await ClockCycles(dut.clk, 3)
+        await until_drainable(dut, number % 2, further=numbers.randint(0, slowest))
+        totals = await drain_vector(dut, elements[0], number, early=number % (1 + RELEASED_EARLY))
+        assert totals == reference(elements, vectors, number)
+    await ClockCycles(dut.clk, COUNTS)
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -121,9 +114,21 @@ async def agrees(dut: Any, stalls: float, slowest: int, density: float) -> None:
     await check(dut, drivers, elements, vectors, slowest)
     executed = sum(entries_of(e, vectors[unit // LANES]) for unit, e in enumerate(elements))
     assert sum(cycle["busy"] for cycle in trace.cycles) == executed
-    for before, now in itertools.pairwise(trace.cycles):
-        if before["drain__release"]:
-            assert not now["full"] >> before["drain__buffer"] & 1, "released, so no longer full"
+    for time in trace.times(lambda c: c["drain__release"]):
+        buffer = trace.cycles[time]["drain__buffer"]
+        # It is filled again with what is taken after that, at the soonest.
+        after = trace.cycles[time + 1 : time + 1 + FETCH + DECODER + FULL]
+        assert not any(cycle["full"] >> buffer & 1 for cycle in after), "no longer full"
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(stalls=[0.0, 0.5], slowest=[0, 60])
+async def joined_buffers_have_twice_the_rows(dut: Any, stalls: float, slowest: int) -> None:
+    """A layer of such vectors, one of others, and one of such again."""
+    _, drivers = await begin(dut, stalls)
+    vectors = [random_vectors(group, 4, 0.3 + 0.7 * (group % 2)) for group in range(GROUPS)]
+    for rows in (PLACES, ROWS, ROWS + 3):
+        await check(dut, drivers, random_elements(rows, 0.4, rows), vectors, slowest)
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -144,16 +149,27 @@ async def a_token_waits_for_the_slowest_lane(dut: Any) -> None:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def full_is_one_cycle_late_and_the_counts_two(dut: Any) -> None:
+async def full_and_the_counts_are_late_and_totals_are_there_at_once(dut: Any) -> None:
+    """A vector may be drained in the cycle in which it is full everywhere."""
     one_entry = dataclasses.replace(random_contents(1, 1.0), columns=[[(0, 1)]] * COLUMNS)
-    vectors = [[[0] * (COLUMNS - 1) + [3]] for _ in range(GROUPS)]
+    elements = [one_entry] * CONFIG.elements
+    vectors = [[[0] * (COLUMNS - 1) + [3]]] * GROUPS
     trace, drivers = await begin(dut)
-    await check(dut, drivers, [one_entry] * CONFIG.elements, vectors)
-    # An element reads its entry four cycles after the token, and is full after eleven.
+    for unit, contents in enumerate(elements):
+        await load_contents(dut, contents, unit)
+    tokens = tokens_of(one_entry, vectors[0])
+    sending = [cocotb.start_soon(driver.send(tokens)) for driver in drivers]
+    for task in sending:
+        await task
+    read = POINTERS + QUEUE + 1
+    full = POINTERS + QUEUE + FETCH + DECODER + FULL + FULL_EVERYWHERE
+    await ClockCycles(dut.clk, full - 1)
+    assert await drain_vector(dut, one_entry, 0) == reference(elements, vectors, 0)
     (taken,) = trace.times(lambda c: c["i__0__valid"] and c["i__0__ready"])
-    assert trace.times(lambda c: c["busy"]) == [taken + 4 + 2]
-    assert trace.cycles[taken + 4 + 2]["busy"] == CONFIG.elements
-    assert trace.times(lambda c: c["full"])[0] == taken + 11 + 1
+    assert trace.times(lambda c: c["busy"]) == [taken + read + COUNTS]
+    assert trace.cycles[taken + read + COUNTS]["busy"] == CONFIG.elements
+    assert trace.times(lambda c: c["full"])[0] == taken + full
+    assert trace.times(lambda c: c["drain__enable"])[0] == taken + full
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -172,5 +188,5 @@ async def full_means_every_element(dut: Any) -> None:
     assert trace.cycles[-1]["stalled"] == (GROUPS - 1) * LANES
     cocotb.start_soon(drivers[0].send(tokens[0]))
     for number in range(3):
-        await until_full(dut, number % 2)
-        assert await drain(dut, number % 2) == reference(elements, vectors, number)
+        await until_drainable(dut, number % 2, further=0)
+        assert await drain_vector(dut, elements[0], number) == reference(elements, vectors, number)

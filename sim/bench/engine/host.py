@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import struct
 import zlib
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +13,9 @@ import cocotb
 from cocotb.triggers import ClockCycles, RisingEdge
 
 from hw import layouts
-from hw.regmap import MAGIC, REGISTERS, VERSION, Window
+from hw.regmap import MAGIC, REGISTERS, VERSION, Window, window_items
 from sim.bench.blocks import Trace, bits_of, configuration, drive, fields_of
+from sim.bench.latencies import HOST_READ
 from sim.bench.streams import parameters, start
 
 CONFIG = configuration()
@@ -25,7 +27,7 @@ SIGNALS = (
     "start",
     "abort",
     "read_address",
-    "load__enable",
+    "load__windows",
     "load__address",
     "load__data",
 )
@@ -37,14 +39,28 @@ def address_of(window: Window, unit: int, offset: int) -> int:
 
 
 def random_window_words(seed: int, count: int) -> list[tuple[int, int]]:
-    """(address, word) in any of the windows, extremes among them."""
+    """(address, word) in any of the windows, extremes among them, and beyond their depth."""
     numbers = random.Random(seed)
     windows = [window for window in Window if window is not Window.REGISTERS]
     words = [(address_of(windows[-1], 255, (1 << 18) - 1), MASK)]
     for _ in range(count - 1):
-        place = (numbers.randrange(256), numbers.randrange(1 << 18))
-        words.append((address_of(numbers.choice(windows), *place), numbers.getrandbits(32)))
+        window = numbers.choice(windows)
+        offset = numbers.randrange(numbers.choice((1 << 18, words_of(window))))
+        words.append((address_of(window, numbers.randrange(256), offset), numbers.getrandbits(32)))
     return words
+
+
+def words_of(window: Window) -> int:
+    """Bus words of each memory of a window."""
+    _, depth, width = window_items(window, CONFIG)
+    return depth * layouts.stride(width)
+
+
+def strobes(address: int) -> int:
+    """The window that a word is loaded into, one-hot; none if it is beyond the memories' depth."""
+    fields = fields_of(layouts.address, address)
+    window = Window(fields["window"])
+    return 1 << window if fields["offset"] < words_of(window) else 0
 
 
 def checksum(words: Sequence[tuple[int, int]]) -> int:
@@ -157,11 +173,13 @@ async def commands_are_pulses_of_one_cycle(dut: Any, busy: int) -> None:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def a_register_access_takes_two_cycles_and_a_window_access_four_at_most(dut: Any) -> None:
+async def every_access_takes_as_long_as_it_should(dut: Any) -> None:
+    """A register's two cycles; a window's one more, or as many as it takes to read its memory."""
     trace, bus = await begin(dut)
     window = address_of(Window.ACTIVATIONS, 0, 1)
     accesses = [(PLACE["scratch"], None, 2), (PLACE["scratch"], 5, 2), (window, 7, 3)]
-    accesses += [(window, None, 4), (address_of(Window.COUNTERS, 0, 1), None, 4)]
+    accesses += [(window, None, 3 + HOST_READ)]
+    accesses += [(address_of(Window.COUNTERS, 0, 1), None, 3 + HOST_READ)]
     numbers = random.Random(1)
     chosen = numbers.choices(accesses, k=60)
     for address, word, cycles in chosen:
@@ -177,26 +195,50 @@ async def a_register_access_takes_two_cycles_and_a_window_access_four_at_most(du
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def window_writes_are_loaded_and_enter_the_checksum(dut: Any) -> None:
+    """Beyond the depth of a window, they only enter the checksum."""
     trace, bus = await begin(dut)
     for seed in range(3):
         words = random_window_words(seed, 60)
-        before = len(trace.times(lambda c: c["load__enable"]))
+        before = len(trace.times(lambda c: c["load__windows"]))
         for count, (address, word) in enumerate(words, 1):
             await bus.transfer(address, word)
             if count % 20 == 0:
                 await bus.write("scratch", count)  # registers do not enter
                 await bus.transfer(address)  # nor does what is read
                 assert await bus.read("load_crc") == checksum(words[:count])
-        loads = trace.times(lambda c: c["load__enable"])[before:]
+        loads = trace.times(lambda c: c["load__windows"])[before:]
         cycles = [trace.cycles[time] for time in loads]
-        assert [(c["load__address"], c["load__data"]) for c in cycles] == words
+        loaded = [(c["load__windows"], c["load__address"], c["load__data"]) for c in cycles]
+        inside = [(strobes(address), address, word) for address, word in words if strobes(address)]
+        assert loaded == inside
         await bus.write("load_crc", seed)
         assert await bus.read("load_crc") == 0
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
+async def every_window_is_loaded_up_to_its_depth(dut: Any) -> None:
+    """Whatever the unit; a place beyond it has no strobe, and is acknowledged all the same."""
+    trace, bus = await begin(dut)
+    windows = [window for window in Window if window is not Window.REGISTERS]
+    for number in range(1 << layouts.address["window"].width):
+        if number in windows or number == Window.REGISTERS:
+            continue
+        await bus.transfer(bits_of(layouts.address, window=number, unit=0, offset=0), MASK)
+    assert not trace.times(lambda c: c["load__windows"]), "a window that there is not"
+    for window in windows:
+        end = words_of(window)
+        for offset in (0, end - 1, end, end + 1, 2 * end, (1 << 18) - 1):
+            for unit in (0, 1, 200, layouts.ALL_UNITS):
+                before = len(trace.cycles)
+                await bus.transfer(address_of(window, unit, offset), MASK)
+                await ClockCycles(dut.clk, 3)
+                given = [c["load__windows"] for c in trace.cycles[before:] if c["load__windows"]]
+                assert given == ([1 << window] if offset < end else [])
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def window_reads_return_activations_and_counters(dut: Any) -> None:
-    """Both are there in the cycle after the one in which `read_address` asks for them."""
+    """Both are there so many cycles after the one in which `read_address` asks for them."""
     trace, bus = await begin(dut)
     numbers = random.Random(6)
     cocotb.start_soon(serve(dut))
@@ -209,16 +251,18 @@ async def window_reads_return_activations_and_counters(dut: Any) -> None:
         assert await bus.transfer(address) == expected[name]
         asked = fields_of(layouts.address, trace.cycles[-1]["read_address"])
         assert asked == {"window": window, "unit": unit, "offset": offset}
-    assert not trace.times(lambda c: c["load__enable"])
+    assert not trace.times(lambda c: c["load__windows"])
 
 
 async def serve(dut: Any) -> None:
-    """Memories that answer a new address for one cycle only, the next."""
+    """Memories that answer a new address for one cycle only, as late as they do."""
     before = None
+    answers: deque[tuple[int, int]] = deque([(0, 0)] * (HOST_READ - 1))
     while True:
         await RisingEdge(dut.clk)
         address = int(dut.read_address.value)
         known = address != before
-        drive(dut, activation=address ^ MASK if known else 0)
-        drive(dut, counter=address ^ 0x55AA55AA if known else 0)
+        answers.append((address ^ MASK, address ^ 0x55AA55AA) if known else (0, 0))
+        activation, counter = answers.popleft()
+        drive(dut, activation=activation, counter=counter)
         before = address

@@ -11,6 +11,7 @@ import cocotb
 from cocotb.triggers import ClockCycles, RisingEdge
 
 from hw import layouts
+from hw.engine.pool import Pool
 from sim.bench.blocks import Trace, configuration, drive, random_signed, signed
 from sim.bench.streams import start
 
@@ -18,7 +19,8 @@ CONFIG = configuration()
 LANES, DEPTH, BITS = CONFIG.lanes, CONFIG.accumulator_depth, CONFIG.activation_bits
 WORD = layouts.activation_word(CONFIG)
 HIGH = (1 << BITS - 1) - 1
-LATENCY = 3
+# A row recurs after as many words at the soonest.
+GROUPS = CONFIG.groups
 
 Word = list[int]
 
@@ -55,6 +57,11 @@ def window(rows: int, words: Sequence[Word]) -> list[Step]:
     return [Step(n % rows, n < rows, word) for n, word in enumerate(words)]
 
 
+def alike(rows: int, words: Sequence[Word]) -> list[Step]:
+    """A window whose rows have the same words."""
+    return window(rows, [word for word in words for _ in range(rows)])
+
+
 def random_word(numbers: random.Random) -> Word:
     return [random_signed(numbers, BITS) for _ in range(LANES)]
 
@@ -74,7 +81,7 @@ class Bench:
     trace: Trace
 
     async def check(self, steps: Sequence[Step], shift: int | None, stalls: float = 0.0) -> None:
-        """Send the steps, and compare what comes two cycles after each.
+        """Send the steps, and compare what comes so many cycles after each.
 
         In a cycle in which none is sent, the other ports say anything.
         """
@@ -87,10 +94,10 @@ class Bench:
                 await self._send(0, Step(step.row, bool(first), random_word(numbers)))
             await self._send(1, step)
         drive(self.dut, enable=0)
-        await ClockCycles(self.dut.clk, LATENCY + 2)
+        await ClockCycles(self.dut.clk, Pool.LATENCY + 2)
         cycles = self.trace.cycles[before:]
         sent = [time for time, cycle in enumerate(cycles) if cycle["enable"]]
-        results = [word_of(cycles[time + LATENCY]["result"]) for time in sent]
+        results = [word_of(cycles[time + Pool.LATENCY]["result"]) for time in sent]
         assert results == reference(steps, shift)
 
     async def _send(self, enable: int, step: Step) -> None:
@@ -110,9 +117,9 @@ async def begin(dut: Any) -> Bench:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-@cocotb.parametrize(rows=[1, 2, 3, 4, DEPTH], shift=[None, 2], stalls=[0.0, 0.5])
+@cocotb.parametrize(rows=[*range(GROUPS, GROUPS + 5), DEPTH], shift=[None, 2], stalls=[0.0, 0.5])
 async def agrees(dut: Any, rows: int, shift: int | None, stalls: float) -> None:
-    """A row recurs after 1, 2, 3 and more cycles; window after window."""
+    """A row recurs after as many words as there are groups, or some more; window after window."""
     bench = await begin(dut)
     await bench.check(random_windows(random.Random(rows), rows, 4, 9), shift, stalls)
 
@@ -122,10 +129,11 @@ async def agrees(dut: Any, rows: int, shift: int | None, stalls: float) -> None:
 async def rows_in_any_order(dut: Any, shift: int | None, stalls: float) -> None:
     bench = await begin(dut)
     numbers = random.Random(2)
-    left = dict.fromkeys((0, 1, 2, DEPTH - 1), 0)
-    steps = []
+    left = dict.fromkeys((*range(GROUPS + 1), DEPTH - 1), 0)
+    steps: list[Step] = []
     for _ in range(400):
-        row = numbers.choice(list(left))
+        recent = [step.row for step in steps[len(steps) - (GROUPS - 1) :]]
+        row = numbers.choice([row for row in left if row not in recent])
         first = not left[row] or numbers.random() < 0.2
         left[row] = 7 if first else left[row] - 1
         steps.append(Step(row, first, random_word(numbers)))
@@ -133,14 +141,13 @@ async def rows_in_any_order(dut: Any, shift: int | None, stalls: float) -> None:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-@cocotb.parametrize(shift=list(range(layouts.WINDOW_BITS + 1)), rows=[1, 2])
-async def means_of_windows_of_every_size(dut: Any, shift: int, rows: int) -> None:
+@cocotb.parametrize(shift=list(range(layouts.WINDOW_BITS + 1)))
+async def means_of_windows_of_every_size(dut: Any, shift: int) -> None:
     """At both ends of the numbers, too."""
     bench = await begin(dut)
-    count = rows << shift
-    steps = random_windows(random.Random(shift), rows, 1 << shift, 2)
+    steps = random_windows(random.Random(shift), GROUPS, 1 << shift, 2)
     for value in (HIGH, -HIGH - 1, -1):
-        steps += window(rows, [[value] * LANES] * count)
+        steps += alike(GROUPS, [[value] * LANES] * (1 << shift))
         assert reference(steps, shift)[-1] == [value] * LANES
     await bench.check(steps, shift)
 
@@ -150,12 +157,13 @@ async def halves_of_a_mean_round_up(dut: Any) -> None:
     bench = await begin(dut)
     for total, mean in ((-7, -2), (-6, -1), (-5, -1), (-2, 0), (-3, -1), (1, 0), (2, 1), (6, 2)):
         words = [[value] * LANES for value in (total - 30, 10, 20, 0)]
-        assert reference(window(1, words), 2)[-1] == [mean] * LANES
-        await bench.check(window(1, words), 2)
+        steps = alike(GROUPS, words)
+        assert reference(steps, 2)[-1] == [mean] * LANES
+        await bench.check(steps, 2)
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-@cocotb.parametrize(rows=[1, 2])
+@cocotb.parametrize(rows=[GROUPS, 2 * GROUPS])
 async def the_greatest_may_be_anywhere_in_a_window(dut: Any, rows: int) -> None:
     """In another place in every lane; all are negative, or of both signs."""
     bench = await begin(dut)
@@ -171,6 +179,6 @@ async def the_greatest_may_be_anywhere_in_a_window(dut: Any, rows: int) -> None:
 @cocotb.parametrize(shift=[None, 0])
 async def windows_of_one_position_pass_as_they_are(dut: Any, shift: int | None) -> None:
     bench = await begin(dut)
-    steps = random_windows(random.Random(3), 3, 1, 40)
+    steps = random_windows(random.Random(3), GROUPS + 2, 1, 40)
     assert reference(steps, shift) == [step.word for step in steps]
     await bench.check(steps, shift)

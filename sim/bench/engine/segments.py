@@ -288,12 +288,10 @@ async def takes_only_the_words_that_are_its_own(dut: Any) -> None:
     patch = Patch(random_segments(random.Random(7), 4, far=1))
     positions = [position_of((3, 2, 2))]
     await bench.check_layer(patch, positions)
-    stride = layouts.stride(SEGMENT.size)
     for window, unit, offset in (
         (Window.PROGRAM, UNIT, 0),
         (Window.SEGMENTS, UNIT + 1, 0),
         (Window.SEGMENTS, layouts.ALL_UNITS, 0),
-        (Window.SEGMENTS, UNIT, DEPTH * stride),
     ):
         await load_word(dut, window, unit, offset, 0xFFFFFFFF)
     expected = [run for run in reference(patch, positions) if run]

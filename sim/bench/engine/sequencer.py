@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -16,22 +17,73 @@ from sim.bench.streams import start
 
 CONFIG = configuration()
 INSTRUCTION = layouts.instruction(CONFIG)
-SIGNALS = ("start", "busy", "layer", "instruction", "layer_start", "layer_done", "cycles")
+SIGNALS = (
+    "start",
+    "busy",
+    "layer",
+    "instruction",
+    "feed_start",
+    "store_start",
+    "ahead",
+    "ended",
+    "ended_layer",
+    "cycles",
+)
+
+# Of each layer: cycles from the start of its storing until it is fed, and then until it is stored.
+Durations = Sequence[tuple[int, int]]
+Cycle = dict[str, int]
 
 
-def reference(
-    began: int, program: Sequence[int], durations: Sequence[int]
-) -> list[tuple[int, int, int, int]]:
-    """(layer, its instruction, cycle of its start, cycle of its end) of each layer of a run."""
-    layers = []
+@dataclasses.dataclass(frozen=True)
+class Times:
+    """The cycles of a layer.
+
+    Attributes
+    ----------
+    feed_start, store_start, fed, stored : int
+    """
+
+    feed_start: int
+    store_start: int
+    fed: int
+    stored: int
+
+
+def reference(began: int, program: Sequence[int], durations: Durations) -> list[Times]:
+    """The times of every layer of a run."""
+    layers: list[Times] = []
     last = INSTRUCTION["last"].offset
-    time = began
-    for layer, (instruction, duration) in enumerate(zip(program, durations, strict=False)):
-        layers.append((layer, instruction, time + 1, time + 1 + duration))
-        time += 1 + duration
+    feed_start = store_start = began + 1
+    for instruction, (to_fed, to_stored) in zip(program, durations, strict=False):
+        fed = store_start + to_fed
+        layers.append(Times(feed_start, store_start, fed, fed + to_stored))
+        # The next layer is fed at once, but stored only when this one is.
+        feed_start, store_start = fed + 1, fed + to_stored
         if instruction >> last & 1:
             break
     return layers
+
+
+def expected_cycle(time: int, program: Sequence[int], layers: Sequence[Times]) -> Cycle:
+    """What each signal is in a cycle of a run; those that have no meaning then are left out."""
+    end = layers[-1].stored
+    (*_, layer) = [0, *(n for n, times in enumerate(layers) if times.feed_start <= time)]
+    ends = [*(times.feed_start for times in layers[1:]), end]
+    cycle = {
+        "busy": int(layers[0].feed_start <= time <= end),
+        "feed_start": int(time in [times.feed_start for times in layers]),
+        "store_start": int(time in [times.store_start for times in layers]),
+        "ahead": int(any(times.fed < time <= times.stored for times in layers[:-1])),
+        "ended": int(time in ends),
+    }
+    if cycle["busy"]:
+        cycle |= {"layer": layer, "instruction": program[layer]}
+    if cycle["ended"]:
+        cycle["ended_layer"] = ends.index(time)
+    if time > end:
+        cycle["cycles"] = end - layers[0].feed_start + 1
+    return cycle
 
 
 def random_program(seed: int, last: int | None) -> list[int]:
@@ -45,21 +97,22 @@ def random_program(seed: int, last: int | None) -> list[int]:
 
 
 async def begin(dut: Any, program: list[int]) -> Trace:
-    drive(dut, start=0, layer_done=0, load__windows=0)
+    drive(dut, start=0, fed=0, stored=0, load__windows=0)
     await start(dut)
     await load(dut, Window.PROGRAM, 0, program)
     return Trace(dut, *SIGNALS)
 
 
-async def run_layers(dut: Any, durations: Sequence[int]) -> None:
-    """Feeder, grid and write-back: done so many cycles after each layer's start."""
-    for duration in durations:
-        await wait_until(dut.clk, lambda: int(dut.layer_start.value))
-        if duration > 1:
-            await ClockCycles(dut.clk, duration - 1)
-        drive(dut, layer_done=1)
-        await RisingEdge(dut.clk)
-        drive(dut, layer_done=0)
+async def run_layers(dut: Any, durations: Durations) -> None:
+    """Grid and write-back: they begin with the first layer when told to, and know when to go on."""
+    await wait_until(dut.clk, lambda: int(dut.store_start.value))
+    for to_fed, to_stored in durations:
+        for name, cycles in (("fed", to_fed), ("stored", to_stored)):
+            if cycles > 1:
+                await ClockCycles(dut.clk, cycles - 1)
+            drive(dut, **{name: 1})
+            await RisingEdge(dut.clk)
+            drive(dut, **{name: 0})
 
 
 async def pulse_start(dut: Any) -> None:
@@ -68,9 +121,14 @@ async def pulse_start(dut: Any) -> None:
     drive(dut, start=0)
 
 
+def random_durations(numbers: random.Random) -> list[tuple[int, int]]:
+    """A layer is stored two cycles after it is fed, or later."""
+    return [(numbers.randint(1, 9), numbers.randint(2, 12)) for _ in range(CONFIG.layer_depth)]
+
+
 async def check_run(
-    dut: Any, trace: Trace, program: list[int], durations: Sequence[int], pause: int = 10
-) -> list[tuple[int, int, int, int]]:
+    dut: Any, trace: Trace, program: list[int], durations: Durations, pause: int = 10
+) -> list[Times]:
     """Run the program and compare every cycle; returns what was expected of the layers.
 
     It goes on `pause` cycles after the first one that is not busy.
@@ -82,19 +140,13 @@ async def check_run(
     if pause:
         await ClockCycles(dut.clk, pause)
     running.cancel()
+    drive(dut, fed=0, stored=0)
     cycles = list(enumerate(trace.cycles))[before:]
     began = next(time for time, cycle in cycles if cycle["start"])
     layers = reference(began, program, durations)
-    end = layers[-1][3]
-    starts = [time for time, cycle in cycles if cycle["layer_start"]]
-    assert starts == [start_of_layer for _, _, start_of_layer, _ in layers]
-    for layer, instruction, first, last in layers:
-        for cycle in trace.cycles[first : last + 1]:
-            assert (cycle["layer"], cycle["instruction"]) == (layer, instruction)
     for time, cycle in cycles:
-        assert cycle["busy"] == (began < time <= end)
-        if time > end:
-            assert cycle["cycles"] == end - began
+        expected = expected_cycle(time, program, layers)
+        assert {name: cycle[name] for name in expected} == expected
     return layers
 
 
@@ -105,23 +157,27 @@ async def agrees(dut: Any, layers: int) -> None:
     trace = await begin(dut, program)
     numbers = random.Random(layers)
     for _ in range(3):  # the second and third run start where the one before has ended
-        durations = [numbers.randint(1, 20) for _ in program]
-        assert len(await check_run(dut, trace, program, durations)) == layers
+        assert len(await check_run(dut, trace, program, random_durations(numbers))) == layers
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def a_layer_takes_one_cycle_more_than_its_work(dut: Any) -> None:
+async def a_layer_is_fed_in_the_cycle_after_the_one_before_is(dut: Any) -> None:
+    """Write-back begins with it only when it has stored that; all that is counted once."""
     program = random_program(1, last=2)
     trace = await begin(dut, program)
-    await check_run(dut, trace, program, [1, 17, 5])
-    assert trace.cycles[-1]["cycles"] == (1 + 1) + (17 + 1) + (5 + 1)
+    await check_run(dut, trace, program, [(1, 2), (17, 30), (5, 3)])
+    first, second, third = trace.times(lambda c: c["feed_start"])
+    assert (second, third) == (first + 1 + 1, first + 1 + 2 + 17 + 1)
+    assert trace.times(lambda c: c["store_start"]) == [first, first + 3, first + 3 + 47]
+    assert trace.cycles[-1]["cycles"] == 1 + 3 + 47 + 8
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def ends_with_the_program_memory(dut: Any) -> None:
+@cocotb.parametrize(to_stored=[2, 40])
+async def ends_with_the_program_memory(dut: Any, to_stored: int) -> None:
     program = random_program(2, last=None)
     trace = await begin(dut, program)
-    layers = await check_run(dut, trace, program, [2] * len(program))
+    layers = await check_run(dut, trace, program, [(2, to_stored)] * len(program))
     assert len(layers) == CONFIG.layer_depth
 
 
@@ -131,43 +187,44 @@ async def starts_again_in_the_second_cycle_after_the_end(dut: Any) -> None:
     program = random_program(6, last=2)
     trace = await begin(dut, program)
     for _ in range(3):
-        assert len(await check_run(dut, trace, program, [1, 3, 1], pause=0)) == 3
+        assert len(await check_run(dut, trace, program, [(1, 2), (3, 2), (1, 2)], pause=0)) == 3
     program[0] ^= (1 << INSTRUCTION["last"].offset) - 1
     await load(dut, Window.PROGRAM, 0, program[:1])
     await RisingEdge(dut.clk)
-    assert len(await check_run(dut, trace, program, [2, 1, 1])) == 3
+    assert len(await check_run(dut, trace, program, [(2, 2), (1, 2), (1, 2)])) == 3
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def start_is_ignored_while_busy(dut: Any) -> None:
     program = random_program(3, last=1)
     trace = await begin(dut, program)
-    cocotb.start_soon(run_layers(dut, [9, 9]))
+    cocotb.start_soon(run_layers(dut, [(5, 4), (5, 4)]))
     await pulse_start(dut)
     for _ in range(18):
         await pulse_start(dut)
         assert int(dut.busy.value)
     await wait_until(dut.clk, lambda: not int(dut.busy.value))
     await ClockCycles(dut.clk, 5)
-    assert len(trace.times(lambda c: c["layer_start"])) == 2
-    assert trace.cycles[-1]["cycles"] == 2 * (9 + 1)
+    assert len(trace.times(lambda c: c["feed_start"])) == 2
+    assert trace.cycles[-1]["cycles"] == 1 + 2 * 9
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def reset_in_mid_layer_ends_the_run(dut: Any) -> None:
     program = random_program(4, last=3)
     trace = await begin(dut, program)
-    for delay in range(12):
-        running = cocotb.start_soon(run_layers(dut, [4, 4, 4, 4]))
+    for delay in range(16):
+        running = cocotb.start_soon(run_layers(dut, [(2, 3)] * 4))
         await pulse_start(dut)
         await ClockCycles(dut.clk, 1 + delay)
-        drive(dut, rst=1, layer_done=0)
+        drive(dut, rst=1, fed=0, stored=0)
         running.cancel()
         await RisingEdge(dut.clk)
         drive(dut, rst=0)
         await RisingEdge(dut.clk)
         assert not int(dut.busy.value)
-        await check_run(dut, trace, program, [3, 2, 1, 5])
+        assert not int(dut.ahead.value)
+        await check_run(dut, trace, program, [(3, 2), (2, 4), (1, 2), (5, 6)])
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -178,9 +235,8 @@ async def takes_only_the_words_that_are_its_own(dut: Any) -> None:
     others = [
         (Window.ENTRIES, 0, 0),
         (Window.PROGRAM, 1, 0),
-        (Window.PROGRAM, 0, CONFIG.layer_depth * stride),
         *((Window.PROGRAM, 0, part) for part in range(-(-INSTRUCTION.size // 32), stride)),
     ]
     for window, unit, offset in others:
         await load_word(dut, window, unit, offset, 0xFFFFFFFF)
-    await check_run(dut, trace, program, [1] * len(program))
+    await check_run(dut, trace, program, [(1, 2)] * len(program))

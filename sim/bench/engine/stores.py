@@ -6,7 +6,7 @@ import dataclasses
 import random
 
 from hw import layouts
-from sim.bench.blocks import configuration
+from sim.bench.blocks import bits_of, configuration
 
 CONFIG = configuration()
 LANES, GROUPS = CONFIG.lanes, CONFIG.groups
@@ -25,6 +25,7 @@ class Layer:
 
     rows: int
     base: int = 0
+    joined: int = 0
     gap: int = 0
     window: int = 0
     pixels: int = 0
@@ -34,6 +35,10 @@ class Layer:
     across: int = 0
     average: int = 0
     average_shift: int = 0
+
+    @property
+    def bits(self) -> int:
+        return bits_of(STORE, **dataclasses.asdict(self))
 
     @property
     def positions(self) -> int:

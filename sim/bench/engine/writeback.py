@@ -1,28 +1,23 @@
-"""Bench of `hw.engine.writeback.WriteBack`, with the accumulators of a grid around it."""
+"""Bench of `hw.engine.writeback.WriteBack`, with accumulators around it."""
 
 from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import cocotb
 from cocotb.triggers import ClockCycles, RisingEdge
 
 from hw import layouts
+from hw.engine.grid import Grid
+from hw.engine.pool import Pool
+from hw.engine.writeback import LaneWriteBack
 from hw.pe.accumulate import DrainSignature
 from hw.regmap import Window
-from sim.bench.blocks import (
-    Trace,
-    bits_of,
-    configuration,
-    drive,
-    load,
-    load_word,
-    signed,
-    wait_until,
-)
+from sim.bench.blocks import Trace, configuration, drive, load, load_word, signed, wait_until
+from sim.bench.engine.accumulators import PLACES, Accumulators
 from sim.bench.engine.stores import (
     END,
     HIGH,
@@ -41,91 +36,22 @@ from sim.bench.streams import start
 
 CONFIG = configuration()
 LANES, GROUPS, ROWS = CONFIG.lanes, CONFIG.groups, CONFIG.accumulator_depth
-# From a row's drain to its word: the accumulator's read, a level for each doubling of the groups,
-# bias, shift, saturation; and for windows, two in the pool.
-LATENCY = 1 + 1 + (GROUPS - 1).bit_length() + 3
-POOL_LATENCY = 3
+# From a row's drain to its word; for windows, the pool's in addition.
+LATENCY = Grid.TOTAL_LATENCY + LaneWriteBack.latency(CONFIG)
 SIGNALS = (
     "start",
     "clearing",
     "drain__enable",
     "drain__buffer",
-    "drain__row",
+    "drain__place",
     "drain__release",
     "full",
+    "fed",
     "write_enable",
     "write_index",
     "write_word",
     "done",
 )
-
-
-class Accumulators:
-    """The accumulators of a grid and its `full` flags.
-
-    Attributes
-    ----------
-    waiting : positions that come into a buffer once it is drained, at once or, if `slow`, later
-    """
-
-    def __init__(self, dut: Any, *, slow: bool = False) -> None:
-        self.waiting: list[Position] = []
-        self._dut = dut
-        self._buffers: list[Position | None] = [None, None]
-        self._full = [False, False]
-        self._next = 0
-        self._pause = 0.9 if slow else 0.0
-        cocotb.start_soon(self._serve())
-
-    def _reset(self) -> None:
-        self.waiting.clear()
-        self._buffers, self._full = [None, None], [False, False]
-        self._next = 0
-        drive(self._dut, full=0)
-
-    async def _serve(self) -> None:
-        dut = self._dut
-        numbers = random.Random(3)
-        while True:
-            await RisingEdge(dut.clk)
-            if int(dut.rst.value):
-                self._reset()
-                continue
-            dut.totals.value = self._read()
-            drained = self._drain()
-            # A buffer that was drained is not full in the next cycle, whatever waits for it.
-            ready = self.waiting and self._buffers[self._next] is None and self._next != drained
-            if ready and numbers.random() >= self._pause:
-                self._buffers[self._next] = self.waiting.pop(0)
-                self._full[self._next] = True
-                self._next ^= 1
-            dut.full.value = sum(1 << n for n in range(2) if self._full[n])
-
-    def _drain(self) -> int | None:
-        """Follow the drain; returns the buffer whose last row was read, if one's was."""
-        dut = self._dut
-        buffer = int(dut.drain__buffer.value)
-        position = self._buffers[buffer]
-        if int(dut.drain__release.value):
-            assert self._full[buffer], "released once"
-            self._full[buffer] = False
-        if not position or not int(dut.drain__enable.value):
-            return None
-        if int(dut.drain__row.value) < len(position) - 1:
-            return None
-        assert not self._full[buffer], "released with the last row at the latest"
-        self._buffers[buffer] = None
-        return buffer
-
-    def _read(self) -> int:
-        """What `totals` is a cycle after this one; if it must not be stored, it is all ones."""
-        dut, width = self._dut, CONFIG.accumulator_bits
-        position, row = self._buffers[int(dut.drain__buffer.value)], int(dut.drain__row.value)
-        lanes = [[-1] * GROUPS] * LANES
-        if int(dut.drain__enable.value) and position:
-            lanes = position[row]
-        totals = (total & (1 << width) - 1 for groups in lanes for total in groups)
-        return sum(total << place * width for place, total in enumerate(totals))
 
 
 @dataclasses.dataclass
@@ -137,25 +63,53 @@ class Bench:
     trace: Trace
     biases: list[list[int]]
 
-    async def start_layer(self, layer: Layer, positions: list[Position]) -> None:
-        """Start a layer whose accumulators get these; returns in the cycle after `start`."""
-        store = bits_of(STORE, **dataclasses.asdict(layer))
-        drive(self.dut, store=store, vectors=len(positions) // layer.positions, start=1)
+    async def start_layer(self, layer: Layer, vectors: int) -> None:
+        """Returns in the cycle after `start`, after which only `vectors` stay what they are."""
+        drive(self.dut, store=layer.bits, vectors=vectors, start=1)
         await RisingEdge(self.dut.clk)
-        drive(self.dut, start=0)
-        self.accumulators.waiting += positions
+        drive(self.dut, store=~layer.bits & (1 << STORE.size) - 1, start=0)
+
+    async def run_layer(
+        self, layer: Layer, positions: list[Position], then: Iterable[Position] = ()
+    ) -> None:
+        """Run a layer whose positions wait; returns in the cycle after that of its last word.
+
+        The accumulators get those of another once they have no more to do.
+        """
+        words = len(reference(layer, self.biases, positions))
+        await self.start_layer(layer, len(positions) // layer.positions)
+        for _ in range(4000):
+            await RisingEdge(self.dut.clk)
+            if int(self.dut.fed.value):
+                self.accumulators.waiting += then
+            words -= bool(int(self.dut.write_enable.value))
+            if not words:
+                return
+        raise AssertionError(f"{words} words were not stored")
 
     async def check_layer(self, layer: Layer, positions: list[Position]) -> None:
-        """Run a layer, and compare the words, their places, and the cycle of `done`."""
+        """Run a layer, and compare the words, their places, and when what is said of it."""
         began = len(self.trace.cycles)
-        await self.start_layer(layer, positions)
-        await wait_until(self.dut.clk, lambda: int(self.dut.done.value), watchdog=4000)
-        await RisingEdge(self.dut.clk)
+        self.accumulators.joined = bool(layer.joined)
+        self.accumulators.waiting += positions
+        await self.run_layer(layer, positions)
+        await ClockCycles(self.dut.clk, 3)
         cycles = list(enumerate(self.trace.cycles))[began:]
         assert stored_in(self.trace.cycles[began:]) == reference(layer, self.biases, positions)
         *_, last = (time for time, cycle in cycles if cycle["write_enable"])
         done = [time for time, cycle in cycles if cycle["done"]]
         assert done == [last + 1], "when the last word is stored"
+        drained = [time for time, cycle in cycles if cycle["drain__enable"]]
+        assert len(drained) == layer.rows * len(positions)
+        fed = [time for time, cycle in cycles if cycle["fed"]]
+        assert fed == [drained[-layer.rows]], "when the last position begins to be drained"
+        self.check_releases(layer, drained)
+
+    def check_releases(self, layer: Layer, drained: list[int]) -> None:
+        """Every position was released as many rows early as it may be."""
+        first = max(0, layer.rows - 1 - DrainSignature.RELEASED_EARLY)
+        released = self.trace.times(lambda c: c["drain__release"])
+        assert [time for time in released if time >= drained[0]] == drained[first :: layer.rows]
 
 
 def stored_in(cycles: Sequence[dict[str, int]]) -> list[Stored]:
@@ -178,7 +132,7 @@ async def begin(dut: Any, *, slow: bool = False, biases: int = END // 2) -> Benc
     values = [
         [numbers.randint(-biases, biases) for _ in range(CONFIG.bias_depth)] for _ in range(LANES)
     ]
-    drive(dut, start=0, totals=0, load__windows=0)
+    drive(dut, start=0, store=0, vectors=0, totals=0, load__windows=0)
     accumulators = Accumulators(dut, slow=slow)
     await start(dut)
     trace = Trace(dut, *SIGNALS)
@@ -195,11 +149,12 @@ async def agrees(dut: Any, shift: int) -> None:
     """Vectors of one pixel of one position, as fully connected layers have."""
     bench = await begin(dut, slow=bool(shift % 2), biases=END // 2 if shift % 3 else 50)
     numbers = random.Random(shift)
-    for relu in (0, 1):
-        rows = GROUPS * numbers.randint(1, ROWS // GROUPS)
+    for relu, joined in ((0, 0), (1, 0), (0, 1), (1, 1), (0, 0)):
+        rows = GROUPS * numbers.randint(1, (1 + joined) * ROWS // GROUPS)
         layer = Layer(
             rows=rows,
             base=numbers.randint(0, CONFIG.activation_depth - 3 * rows // GROUPS),
+            joined=joined,
             bias_base=numbers.randint(0, CONFIG.bias_depth - rows),
             shift=shift,
             relu=relu,
@@ -287,37 +242,58 @@ async def one_word_per_cycle_vector_after_vector(dut: Any, rows: int, window: in
     bench.accumulators.waiting += positions[:2]
     await wait_until(dut.clk, lambda: int(dut.full.value) == 3)
     bench.accumulators.waiting += positions[2:]
-    drive(dut, store=bits_of(STORE, **dataclasses.asdict(layer)), vectors=6, start=1)
-    await RisingEdge(dut.clk)
-    drive(dut, start=0)
+    await bench.start_layer(layer, vectors=6)
     await wait_until(dut.clk, lambda: int(dut.done.value))
     began = bench.trace.times(lambda c: c["start"])[-1]
     drained = bench.trace.times(lambda c: c["drain__enable"] and not c["clearing"])
     written = bench.trace.times(lambda c: c["write_enable"])
     assert drained == list(range(began + 1, began + 1 + len(positions) * rows))
-    released = bench.trace.times(lambda c: c["drain__release"])
-    assert released == drained[max(0, rows - 1 - DrainSignature.RELEASED_EARLY) :: rows]
+    bench.check_releases(layer, drained)
     final = [time for n, time in enumerate(drained) if n // rows % (window + 1) == window]
-    assert written == [time + LATENCY + (POOL_LATENCY if window else 0) for time in final]
+    assert written == [time + LATENCY + (Pool.LATENCY if window else 0) for time in final]
     assert stored_in(bench.trace.cycles) == reference(layer, bench.biases, positions)
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def a_layer_may_start_in_the_cycle_after_done(dut: Any) -> None:
-    """With windows after one without, and the other way round."""
+@cocotb.parametrize(slow=[False, True])
+async def joined_buffers_have_twice_the_rows(dut: Any, slow: bool) -> None:
+    """Rows of the one buffer, of both, all; between layers whose buffers are two."""
+    bench = await begin(dut, slow=slow)
+    numbers = random.Random(10)
+    most = 2 * ROWS // GROUPS * GROUPS
+    half = -(-PLACES // 2 // GROUPS) * GROUPS
+    for rows, joined in ((most, 1), (GROUPS, 0), (half, 1), (GROUPS, 1), (2 * GROUPS, 0)):
+        layer = Layer(rows, joined=joined, gap=1, shift=2, pixels=1)
+        await bench.check_layer(layer, random_positions(numbers, layer, bench.biases, 2))
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(pause=[0, 1, 2])
+async def a_layer_may_start_in_the_cycle_of_done(dut: Any, pause: int) -> None:
+    """Or later. Its accumulators are filled as soon as those of the one before are drained.
+
+    With windows after a layer without, and the other way round.
+    """
     bench = await begin(dut)
     numbers = random.Random(9)
-    expected = []
-    for number, window in enumerate((0, 1, 0, 0, 1, 1, 0, 3)):
-        layer = Layer(GROUPS, base=5 * number, window=window, shift=number, relu=number % 2)
-        positions = random_positions(numbers, layer, bench.biases, vectors=2)
-        expected += reference(layer, bench.biases, positions)
-        await bench.start_layer(layer, positions)
-        await wait_until(dut.clk, lambda: int(dut.done.value))
+    layers = [
+        Layer(GROUPS, base=5 * number, window=window, shift=number, relu=number % 2)
+        for number, window in enumerate((0, 1, 0, 0, 1, 1, 0, 3))
+    ]
+    positions = [random_positions(numbers, layer, bench.biases, vectors=2) for layer in layers]
+    bench.accumulators.waiting += positions[0]
+    for layer, here, then in zip(layers, positions, [*positions[1:], []], strict=True):
+        await bench.run_layer(layer, here, then)
+        if pause:
+            await ClockCycles(dut.clk, pause)
     await ClockCycles(dut.clk, 10)
     ends = bench.trace.times(lambda c: c["done"])
-    assert bench.trace.times(lambda c: c["start"])[1:] == [time + 1 for time in ends[:-1]]
-    assert stored_in(bench.trace.cycles) == expected
+    assert bench.trace.times(lambda c: c["start"])[1:] == [time + pause for time in ends[:-1]]
+    assert stored_in(bench.trace.cycles) == [
+        word
+        for layer, here in zip(layers, positions, strict=True)
+        for word in reference(layer, bench.biases, here)
+    ]
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -327,18 +303,16 @@ async def clears_every_accumulator_once_after_reset(dut: Any) -> None:
     layer = Layer(ROWS // GROUPS * GROUPS, gap=1, window=1, pixels=1, shift=3)
     numbers = random.Random(3)
     for delay in (1, 5, LATENCY + ROWS + 2, 2 * ROWS, 4 * ROWS):
-        await bench.start_layer(layer, random_positions(numbers, layer, bench.biases, 3))
-        for _ in range(delay):
-            await RisingEdge(dut.clk)
+        bench.accumulators.waiting += random_positions(numbers, layer, bench.biases, 3)
+        await bench.start_layer(layer, vectors=3)
+        await ClockCycles(dut.clk, delay)
         drive(dut, rst=1)
         await RisingEdge(dut.clk)
         drive(dut, rst=0)
         trace = Trace(dut, *SIGNALS)
         await wait_until(dut.clk, lambda: not int(dut.clearing.value))
         cleared = [c for c in trace.cycles if c["clearing"]]
-        assert [(c["drain__buffer"], c["drain__row"]) for c in cleared] == [
-            (buffer, row) for buffer in range(2) for row in range(ROWS)
-        ]
+        assert [c["drain__place"] for c in cleared] == list(range(PLACES))
         assert all(c["drain__enable"] and not c["drain__release"] for c in cleared)
         assert not any(c["write_enable"] or c["done"] for c in trace.cycles)
         bench = dataclasses.replace(bench, trace=trace)
@@ -348,11 +322,7 @@ async def clears_every_accumulator_once_after_reset(dut: Any) -> None:
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def takes_only_the_words_that_are_its_own(dut: Any) -> None:
     bench = await begin(dut)
-    for window, unit, offset in (
-        (Window.CODEBOOK, 0, 0),
-        (Window.BIAS, LANES, 0),
-        (Window.BIAS, 0, CONFIG.bias_depth * layouts.stride(CONFIG.accumulator_bits)),
-    ):
-        await load_word(dut, window, unit, offset, ~bench.biases[0][0] & 0xFFFFFFFF)
+    for window, unit in ((Window.CODEBOOK, 0), (Window.BIAS, LANES), (Window.BIAS, 255)):
+        await load_word(dut, window, unit, 0, ~bench.biases[0][0] & 0xFFFFFFFF)
     layer = Layer(GROUPS)
     await bench.check_layer(layer, random_positions(random.Random(5), layer, bench.biases))

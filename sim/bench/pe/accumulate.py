@@ -278,6 +278,22 @@ async def a_sum_may_be_drained_four_cycles_after_its_operand(
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(first=[0, 1])
+async def a_release_is_of_one_buffer(dut: Any, first: int) -> None:
+    """The other one stays full, and what it holds is not drained."""
+    trace, driver = await begin(dut)
+    operands = [operand_of(buffer, last=1, buffer=buffer) for buffer in range(2)]
+    await driver.send(bits(operands))
+    await until_drainable(dut, 1)
+    for buffer in (first, 1 - first):
+        expected = [reference(operands)[place] for place in places_of(buffer)]
+        assert await drain(dut, places_of(buffer), buffer) == expected
+    await ClockCycles(dut.clk, 2)
+    check_full(trace)
+    assert trace.cycles[-1]["full"] == 0
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(early=[0, RELEASED_EARLY], joined=[0, 1], between=[0, 1, 2, 3])
 async def a_buffer_takes_operands_in_the_cycle_after_its_last_row(
     dut: Any, early: int, joined: int, between: int
