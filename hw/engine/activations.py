@@ -23,7 +23,7 @@ class ActivationMemory(wiring.Component):
         The host has the memory; write-back and feeder must be idle.
     load : In(LoadSignature())
     host_address : In(layouts.address)
-        Bus word to read; `host_data` is its value in the next cycle.
+        Bus word to read; `host_data` is its value two cycles later.
     host_data : Out(32)
     index, enable, word : feeder's read port
     write_enable, write_index, write_word : write-back's port
@@ -82,5 +82,5 @@ class ActivationMemory(wiring.Component):
         ]
         part = Signal(max(1, part_bits))
         m.d.sync += part.eq(self.host_address.offset[:part_bits])
-        m.d.comb += self.host_data.eq(read.data.word_select(part, layouts.BUS_BITS))
+        m.d.sync += self.host_data.eq(read.data.word_select(part, layouts.BUS_BITS))
         return m

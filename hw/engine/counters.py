@@ -22,7 +22,7 @@ class LayerCounters(wiring.Component):
     steps : In
         By how much each counter grows in this cycle; `cycles` is counted here.
     read_layer, read_counter : In
-        `value` is that counter in the next cycle.
+        `value` is that counter two cycles later.
     value : Out(32)
     """
 
@@ -69,6 +69,6 @@ class LayerCounters(wiring.Component):
             write.data.eq(Cat(counters.values())),
             write.en.eq(self.done),
             read.addr.eq(self.read_layer),
-            self.value.eq(read.data.word_select(which, 32)),
         ]
+        m.d.sync += self.value.eq(read.data.word_select(which, 32))
         return m

@@ -15,7 +15,7 @@ __all__ = ["HostPort"]
 class HostPort(wiring.Component):
     """The bus target: registers, and the way to the memory windows.
 
-    A register access takes two cycles, a window access four at most. Every word written to a
+    A register access takes two cycles, a window access five at most. Every word written to a
     window enters the checksum with its address, so that the host can tell that all of them
     arrived, in order and unchanged.
 
@@ -24,7 +24,7 @@ class HostPort(wiring.Component):
     bus : In(BusSignature())
     load : Out(LoadSignature())
     read_address : Out(layouts.address)
-        Window word to read: `activation` or `counter` is its value in the next cycle.
+        Window word to read: `activation` or `counter` is its value two cycles later.
     activation, counter : In(32)
     start, abort : Out(1)
         One cycle each, on the host's command.
@@ -86,6 +86,8 @@ class HostPort(wiring.Component):
                 ]
                 m.next = "IDLE"
             with m.State("READ"):
+                m.next = "LOOK UP"
+            with m.State("LOOK UP"):
                 m.next = "ANSWER"
             with m.State("ANSWER"):
                 m.d.sync += [

@@ -1,3 +1,5 @@
+import itertools
+
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
@@ -45,8 +47,8 @@ class MultiplyAccumulate(wiring.Component):
     """``accumulators[buffer][row] += weight * activation``: one operand per cycle.
 
     Two buffers: while one is filled, write-back drains the other; or they are one. An accumulator
-    is read in the cycle of its operand, added to in the third, and written in the fourth, so sums
-    of the same place one, two and three operands earlier are forwarded. A bit beside each says
+    is read in the cycle of its operand, added to in the fourth, and written in the fifth, so sums
+    of the same place one to four operands earlier are forwarded. A bit beside each says
     whether it holds anything; what does not is 0, so that to clear is to take back a bit, and only
     sums are written.
 
@@ -59,8 +61,8 @@ class MultiplyAccumulate(wiring.Component):
     total : Out(signed(accumulator_bits))
         The accumulator that `drain` asked for two cycles ago.
     full : Out(2)
-        Buffers whose vector is complete; set two cycles after the marker, until released. Its last
-        sum is written in the cycle after that.
+        Buffers whose vector is complete; set three cycles after the marker, until released. Its
+        last sum is written in the cycle after that.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -80,52 +82,57 @@ class MultiplyAccumulate(wiring.Component):
         shape = signed(self.config.accumulator_bits)
         operand = self.i.payload
 
-        # Where operands that are on their way go, and those that came one, two and three cycles
-        # ago: whether to any accumulator, and to which.
-        goes = [Signal(name=f"goes_{age}") for age in range(4)]
-        place = [Signal.like(operand.row, name=f"place_{age}") for age in range(4)]
-        same = [Signal(name=f"same_as_{age}") for age in range(4)]
+        # Where the operand goes, and those that came up to four cycles ago: whether to any
+        # accumulator, and to which.
+        goes = [Signal(name=f"goes_{age}") for age in range(5)]
+        place = [Signal.like(operand.row, name=f"place_{age}") for age in range(5)]
+        same = [Signal(name=f"same_as_{age}") for age in range(5)]
         buffer = Mux(self.joined, operand.row[-1], operand.buffer)
         m.d.comb += [
             goes[0].eq(self.i.valid & ~operand.null),
             place[0].eq(Cat(operand.row[:-1], buffer)),
         ]
-        for age in range(1, 4):
+        for age in range(1, 5):
             m.d.sync += [goes[age].eq(goes[age - 1]), place[age].eq(place[age - 1])]
             m.d.comb += same[age].eq(goes[age] & (place[age] == place[0]))
 
-        # Stage 1 takes what is stored, or a sum that is not yet; stage 2 adds; stage 3 writes.
-        total, written, before = (Signal(shape, name=n) for n in ("sum", "written", "before"))
-        stored, held = self._accumulators(m, (place[0], place[3]), goes[3], total)
-        # Known beforehand, since memories are late in their cycle.
-        use_total, use_written = Signal(), Signal()
+        # Stage 1 takes what is stored, which comes late in its cycle; stage 2 a sum of the same
+        # place that is newer, if there is any; stage 3 adds; stage 4 writes.
+        total, written, older, before = (
+            Signal(shape, name=n) for n in ("sum", "written", "older", "before")
+        )
+        stored = self._accumulators(m, (place[0], place[4]), goes[4], total)
+        known, choice = Signal(2), Signal(2)
         m.d.sync += [
-            use_total.eq(same[2]),
-            use_written.eq(same[3]),
-            before.eq(Mux(use_total, total, Mux(use_written, written, stored))),
+            known.eq(Mux(same[2], 1, Mux(same[3], 2, Mux(same[4], 3, 0)))),
+            choice.eq(known),
+            before.eq(
+                Mux(choice[1], Mux(choice[0], older, written), Mux(choice[0], total, stored))
+            ),
         ]
-        with m.If(~use_total & ~use_written & ~held):
-            m.d.sync += before.eq(0)
 
         # The shape of a DSP block: registers before and after the multiplier, then an adder to
         # which its own sum may come back.
-        weight, activation = Signal.like(operand.weight), Signal.like(operand.activation)
+        weights = [operand.weight, *(Signal.like(operand.weight, name=f"w_{n}") for n in range(2))]
+        activations = [
+            operand.activation,
+            *(Signal.like(operand.activation, name=f"a_{n}") for n in range(2)),
+        ]
+        again = [same[1], *(Signal(name=f"again_{n}") for n in range(3))]
+        for stages in (weights, activations, again):
+            m.d.sync += [after.eq(first) for first, after in itertools.pairwise(stages)]
         product = Signal(signed(self.config.weight_bits + self.config.activation_bits))
-        again, same_again = Signal(), Signal()
         m.d.sync += [
-            weight.eq(operand.weight),
-            activation.eq(operand.activation),
-            product.eq(weight * activation),
-            same_again.eq(same[1]),
-            again.eq(same_again),
-            total.eq(Mux(again, total, before) + product),
+            product.eq(weights[-1] * activations[-1]),
+            total.eq(Mux(again[-1], total, before) + product),
             written.eq(total),
+            older.eq(written),
         ]
         self._markers(m)
         return m
 
     def _accumulators(self, m, places, write, total):
-        """What is stored at the place of one cycle ago, and whether anything is.
+        """What is stored at the place of two cycles ago; 0 if nothing is.
 
         Parameters
         ----------
@@ -157,23 +164,21 @@ class MultiplyAccumulate(wiring.Component):
                 to.en.eq(draining | (write & (written[-1] == buffer))),
             ]
             held.append(port.data)
-        added_buffer, drained_buffer = Signal(), Signal()
-        m.d.sync += [
-            added_buffer.eq(added[-1]),
-            drained_buffer.eq(drain.place[-1]),
-            self.total.eq(stored[1]),
-        ]
-        with m.If(~Mux(drained_buffer, held[1], held[0])):
-            m.d.sync += self.total.eq(0)
-        return stored[0], Mux(added_buffer, held[1], held[0])
+        outputs = [Signal.like(total, name="stored"), self.total]
+        for place, out, value in zip((added, drain.place), outputs, stored, strict=True):
+            buffer = Signal()
+            m.d.sync += [buffer.eq(place[-1]), out.eq(value)]
+            with m.If(~Mux(buffer, held[1], held[0])):
+                m.d.sync += out.eq(0)
+        return outputs[0]
 
     def _markers(self, m):
-        """A buffer is full once the operand with the marker is added."""
+        """A buffer is full once the operand with the marker is about to be added."""
         for buffer in range(2):
-            coming = Signal(name=f"marker_{buffer}")
+            coming = Signal(2, name=f"marker_{buffer}")
             arrives = self.i.valid & self.i.payload.last & (self.i.payload.buffer == buffer)
-            m.d.sync += coming.eq(arrives)
-            with m.If(coming):
+            m.d.sync += coming.eq(Cat(arrives, coming[0]))
+            with m.If(coming[1]):
                 m.d.sync += self.full[buffer].eq(1)
             with m.Elif(self.drain.release & (self.drain.buffer == buffer)):
                 m.d.sync += self.full[buffer].eq(0)
