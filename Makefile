@@ -33,6 +33,7 @@ bench: $(TRAINING)
 	$(PYTHON) -m sw.cli bench latency
 	$(PYTHON) -m sw.cli bench eie
 	$(PYTHON) -m sw.cli bench scaling -o build/scaling
+	$(PYTHON) -m sw.cli bench resources
 	$(PYTHON) -m sw.cli bench kmeans
 	$(PYTHON) -m sw.cli bench packing
 

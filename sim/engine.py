@@ -8,8 +8,9 @@ from hw.config import AcceleratorConfig
 from hw.engine import Engine
 
 from . import verilated, verilog
+from .netlist import Netlist, netlist
 
-__all__ = ["engine_verilog", "open_engine"]
+__all__ = ["engine_netlist", "engine_rtlil", "engine_verilog", "open_engine"]
 
 _TOP = "engine"
 
@@ -17,6 +18,16 @@ _TOP = "engine"
 def engine_verilog(config: AcceleratorConfig) -> str:
     """Verilog of an engine with empty memories."""
     return verilog.cached_verilog(_TOP, f"{config!r}", lambda: Engine(config))
+
+
+def engine_rtlil(config: AcceleratorConfig) -> str:
+    """RTLIL of an engine with empty memories, its top module called `engine`."""
+    return verilog.to_rtlil(Engine(config), _TOP)
+
+
+def engine_netlist(config: AcceleratorConfig, family: str) -> Netlist:
+    """An engine with empty memories, synthesised for a family of `sim.netlist.FAMILIES`."""
+    return netlist(engine_rtlil(config), _TOP, family)
 
 
 def open_engine(

@@ -10,12 +10,10 @@ import json
 import re
 from pathlib import Path
 
-from amaranth.lib.wiring import Component
-
 from hw.toolchains import yosys
 
 from . import toolchain
-from .verilog import build_folder, to_rtlil
+from .verilog import build_folder
 
 __all__ = ["FAMILIES", "Netlist", "netlist"]
 
@@ -41,13 +39,13 @@ class Netlist:
     family : one of `FAMILIES`
     top : name of its module
     used : resource -> number, as `hw.toolchains.yosys.count` has them
-    verilog : its cells, flattened
+    file : Verilog of its cells, flattened
     """
 
     family: str
     top: str
     used: dict[str, float]
-    verilog: str
+    file: Path
 
     def simulated(self) -> str:
         """Verilog with models of the cells: Yosys' own, and ours where Yosys has none.
@@ -65,7 +63,8 @@ class Netlist:
         for text in texts:
             for module in _MODULE.finditer(_TIMING.sub("", text)):
                 models.setdefault(module[1], module[0])
-        return "\n".join([self.verilog, *_needed(self.verilog, models)])
+        cells = self.file.read_text()
+        return "\n".join([cells, *_needed(cells, models)])
 
 
 def _needed(text: str, models: dict[str, str]) -> list[str]:
@@ -79,23 +78,29 @@ def _needed(text: str, models: dict[str, str]) -> list[str]:
     return [found[name] for name in sorted(found)]
 
 
-def netlist(component: Component, name: str, family: str) -> Netlist:
-    """The component synthesised by itself, its ports no pins, as the top module `name`.
+def netlist(rtlil: str, top: str, family: str) -> Netlist:
+    """A part of a design synthesised by itself, its ports no pins.
+
+    Parameters
+    ----------
+    rtlil : str
+        What `sim.verilog.to_rtlil` gives.
+    top : str
+        Name of its top module.
 
     Raises
     ------
     hw.toolchains.ToolchainError
         If there is no Yosys, or it fails.
     """
-    source = to_rtlil(component, name)
-    key = "\n".join([family, yosys.version(), Path(yosys.__file__).read_text(), source])
-    folder = build_folder(key, f"{name}-{family}")
+    key = "\n".join([family, yosys.version(), Path(yosys.__file__).read_text(), rtlil])
+    folder = build_folder(key, f"{top}-{family}")
 
     def build(scratch: Path) -> None:
-        (scratch / f"{name}.il").write_text(source)
-        used = yosys.synthesise(family, scratch, name)
+        (scratch / f"{top}.il").write_text(rtlil)
+        used = yosys.synthesise(family, scratch, top)
         (scratch / "used.json").write_text(json.dumps(used))
 
     toolchain.build_once(folder, build)
     used = json.loads((folder / "used.json").read_text())
-    return Netlist(family, name, used, (folder / f"{name}.v").read_text())
+    return Netlist(family, top, used, folder / f"{top}.v")

@@ -18,7 +18,7 @@ import hw
 from hw.layouts import BUS_BITS
 from sim import toolchain
 
-__all__ = ["DEEP", "build_folder", "cached_verilog", "to_rtlil", "to_verilog"]
+__all__ = ["DEEP", "build_folder", "cached_verilog", "hardware_digest", "to_rtlil", "to_verilog"]
 
 # From this depth on a memory without initial contents is sim/deep_memory.sv. No board's engine has
 # such a memory, so those are simulated as they are synthesised.
@@ -51,7 +51,7 @@ def cached_verilog(name: str, key: str, make: Callable[[], Component]) -> str:
         All that `make` depends on apart from the sources in hw/, the digest of a configuration
         for instance. The sources are part of the key by themselves.
     """
-    return _kept(name, f"{key}\n{_hw_digest()}", lambda: _convert(make(), name))
+    return _kept(name, f"{key}\n{hardware_digest()}", lambda: _convert(make(), name))
 
 
 def build_folder(text: str, name: str) -> Path:
@@ -146,7 +146,7 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def _hw_digest() -> str:
+def hardware_digest() -> str:
     """Digest of every Python source of the hardware."""
     root = Path(hw.__file__).parent
     digest = hashlib.sha256()

@@ -1,11 +1,13 @@
 """The open flow for Lattice ECP5: Yosys, nextpnr-ecp5, ecppack."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 from . import yosys
 from .base import Job, Outcome, ToolchainError, check_clock, check_fits, find_tool, run_tool
 
-__all__ = ["OVERRIDES", "available", "read_report", "run"]
+__all__ = ["OVERRIDES", "available", "critical_path", "read_report", "route", "run", "synthesise"]
 
 _TOOLS = {"nextpnr-ecp5": "place and route", "ecppack": "bitstream"}
 _RESOURCES = {"TRELLIS_COMB": "lut", "TRELLIS_FF": "ff", "DP16KD": "ebr", "MULT18X18D": "dsp"}
@@ -35,6 +37,12 @@ def read_report(text: str) -> tuple[dict[str, float], float, str]:
     """
     report = json.loads(text)
     used = {key: report["utilization"][name]["used"] for name, key in _RESOURCES.items()}
+    fmax_mhz, path = _slowest(report)
+    return used, fmax_mhz, f"{path[0]['from']['cell']} to {path[-1]['to']['cell']}"
+
+
+def _slowest(report: dict[str, Any]) -> tuple[float, list[dict[str, Any]]]:
+    """Fmax in MHz, and the steps of its path."""
     if not report["fmax"]:
         raise ToolchainError("nextpnr-ecp5 found no clock in the design")
     clocks = report["fmax"].items()
@@ -44,21 +52,50 @@ def read_report(text: str) -> tuple[dict[str, float], float, str]:
         for path in report["critical_paths"]
         if path["from"] == path["to"] == f"posedge {clock}"
     )
-    return used, figures["achieved"], f"{path[0]['from']['cell']} to {path[-1]['to']['cell']}"
+    return figures["achieved"], path
+
+
+def critical_path(text: str) -> list[tuple[str, str, float]]:
+    """Steps of the path that sets Fmax, as (kind, cell, ns), from the same JSON as `read_report`.
+
+    The kind is clk-to-q, logic, routing or setup; the cell is the one at the step's end.
+    """
+    path = _slowest(json.loads(text))[1]
+    return [(step["type"], step["to"]["cell"], step["delay"]) for step in path]
+
+
+def synthesise(job: Job) -> dict[str, float]:
+    """Counts of the design, whose netlist is left in the folder; too large a design is refused."""
+    yosys.run_script(job.folder, "top.ys", "top_synthesis.log")
+    # Before the minutes of placement; and nextpnr's own message would name a cell, not a number.
+    statistics = (job.folder / "top_statistics.json").read_text()
+    used = yosys.count(job.board.family, statistics)
+    check_fits(job.board, used)
+    return used
+
+
+def route(folder: Path, commands: tuple[tuple[str, ...], ...], seed: int) -> str:
+    """JSON text of nextpnr's report on a synthesised design, placed and routed from a seed."""
+    command = list(next(c for c in commands if c[0] == "nextpnr-ecp5"))[1:]
+    command[command.index("--seed") + 1] = str(seed)
+    run_tool([_require("nextpnr-ecp5"), *command], folder, "top_nextpnr-ecp5.log")
+    return (folder / "top_report.json").read_text()
+
+
+def _require(name: str) -> str:
+    tool = _find(name)
+    if tool is None:
+        raise ToolchainError(f"there is no {name} here: pip install 'thresher[synth]'")
+    return tool
 
 
 def run(job: Job) -> Outcome:
     """A bitstream, with the resources and the Fmax of the routed design."""
     commands = {command[0]: list(command[1:]) for command in job.commands}
     with job.step("synthesis"):
-        yosys.run_script(job.folder, "top.ys", "top_synthesis.log")
-    # Before the minutes of placement; and nextpnr's own message would name a cell, not a number.
-    statistics = (job.folder / "top_statistics.json").read_text()
-    check_fits(job.board, yosys.count(job.board.family, statistics))
+        synthesise(job)
     for name, step in _TOOLS.items():
-        tool = _find(name)
-        if tool is None:
-            raise ToolchainError(f"there is no {name} here: pip install 'thresher[synth]'")
+        tool = _require(name)
         with job.step(step):
             run_tool([tool, *commands[name]], job.folder, f"top_{name}.log")
         if name == "nextpnr-ecp5":

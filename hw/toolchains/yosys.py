@@ -13,6 +13,7 @@ __all__ = [
     "OVERRIDES",
     "available",
     "count",
+    "count_design",
     "run",
     "run_script",
     "share",
@@ -151,8 +152,8 @@ def synthesise(family: str, folder: Path, top: str) -> dict[str, float]:
     return count(family, (folder / f"{top}.json").read_text())
 
 
-def run(job: Job) -> Outcome:
-    """Counts of the flattened design, from the RTLIL that the platform wrote as top.il."""
+def count_design(job: Job) -> dict[str, float]:
+    """Resources of the flattened design, from the RTLIL that the platform wrote as top.il."""
     script = [
         "read_rtlil top.il",
         f"{_SYNTHESIS[job.board.family]} -top top",
@@ -161,6 +162,11 @@ def run(job: Job) -> Outcome:
     (job.folder / "top_count.ys").write_text("\n".join(script) + "\n")
     with job.step("synthesis"):
         run_script(job.folder, "top_count.ys", "top_count.log")
-    used = count(job.board.family, (job.folder / "top_statistics.json").read_text())
+    return count(job.board.family, (job.folder / "top_statistics.json").read_text())
+
+
+def run(job: Job) -> Outcome:
+    """Counts of the flattened design; one that is too large is refused."""
+    used = count_design(job)
     check_fits(job.board, used)
     return Outcome(used)

@@ -29,6 +29,10 @@ _BENCHES = {
         "sw.cli.bench_scaling:scaling",
         "EIE's layers on 1 to 256 elements, and over the depth of the queues.",
     ),
+    "resources": (
+        "sw.cli.bench_resources:engine_resources",
+        "LUT, FF, block RAM and DSP of every block and engine; the routed clock.",
+    ),
     "compression": (
         "sw.cli.bench_compression:compression",
         "Error and size of compressed networks, trained from nothing.",

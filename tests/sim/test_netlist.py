@@ -3,9 +3,9 @@
 import pytest
 
 from hw.config import PRESETS
-from hw.engine import Engine
 from sim import golden, verilated
-from sim.netlist import FAMILIES, netlist
+from sim.engine import engine_netlist
+from sim.netlist import FAMILIES
 from sim.random_graph import Limits, random_graph, random_planes
 from sim.random_network import Recipe, random_inputs, random_network
 from sim.simulate import first_difference
@@ -53,14 +53,14 @@ def run_examples(verilog):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_outputs(family):
-    differences = run_examples(netlist(Engine(TINY), "engine", family).simulated())
+    differences = run_examples(engine_netlist(TINY, family).simulated())
     assert set(differences) == {None}
     assert len(differences) >= GRAPHS // 2  # too many of them were too large to be run
 
 
 def test_a_fault_is_seen():
     """One multiplier of four gives the negative of its product."""
-    synthesised = netlist(Engine(TINY), "engine", "xc7")
+    synthesised = engine_netlist(TINY, "xc7")
     sound = synthesised.simulated()
     cell = "module DSP48E1 "
     model = sound[sound.index(cell) :].partition("\nendmodule\n")[0]

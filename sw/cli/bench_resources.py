@@ -1,0 +1,348 @@
+"""`thresher bench resources`: what the engine costs on FPGAs, and how fast it clocks."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from hw import boards
+from hw.config import PRESETS, AcceleratorConfig
+from hw.project import Design
+from hw.toolchains import yosys
+from sim.engine import engine_netlist
+from sim.netlist import FAMILIES
+from sim.verilog import hardware_digest
+from sw import format as thr
+from sw import networks
+from sw.errors import BadInput
+
+from .blocks import blocks, count_block
+from .boards import count_board, route_board
+from .largest_grid import largest_grid
+from .output import console, emit, json_option
+from .resource_table import (
+    count_preset,
+    document,
+    families,
+    read_table,
+    table_file,
+    used_words,
+)
+
+__all__ = ["engine_resources"]
+
+_LANES = (1, 4, 8, 16, 32)
+_WHOLE = "engine"
+_ROUTED = "ulx3s"
+_SECTIONS = ("yosys", "presets", "lanes", "boards", "routed", "largest")
+
+Note = Callable[[str], None]
+
+
+def _numbers(_: click.Context, option: click.Parameter, text: str | None) -> tuple[int, ...] | None:
+    """Numbers above 0 with commas between them."""
+    if text is None:
+        return None
+    words = text.split(",")
+    if not all(word.strip().isdecimal() and int(word) for word in words):
+        raise BadInput(
+            f"--{option.name} is {text!r}; it must be numbers above 0 with commas between them"
+        )
+    return tuple(dict.fromkeys(map(int, words)))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Request:
+    """What is asked for; see the options of the same names."""
+
+    lanes: tuple[int, ...] | None
+    groups: int | None
+    board: str | None
+    family: str
+    block: str | None
+    presets_only: bool
+    whole_boards: bool
+    route: bool
+    seeds: tuple[int, ...]
+    largest: bool
+    write: bool
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        return FAMILIES if self.family == "both" else (self.family,)
+
+    def check(self) -> None:
+        """Refuse to write a part of the table, or to work without Yosys."""
+        options = ("lanes", "groups", "board", "block")
+        narrowed = [f"--{name}" for name in options if getattr(self, name) is not None]
+        narrowed += ["--family"] * (self.family != "both")
+        if self.write and narrowed:
+            raise BadInput(f"--write writes the whole table: leave out {' and '.join(narrowed)}")
+        if self.write:
+            _document_file()
+        if not yosys.available():
+            raise BadInput("there is no Yosys here: pip install 'thresher[synth]'")
+
+
+@click.command(
+    name="resources",
+    short_help="LUT, FF, block RAM and DSP of every block and engine; the routed clock.",
+    epilog="""
+    \b
+    Examples:
+      thresher bench resources --lanes 4 --family xc7
+          every block, and the engine of 4 lanes
+      thresher bench resources --block element --lanes 1
+          what one processing element takes
+      thresher bench resources --presets-only --write
+          the figures that the tests hold, written anew in a few minutes
+      thresher bench resources --route --largest --boards --write
+          the whole table, for hours
+
+    What was synthesised or routed once is kept in build/ and not done again.
+    """,
+)
+@click.option(
+    "--lanes",
+    metavar="L,L,...",
+    callback=_numbers,
+    help=f"Lanes of the engines.  [default: {','.join(map(str, _LANES))}]",
+)
+@click.option("--groups", metavar="G", type=int, help="Groups of each.  [default: 1]")
+@click.option("--board", metavar="B", help="Board whose engine is varied.  [default: arty]")
+@click.option(
+    "--family",
+    type=click.Choice([*FAMILIES, "both"]),
+    default="both",
+    show_default=True,
+    help="Of FPGAs: Xilinx 7 series, Lattice ECP5.",
+)
+@click.option("--block", metavar="NAME", help="Count this block alone; `engine`: the whole.")
+@click.option("--presets-only", is_flag=True, help="Count the presets, not engines over lanes.")
+@click.option("--boards", "whole_boards", is_flag=True, help="Count the boards' whole designs.")
+@click.option(
+    "--route",
+    is_flag=True,
+    help=f"Route the whole design of {_ROUTED}; with --lanes, engines of these instead.",
+)
+@click.option(
+    "--seeds",
+    metavar="N,N,...",
+    callback=_numbers,
+    default="1,2,3,4,5",
+    show_default=True,
+    help="Of placement.",
+)
+@click.option(
+    "--largest", is_flag=True, help="Search the largest grid for LeNet-300-100 on the board."
+)
+@click.option("--write", is_flag=True, help="Write docs/resources.md and its figures anew.")
+@json_option
+def engine_resources(as_json: bool, **options: Any) -> None:
+    """Count what the engine takes of an FPGA, block by block and whole, and route it.
+
+    Yosys counts: each block by itself, cut out of an engine like the board's with L lanes, and
+    that engine as a whole, flattened, without pads. --route has nextpnr place and route a whole
+    board from several seeds and tells median and best clock, and both ends of the slowest path.
+    --largest searches the grid with the most elements that fits the board's part with the shipped
+    LeNet-300-100 resident, its memories just large enough.
+
+    --write takes the presets and the default engines; figures of --route, --boards and --largest
+    that are not measured in this run are kept.
+
+    JSON: `yosys`, and of what was asked for `presets`, `lanes`, `boards`, `routed`, `largest`, as
+    in sw/data/resources.json.
+    """
+    request = _Request(**options)
+    request.check()
+    shown_on = console()
+    record = _measure(request, lambda words: shown_on.print(f"{words} ..."))
+    if request.write:
+        file, shown = _write(record)
+        shown_on.print(f"written: {file} and {shown}")
+    emit(record, _show(record), as_json)
+
+
+def _measure(request: _Request, note: Note) -> dict[str, Any]:
+    board = boards.find(request.board or "arty")
+    groups = 1 if request.groups is None else request.groups
+    record: dict[str, Any] = {"yosys": yosys.version()}
+    if request.write or request.presets_only:
+        record["presets"] = _presets(note)
+    if not request.presets_only:
+        configs = [
+            dataclasses.replace(PRESETS[board.preset], lanes=lanes, groups=groups)
+            for lanes in request.lanes or _LANES
+        ]
+        record["lanes"] = [
+            _engine(config, board, family, request.block, note)
+            for family in request.families
+            for config in configs
+        ]
+    if request.whole_boards:
+        record["boards"] = _boards(note)
+    if request.route:
+        grids = [(lanes, groups) for lanes in request.lanes] if request.lanes else [None]
+        record["routed"] = [_route(grid, request.seeds, note) for grid in grids]
+    if request.largest:
+        model = networks.LENET300100
+        found = largest_grid(board, model, thr.read(model), note)
+        record["largest"] = {**found, "hardware": hardware_digest()}
+    return record
+
+
+def _presets(note: Note) -> dict[str, Any]:
+    counted: dict[str, Any] = {}
+    for preset in PRESETS:
+        counted[preset] = {}
+        for family in families(preset):
+            note(f"preset {preset}, {family}")
+            counted[preset][family] = count_preset(preset, family)
+    return counted
+
+
+def _engine(
+    config: AcceleratorConfig, board: boards.Board, family: str, only: str | None, note: Note
+) -> dict[str, Any]:
+    """Blocks of an engine and its whole, or one of them alone."""
+    where = f"{config.lanes} × {config.groups} elements, {family}"
+    row: dict[str, Any] = {
+        "preset": board.preset,
+        "family": family,
+        "lanes": config.lanes,
+        "groups": config.groups,
+        "elements": config.elements,
+    }
+    if only != _WHOLE:
+        found = blocks(config, board)
+        if only is not None and only not in found:
+            raise BadInput(f"there is no block {only!r}: it can be {', '.join([_WHOLE, *found])}")
+        row["blocks"] = {}
+        for name, block in found.items():
+            if only in (None, name):
+                note(f"{where}: {name}")
+                used = count_block(block, family)
+                row["blocks"][name] = {"copies": block.copies, "used": used}
+    if only in (None, _WHOLE):
+        note(f"{where}: whole")
+        row["engine"] = engine_netlist(config, family).used
+    return row
+
+
+def _boards(note: Note) -> dict[str, Any]:
+    counted = {}
+    for name, board in boards.BOARDS.items():
+        note(f"whole design of {board.title}")
+        config = PRESETS[board.preset]
+        used = count_board(Design(board, config))
+        counted[name] = {"lanes": config.lanes, "groups": config.groups, "used": used}
+    return counted
+
+
+def _route(grid: tuple[int, int] | None, seeds: Sequence[int], note: Note) -> dict[str, Any]:
+    board = boards.find(_ROUTED)
+    config = PRESETS[board.preset]
+    if grid is not None:
+        config = dataclasses.replace(config, lanes=grid[0], groups=grid[1])
+    return {
+        "board": board.name,
+        "part": board.part,
+        "lanes": config.lanes,
+        "groups": config.groups,
+        "target_mhz": board.clock_hz / 1e6,
+        **route_board(Design(board, config), seeds, note),
+        "hardware": hardware_digest(),
+    }
+
+
+def _write(record: Mapping[str, Any]) -> tuple[Path, Path]:
+    """The table with these figures in place of its own: both files, which are written."""
+    file = table_file()
+    table = {**read_table(), **record}
+    if "routed" in record:
+        table["routed"] = record["routed"][0]
+    for section in ("routed", "largest"):
+        if section in table:
+            table[section]["current"] = table[section]["hardware"] == hardware_digest()
+    table = {section: table[section] for section in _SECTIONS if section in table}
+    file.write_text(json.dumps(table, indent=1) + "\n", "utf-8")
+    shown = _document_file()
+    shown.write_text(document(table), "utf-8")
+    return file, shown
+
+
+def _document_file() -> Path:
+    """docs/resources.md of the checkout.
+
+    Raises
+    ------
+    BadInput
+        If this is no checkout.
+    """
+    folder = table_file().parent.parent.parent / "docs"
+    if not folder.is_dir():
+        raise BadInput(f"--write is for a checkout of the project; there is no folder {folder}")
+    return folder / "resources.md"
+
+
+def _show(record: Mapping[str, Any]) -> Group:
+    shown: list[RenderableType] = []
+    for preset, counted in record.get("presets", {}).items():
+        for family, rows in counted.items():
+            shown += [f"preset {preset}, {family}", _table(rows)]
+    for row in record.get("lanes", []):
+        rows = dict(row.get("blocks", {}))
+        if "engine" in row:
+            rows[_WHOLE] = {"copies": 1, "used": row["engine"]}
+        title = f"{row['lanes']} lanes × {row['groups']} groups, {row['family']}"
+        if "engine" in row:
+            title += f": {row['engine']['lut'] / row['elements']:,.0f} LUT per element"
+        shown += [title, _table(rows)]
+    for name, row in record.get("boards", {}).items():
+        shown.append(f"{name}, whole: {used_words(row['used'])}")
+    for row in record.get("routed", []):
+        shown += [*_clocks(row)]
+    if "largest" in record:
+        row = record["largest"]
+        shown.append(
+            f"most elements in the {row['part']} with {row['network']}: {row['elements']}, "
+            f"{row['lanes']} lanes × {row['groups']} groups: {used_words(row['used'])}"
+        )
+    return Group(*shown)
+
+
+def _table(rows: Mapping[str, Mapping[str, Any]]) -> Table:
+    table = Table("block")
+    for heading in ("copies", *next(iter(rows.values()))["used"]):
+        table.add_column(heading, justify="right")
+    for name, row in rows.items():
+        table.add_row(name, f"{row['copies']}", *(f"{n:,g}" for n in row["used"].values()))
+    return table
+
+
+def _clocks(row: Mapping[str, Any]) -> list[RenderableType]:
+    table = Table("seed")
+    for heading in ("MHz", "logic ns", "routing ns"):
+        table.add_column(heading, justify="right")
+    table.add_column("slowest path")
+    for each in row["seeds"]:
+        path = each["slowest"]
+        routing = path["ns"].get("routing", 0.0)
+        logic = sum(path["ns"].values()) - routing
+        most = ", ".join(f"{name} {share:.0%}" for name, share in list(path["blocks"].items())[:3])
+        ends = f"{path['from']} to {path['to']}\nthrough {most}"
+        mhz = f"{each['fmax_mhz']:.2f}"
+        table.add_row(f"{each['seed']}", mhz, f"{logic:.2f}", f"{routing:.2f}", ends)
+    title = (
+        f"{row['board']} ({row['part']}), {row['lanes']} lanes × {row['groups']} groups, routed: "
+        f"median {row['median_mhz']:.2f} MHz, best {row['best_mhz']:.2f} MHz; "
+        f"{used_words(row['used'])}"
+    )
+    return [title, table]

@@ -1,0 +1,222 @@
+"""The checked-in table of what the engine costs: sw/data/resources.json, and docs/resources.md."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from hw import boards
+from hw.config import PRESETS
+from sim.engine import engine_netlist
+
+from .blocks import blocks, count_block
+
+__all__ = [
+    "REWRITE",
+    "TOLERANCE",
+    "count_preset",
+    "differences",
+    "document",
+    "families",
+    "read_table",
+    "table_file",
+    "used_words",
+]
+
+TOLERANCE = 0.03
+REWRITE = "thresher bench resources --write"
+_NAMES = {"lut": "LUT", "ff": "FF", "bram36": "BRAM36", "ebr": "EBR", "dsp": "DSP"}
+_FAMILIES = {"xc7": "Xilinx 7 series, `synth_xilinx`", "ecp5": "Lattice ECP5, `synth_ecp5`"}
+
+Counts = Mapping[str, Mapping[str, Any]]  # block -> {"copies": n, "used": resource -> number}
+
+
+def table_file() -> Path:
+    """The file that holds the figures."""
+    return Path(str(resources.files("sw").joinpath("data", "resources.json")))
+
+
+def read_table() -> dict[str, Any]:
+    """The checked-in figures; nothing in them if there are none yet."""
+    file = table_file()
+    table: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    return table
+
+
+def families(preset: str) -> tuple[str, ...]:
+    """Families of the boards that a preset is for; that of no board is for all."""
+    found = {board.family for board in boards.BOARDS.values() if board.preset == preset}
+    return tuple(sorted(found)) or tuple(_FAMILIES)
+
+
+def count_preset(
+    preset: str, family: str, named: Callable[[str], bool] = lambda _name: True
+) -> dict[str, dict[str, Any]]:
+    """What a preset takes of a family, as the table has it.
+
+    Each block by itself; of a preset of no board, which is small, the engine as a whole.
+
+    Parameters
+    ----------
+    named : whether to count the block of that name
+    """
+    found = [board for board in boards.BOARDS.values() if board.preset == preset]
+    if not found:
+        return {"engine": {"copies": 1, "used": engine_netlist(PRESETS[preset], family).used}}
+    return {
+        name: {"copies": block.copies, "used": count_block(block, family)}
+        for name, block in blocks(PRESETS[preset], found[0]).items()
+        if named(name)
+    }
+
+
+def differences(where: str, counted: Counts, table: Counts) -> list[str]:
+    """A sentence for each figure that is further from the table than `TOLERANCE`.
+
+    Only blocks that were counted are compared; one that the table lacks is a difference, too.
+
+    Parameters
+    ----------
+    where : preset and family, for the sentences
+    """
+    found = []
+    for name, row in counted.items():
+        if name not in table:
+            found.append(f"{where}: {name} is not in the table")
+            continue
+        for resource, number in row["used"].items():
+            before = table[name]["used"].get(resource, 0)
+            if abs(number - before) > TOLERANCE * before:
+                change = f" ({number / before - 1:+.1%})" if before else ""
+                found.append(
+                    f"{where}: {name} takes {number:,g} {_NAMES[resource]}, not {before:,g}{change}"
+                )
+    return found
+
+
+def used_words(used: Mapping[str, float]) -> str:
+    """Numbers of resources in words."""
+    return ", ".join(f"{number:,g} {_NAMES[name]}" for name, number in used.items())
+
+
+def document(table: Mapping[str, Any]) -> str:
+    """docs/resources.md."""
+    parts = [
+        "# What the engine costs\n\n"
+        f"Written by `{REWRITE}` from `sw/data/resources.json`; tests hold both equal, and the\n"
+        f"counts within {TOLERANCE:.0%} of what is synthesised. Counted by {table['yosys']}. A "
+        "LUT has six inputs on the\n7 series, four on the ECP5; distributed memory is counted as "
+        "the LUTs that it takes. A block by\nitself takes a little more than within a whole, "
+        "where what is constant or doubled is shared.\n"
+    ]
+    for preset, counted in table["presets"].items():
+        for family, rows in counted.items():
+            parts.append(f"## Preset {preset}: {_FAMILIES[family]}\n\n{_blocks(rows)}")
+    sections = (("lanes", _lanes), ("boards", _boards), ("routed", _routed), ("largest", _largest))
+    parts += [show(table[key]) for key, show in sections if key in table]
+    return "\n".join(parts)
+
+
+def _markdown(headings: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    headings = list(headings)
+    lines = [headings, ["---", *["---:"] * (len(headings) - 1)], *rows]
+    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+
+
+def _numbers(used: Mapping[str, float]) -> list[str]:
+    return [f"{number:,g}" for number in used.values()]
+
+
+def _blocks(rows: Counts) -> str:
+    resource_names = [_NAMES[name] for name in next(iter(rows.values()))["used"]]
+    return _markdown(
+        ["block", "copies", *resource_names],
+        ([name, row["copies"], *_numbers(row["used"])] for name, row in rows.items()),
+    )
+
+
+def _lanes(rows: list[dict[str, Any]]) -> str:
+    parts = ["## Over lanes\n"]
+    preset = rows[0]["preset"]
+    for family in dict.fromkeys(row["family"] for row in rows):
+        chosen = [row for row in rows if row["family"] == family]
+        grid = [f"{row['lanes']} × {row['groups']}" for row in chosen]
+        parts.append(
+            f"Engines like {preset}, lanes × groups, without the UART bridge: "
+            f"{_FAMILIES[family]}.\n"
+        )
+        parts.append(
+            _markdown(
+                ["engine", *(_NAMES[name] for name in chosen[0]["engine"]), "LUT per element"],
+                (
+                    [
+                        cells,
+                        *_numbers(row["engine"]),
+                        f"{row['engine']['lut'] / row['elements']:,.0f}",
+                    ]
+                    for cells, row in zip(grid, chosen, strict=True)
+                ),
+            )
+        )
+        names = chosen[0]["blocks"]
+        parts.append("LUT of one of each block:\n")
+        parts.append(
+            _markdown(
+                ["block", *grid],
+                (
+                    [name, *(f"{row['blocks'][name]['used']['lut']:,}" for row in chosen)]
+                    for name in names
+                ),
+            )
+        )
+    return "\n".join(parts)
+
+
+def _boards(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    return (
+        "## Whole boards\n\nAs `thresher build --no-model --toolchain yosys` counts them.\n\n"
+        + "".join(
+            f"- {name}, {row['lanes']} × {row['groups']} elements: {used_words(row['used'])}\n"
+            for name, row in rows.items()
+        )
+    )
+
+
+def _routed(row: Mapping[str, Any]) -> str:
+    seeds = _markdown(
+        ["seed", "MHz", "slowest path", "logic ns", "routing ns"],
+        (
+            [
+                each["seed"],
+                each["fmax_mhz"],
+                f"`{each['slowest']['from']}` to `{each['slowest']['to']}`",
+                round(
+                    sum(ns for kind, ns in each["slowest"]["ns"].items() if kind != "routing"), 2
+                ),
+                each["slowest"]["ns"].get("routing", 0),
+            ]
+            for each in row["seeds"]
+        ),
+    )
+    return (
+        f"## Routed on the {row['part']}\n\n"
+        f"The whole design of {row['board']}, {row['lanes']} × {row['groups']} elements, by "
+        f"nextpnr with {row['target_mhz']:g} MHz as its aim: median {row['median_mhz']} MHz, best "
+        f"{row['best_mhz']} MHz; {used_words(row['used'])}.{_stale(row)}\n\n{seeds}"
+    )
+
+
+def _largest(row: Mapping[str, Any]) -> str:
+    return (
+        f"## Most elements in the {row['part']}\n\n"
+        f"With {row['network']} resident: {row['elements']} elements, {row['lanes']} lanes × "
+        f"{row['groups']} groups; {used_words(row['used'])} of {used_words(row['capacity'])}."
+        f"{_stale(row)}\n"
+    )
+
+
+def _stale(row: Mapping[str, Any]) -> str:
+    return "" if row["current"] else " The hardware has changed since this was measured."

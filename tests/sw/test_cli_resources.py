@@ -1,0 +1,203 @@
+"""`thresher bench resources`, and that no change moves what the presets cost unseen."""
+
+import dataclasses
+import json
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+from click.testing import CliRunner
+
+from hw.boards import find
+from hw.config import PRESETS
+from sw import format as thr
+from sw import networks
+from sw.cli import boards, largest_grid, main, resource_table
+from sw.cli.blocks import Block, blocks
+from sw.errors import BadInput
+
+TABLE = resource_table.read_table()
+PRESET_FAMILIES = [(name, family) for name in PRESETS for family in resource_table.families(name)]
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "resources.md"
+
+
+def resources(*arguments):
+    """The command as a user runs it: (exit status, stdout, stderr)."""
+    result = CliRunner().invoke(main, ["bench", "resources", *arguments])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def is_counted(name):
+    """Blocks that take seconds: of write-back the lane and the pool, of elements the whole."""
+    return name != "writeback" and not name.startswith("element.")
+
+
+class TestTable:
+    def test_has_every_preset_and_family(self):
+        counted = [
+            (preset, family) for preset in TABLE["presets"] for family in TABLE["presets"][preset]
+        ]
+        assert counted == PRESET_FAMILIES, resource_table.REWRITE
+
+    @pytest.mark.parametrize(("preset", "family"), PRESET_FAMILIES)
+    def test_presets_cost_what_it_says(self, preset, family):
+        counted = resource_table.count_preset(preset, family, is_counted)
+        table = TABLE["presets"][preset][family]
+        moved = resource_table.differences(f"{preset}, {family}", counted, table)
+        moved += [
+            f"{preset}, {family}: {name} is no longer counted"
+            for name in table.keys() - counted.keys()
+            if is_counted(name)
+        ]
+        moved.append(f"if that is meant: {resource_table.REWRITE}")
+        assert len(moved) == 1, "\n".join(moved)
+
+    def test_document_is_made_from_it(self):
+        assert DOCUMENT.read_text() == resource_table.document(TABLE), resource_table.REWRITE
+
+
+class TestDifferences:
+    ROW = MappingProxyType({"copies": 4, "used": {"lut": 200, "ff": 100, "dsp": 0}})
+
+    def moved(self, **used):
+        row = {"copies": 4, "used": self.ROW["used"] | used}
+        table = {"element": self.ROW}
+        return resource_table.differences("tiny, xc7", {"element": row}, table)
+
+    def test_within_three_per_cent(self):
+        assert self.moved(lut=206, ff=97) == []
+
+    def test_beyond(self):
+        assert self.moved(lut=207) == ["tiny, xc7: element takes 207 LUT, not 200 (+3.5%)"]
+        assert self.moved(ff=96) == ["tiny, xc7: element takes 96 FF, not 100 (-4.0%)"]
+
+    def test_from_nothing(self):
+        assert self.moved(dsp=1) == ["tiny, xc7: element takes 1 DSP, not 0"]
+
+    def test_new_block(self):
+        moved = resource_table.differences("tiny, xc7", {"cache": self.ROW}, {"element": self.ROW})
+        assert moved == ["tiny, xc7: cache is not in the table"]
+
+
+class TestBlocks:
+    def test_names_and_copies(self):
+        config = PRESETS["tiny"]
+        copies = {name: block.copies for name, block in blocks(config, find("arty")).items()}
+        assert copies["element"] == copies["element.queue"] == config.elements
+        assert copies["feeder"] == copies["activations"] == config.groups
+        assert copies["writeback.lane"] == config.lanes
+        single = {"host", "sequencer", "counters", "writeback", "writeback.pool", "uart bridge"}
+        assert {copies[name] for name in single} == {1}
+
+    def test_a_block_is_the_same_wherever_it_lies(self):
+        tiny, board = PRESETS["tiny"], find("arty")
+        one = blocks(dataclasses.replace(tiny, lanes=1), board)
+        four = blocks(tiny, board)
+        for name in ("element.queue", "element.accumulate", "uart bridge"):
+            assert one[name].rtlil == four[name].rtlil
+        assert one["feeder"].rtlil != four["feeder"].rtlil
+
+
+class TestVerb:
+    def test_one_block(self):
+        arguments = ("--lanes", "1", "--family", "ecp5", "--block", "uart bridge", "--json")
+        status, out, err = resources(*arguments)
+        assert status == 0, err
+        (row,) = json.loads(out)["lanes"]
+        used = row["blocks"]["uart bridge"]["used"]
+        assert (row["lanes"], row["groups"], row["family"]) == (1, 1, "ecp5")
+        assert used["lut"] > 100
+        assert used["dsp"] == used["ebr"] == 0
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["--lanes", "0"], "--lanes is '0'; it must be numbers above 0"),
+            (["--lanes", "1,x"], "--lanes is '1,x'"),
+            (["--seeds", ""], "--seeds is ''"),
+            (["--lanes", "65"], "lanes is 65; it must be from 1 to 64"),
+            (["--groups", "0"], "groups is 0; it must be from 1 to 64"),
+            (["--board", "artyy"], "did you mean arty?"),
+            (["--lanes", "1", "--block", "cache"], "there is no block 'cache': it can be engine, "),
+            (["--write", "--lanes", "4", "--family", "xc7"], "leave out --lanes and --family"),
+        ],
+    )
+    def test_bad_input(self, arguments, message):
+        status, out, err = resources(*arguments)
+        assert (status, out) == (2, "")
+        assert message in err.splitlines()[-1]
+
+
+class TestRoutedPath:
+    def test_where_it_goes(self):
+        path = [
+            ("clk-to-q", "a.engine.grid.element_0.memory.x", 2.0),
+            ("routing", "a.engine.grid.element_0.accumulate.y", 1.0),
+            ("logic", "a.engine.grid.element_0.accumulate.y", 0.5),
+            ("routing", "a.engine.grid.element_0.accumulate.z", 0.5),
+            ("setup", "a.engine.grid.element_0.accumulate.z", 0.0),
+        ]
+        assert boards._describe(path) == {
+            "from": "a.engine.grid.element_0.memory.x",
+            "to": "a.engine.grid.element_0.accumulate.z",
+            "ns": {"clk-to-q": 2.0, "routing": 1.5, "logic": 0.5, "setup": 0.0},
+            "blocks": {"grid.element_0.memory": 0.5, "grid.element_0.accumulate": 0.5},
+        }
+
+
+class TestLargestGrid:
+    """The search, with blocks whose cost is given."""
+
+    COST = MappingProxyType(
+        {"element": 500, "feeder": 400, "activations": 100, "writeback": 300, "host": 600}
+    )
+
+    def lut(self, lanes, groups):
+        """Of all blocks of a grid."""
+        return 500 * lanes * groups + 500 * groups + 900
+
+    @pytest.fixture
+    def search(self, monkeypatch):
+        def counted(block, family):
+            name = block.rtlil
+            return {"lut": self.COST[name], "ff": 1, "bram36": 0, "dsp": name == "element"}
+
+        def search(share):
+            """`share`: what the whole takes of its blocks."""
+
+            def whole(design):
+                lut = self.lut(design.config.lanes, design.config.groups)
+                return {"lut": lut * share, "ff": 1, "bram36": 0, "dsp": design.config.elements}
+
+            made = {name: Block(1, name) for name in self.COST}
+            monkeypatch.setattr(largest_grid, "blocks", lambda config, board: made)
+            monkeypatch.setattr(largest_grid, "count_block", counted)
+            monkeypatch.setattr(largest_grid, "count_board", whole)
+            network = thr.read(networks.LENET300100)
+            return largest_grid.largest_grid(
+                find("arty"), networks.LENET300100, network, lambda _: None, most=50
+            )
+
+        return search
+
+    @pytest.mark.parametrize("share", [0.92, 1.0, 1.2])
+    def test_no_larger_grid_fits(self, search, share):
+        """Whether a whole takes less than its blocks or more."""
+        found = search(share)
+        assert found["elements"] == found["lanes"] * found["groups"]
+        assert found["used"]["lut"] == self.lut(found["lanes"], found["groups"]) * share <= 20_800
+        larger = [
+            self.lut(lanes, elements // lanes) * share
+            for elements in range(found["elements"] + 1, 51)
+            for lanes in range(1, elements + 1)
+            if elements % lanes == 0 and 1 / 8 <= lanes * lanes / elements <= 8
+        ]
+        assert min(larger) > 20_800
+        assert all(grid["fits"] or grid["used"]["lut"] > 20_800 for grid in found["tried"])
+
+
+def test_nothing_fits(monkeypatch):
+    monkeypatch.setattr(largest_grid, "_candidates", lambda *_: [])
+    network = thr.read(networks.LENET300100)
+    with pytest.raises(BadInput, match=r"lenet300100-best\.thr: no engine .* fits the xc7a35t"):
+        largest_grid.largest_grid(find("arty"), networks.LENET300100, network, lambda _: None)
