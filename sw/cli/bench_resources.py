@@ -41,7 +41,7 @@ __all__ = ["engine_resources"]
 _LANES = (1, 4, 8, 16, 32)
 _WHOLE = "engine"
 _ROUTED = "ulx3s"
-_SECTIONS = ("yosys", "presets", "lanes", "boards", "routed", "largest")
+_SECTIONS = ("presets", "lanes", "boards", "routed", "largest")
 
 Note = Callable[[str], None]
 
@@ -193,8 +193,7 @@ def _measure(request: _Request, note: Note) -> dict[str, Any]:
         record["routed"] = [_route(grid, request.seeds, note) for grid in grids]
     if request.largest:
         model = networks.LENET300100
-        found = largest_grid(board, model, thr.read(model), note)
-        record["largest"] = {**found, "hardware": hardware_digest()}
+        record["largest"] = largest_grid(board, model, thr.read(model), note)
     return record
 
 
@@ -258,20 +257,24 @@ def _route(grid: tuple[int, int] | None, seeds: Sequence[int], note: Note) -> di
         "groups": config.groups,
         "target_mhz": board.clock_hz / 1e6,
         **route_board(Design(board, config), seeds, note),
-        "hardware": hardware_digest(),
     }
 
 
 def _write(record: Mapping[str, Any]) -> tuple[Path, Path]:
     """The table with these figures in place of its own: both files, which are written."""
     file = table_file()
-    table = {**read_table(), **record}
+    before, now = read_table(), hardware_digest()
+    table = {**before, **record}
     if "routed" in record:
         table["routed"] = record["routed"][0]
-    for section in ("routed", "largest"):
-        if section in table:
-            table[section]["current"] = table[section]["hardware"] == hardware_digest()
-    table = {section: table[section] for section in _SECTIONS if section in table}
+    table = {section: table[section] for section in ("yosys", *_SECTIONS) if section in table}
+    measured = before.get("measured", {})
+    table["measured"] = {
+        section: now if section in record else measured[section]
+        for section in _SECTIONS
+        if section in table
+    }
+    table["stale"] = [section for section, digest in table["measured"].items() if digest != now]
     file.write_text(json.dumps(table, indent=1) + "\n", "utf-8")
     shown = _document_file()
     shown.write_text(document(table), "utf-8")

@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 TOLERANCE = 0.03
-REWRITE = "thresher bench resources --write"
+REWRITE = "thresher bench resources --presets-only --write"
 _NAMES = {"lut": "LUT", "ff": "FF", "bram36": "BRAM36", "ebr": "EBR", "dsp": "DSP"}
 _FAMILIES = {"xc7": "Xilinx 7 series, `synth_xilinx`", "ecp5": "Lattice ECP5, `synth_ecp5`"}
 
@@ -106,17 +106,21 @@ def document(table: Mapping[str, Any]) -> str:
     """docs/resources.md."""
     parts = [
         "# What the engine costs\n\n"
-        f"Written by `{REWRITE}` from `sw/data/resources.json`; tests hold both equal, and the\n"
-        f"counts within {TOLERANCE:.0%} of what is synthesised. Counted by {table['yosys']}. A "
-        "LUT has six inputs on the\n7 series, four on the ECP5; distributed memory is counted as "
-        "the LUTs that it takes. A block by\nitself takes a little more than within a whole, "
-        "where what is constant or doubled is shared.\n"
+        "Written by `thresher bench resources --write` from `sw/data/resources.json`; tests hold\n"
+        f"both equal, and the counts of the presets within {TOLERANCE:.0%} of what is synthesised. "
+        f"Counted by\n{table['yosys']}. A LUT has six inputs on the 7 series, four on the ECP5; "
+        "distributed memory is\ncounted as the LUTs that it takes. A block by itself may take "
+        "more or less than within a whole.\n"
     ]
     for preset, counted in table["presets"].items():
         for family, rows in counted.items():
             parts.append(f"## Preset {preset}: {_FAMILIES[family]}\n\n{_blocks(rows)}")
     sections = (("lanes", _lanes), ("boards", _boards), ("routed", _routed), ("largest", _largest))
-    parts += [show(table[key]) for key, show in sections if key in table]
+    for key, show in sections:
+        if key in table:
+            parts.append(show(table[key]))
+            if key in table["stale"]:
+                parts.append("The hardware has changed since this was measured.\n")
     return "\n".join(parts)
 
 
@@ -205,7 +209,7 @@ def _routed(row: Mapping[str, Any]) -> str:
         f"## Routed on the {row['part']}\n\n"
         f"The whole design of {row['board']}, {row['lanes']} × {row['groups']} elements, by "
         f"nextpnr with {row['target_mhz']:g} MHz as its aim: median {row['median_mhz']} MHz, best "
-        f"{row['best_mhz']} MHz; {used_words(row['used'])}.{_stale(row)}\n\n{seeds}"
+        f"{row['best_mhz']} MHz; {used_words(row['used'])}.\n\n{seeds}"
     )
 
 
@@ -213,10 +217,5 @@ def _largest(row: Mapping[str, Any]) -> str:
     return (
         f"## Most elements in the {row['part']}\n\n"
         f"With {row['network']} resident: {row['elements']} elements, {row['lanes']} lanes × "
-        f"{row['groups']} groups; {used_words(row['used'])} of {used_words(row['capacity'])}."
-        f"{_stale(row)}\n"
+        f"{row['groups']} groups; {used_words(row['used'])} of {used_words(row['capacity'])}.\n"
     )
-
-
-def _stale(row: Mapping[str, Any]) -> str:
-    return "" if row["current"] else " The hardware has changed since this was measured."

@@ -99,8 +99,11 @@ class TestReports:
 
     def test_nextpnr_takes_the_clock_that_is_nearest_to_failing(self):
         def path(clock, first, last):
-            cells = [{"from": {"cell": first}, "to": {"cell": "lut"}}]
-            cells += [{"from": {"cell": "lut"}, "to": {"cell": last}}]
+            steps = [("clk-to-q", first, first), ("routing", first, "lut"), ("setup", "lut", last)]
+            cells = [
+                {"type": kind, "from": {"cell": start}, "to": {"cell": end}, "delay": place + 0.5}
+                for place, (kind, start, end) in enumerate(steps)
+            ]
             return {"from": f"posedge {clock}", "to": f"posedge {clock}", "path": cells}
 
         report = {
@@ -119,6 +122,20 @@ class TestReports:
         used, fmax_mhz, slowest = nextpnr.read_report(json.dumps(report))
         assert used == {"lut": 1000, "ff": 500, "ebr": 7, "dsp": 4}
         assert (fmax_mhz, slowest) == (70.0, "memory to flip_flop")
+        assert nextpnr.critical_path(json.dumps(report)) == [
+            ("clk-to-q", "memory", 0.5),
+            ("routing", "lut", 1.5),
+            ("setup", "flip_flop", 2.5),
+        ]
+
+    def test_nextpnr_routes_from_the_seed(self, tmp_path, monkeypatch):
+        program = tmp_path / "nextpnr"
+        program.write_text('#!/bin/sh\necho "$@" > top_report.json\n')
+        program.chmod(0o755)
+        monkeypatch.setenv("NEXTPNR_ECP5", str(program))
+        commands = (("yosys", "top.ys"), ("nextpnr-ecp5", "--seed", "1", "--json", "top.json"))
+        report = nextpnr.route(tmp_path, commands, 7)
+        assert report == "--seed 7 --json top.json\n"
 
 
 class TestVivado:
