@@ -274,7 +274,6 @@ def _write(record: Mapping[str, Any]) -> tuple[Path, Path]:
         for section in _SECTIONS
         if section in table
     }
-    table["stale"] = [section for section, digest in table["measured"].items() if digest != now]
     file.write_text(json.dumps(table, indent=1) + "\n", "utf-8")
     shown = _document_file()
     shown.write_text(document(table), "utf-8")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +22,14 @@ from sw.fpga_designs import (
     resources_of,
 )
 
+from .resource_table import is_stale, read_table
+
 __all__ = [
     "choose_builds",
     "compare",
     "designs_table",
     "differences",
     "recorded_builds",
-    "recorded_table",
     "say_build",
 ]
 
@@ -83,7 +82,7 @@ def choose_builds(
             )
         builds.append(build)
     if not builds and board is not None:
-        builds = recorded_builds(config, boards.find(board), recorded_table())
+        builds = recorded_builds(config, boards.find(board), read_table())
     if not builds and clock_mhz is not None:
         knobs = dataclasses.asdict(config)
         builds = [Build("simulated", "simulated", knobs, clock_mhz, "")]
@@ -104,13 +103,6 @@ def _differs(config: AcceleratorConfig, built: Mapping[str, Any]) -> str | None:
     return None
 
 
-def recorded_table() -> dict[str, Any]:
-    """The figures that `thresher bench resources` has recorded; none if it has not yet."""
-    file = resources.files("sw").joinpath("data", "resources.json")
-    table: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-    return table
-
-
 def recorded_builds(
     config: AcceleratorConfig, board: boards.Board, table: Mapping[str, Any]
 ) -> list[Build]:
@@ -118,7 +110,7 @@ def recorded_builds(
 
     Parameters
     ----------
-    table : see `recorded_table`
+    table : see `sw.cli.resource_table.read_table`
     """
     builds = {board.name: _build(board, board.clock_hz / 1e6, BOARD_CLOCK)}
     counted = table.get("boards", {}).get(board.name)
@@ -133,7 +125,7 @@ def recorded_builds(
     if routed is not None:
         found = boards.find(routed["board"])
         clock_of = f"median Fmax of {len(routed['seeds'])} seeds, routed by nextpnr"
-        if not routed["current"]:
+        if is_stale(table, "routed"):
             clock_of += " before the hardware changed"
         build = _build(found, routed["median_mhz"], clock_of)
         build = dataclasses.replace(build, counted_by="nextpnr", **resources_of(routed["used"]))

@@ -21,6 +21,7 @@ __all__ = [
     "differences",
     "document",
     "families",
+    "is_stale",
     "read_table",
     "table_file",
     "used_words",
@@ -44,6 +45,11 @@ def read_table() -> dict[str, Any]:
     file = table_file()
     table: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.exists() else {}
     return table
+
+
+def is_stale(table: Mapping[str, Any], section: str) -> bool:
+    """Whether the hardware has changed between a section and the presets, always counted last."""
+    return bool(table["measured"][section] != table["measured"]["presets"])
 
 
 def families(preset: str) -> tuple[str, ...]:
@@ -119,7 +125,7 @@ def document(table: Mapping[str, Any]) -> str:
     for key, show in sections:
         if key in table:
             parts.append(show(table[key]))
-            if key in table["stale"]:
+            if is_stale(table, key):
                 parts.append("The hardware has changed since this was measured.\n")
     return "\n".join(parts)
 

@@ -125,8 +125,8 @@ def test_what_is_recorded_gives_clock_and_resources():
             "median_mhz": 101.5,
             "seeds": [{}, {}, {}],
             "used": {"lut": 30_000, "ff": 1, "ebr": 80, "dsp": 32},
-            "current": True,
         },
+        "measured": {"presets": "now", "boards": "now", "routed": "now"},
     }
     (build, *_) = recorded_builds(ARTY, BOARDS["arty_a7_35t"], table)
     assert (build.lut, build.bram36, build.counted_by) == (16_000, 43, "pyosys 1")
@@ -134,6 +134,9 @@ def test_what_is_recorded_gives_clock_and_resources():
     (build,) = recorded_builds(ulx3s, BOARDS["ulx3s_85f"], table)
     assert (build.lut, build.bram36, build.clock_mhz) == (30_000, 40, 101.5)
     assert build.clock_of == "median Fmax of 3 seeds, routed by nextpnr"
+    table["measured"]["routed"] = "before"
+    (build,) = recorded_builds(ulx3s, BOARDS["ulx3s_85f"], table)
+    assert build.clock_of.endswith("routed by nextpnr before the hardware changed")
     table["boards"]["arty_a7_35t"]["lanes"] += 1  # the preset has changed since
     table["routed"]["lanes"] += 1
     (build,) = recorded_builds(ARTY, BOARDS["arty_a7_35t"], table)
