@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from . import elements, engine
+from . import elements, engine, feeders
 
 __all__ = ["MUTATIONS", "Mutation"]
 
@@ -20,6 +20,6 @@ class Mutation:
 
 MUTATIONS = tuple(
     Mutation(fault, file, old, new, tests)
-    for (file, tests), faults in (elements.FAULTS | engine.FAULTS).items()
+    for (file, tests), faults in (elements.FAULTS | feeders.FAULTS | engine.FAULTS).items()
     for fault, old, new in faults
 )

@@ -183,7 +183,9 @@ async def agrees(dut: Any, stalls: float, joined: int) -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(
-    distance=[1, 2, 3, 4, 5], other=["row", "buffer", "null", "pause", "mixed"], joined=[0, 1]
+    distance=list(range(1, SUMMED + 2)),
+    other=["row", "buffer", "null", "pause", "mixed"],
+    joined=[0, 1],
 )
 async def forwards(dut: Any, distance: int, other: str, joined: int) -> None:
     """A row recurs after operands of another row or buffer, mere markers, or cycles of rest.
