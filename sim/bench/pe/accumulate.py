@@ -158,7 +158,7 @@ async def all_totals(dut: Any) -> list[int]:
 
 
 def check_full(trace: Trace) -> None:
-    """`full` is set two cycles after the marker, until released."""
+    """`full` is set so many cycles after the marker, until released."""
     coming: deque[set[int]] = deque([set()] * FULL)  # buffers whose marker came, the oldest first
     full: set[int] = set()
     for cycle in trace.cycles:
@@ -263,10 +263,10 @@ async def joined_vectors_and_others_take_turns(dut: Any, stalls: float, pause: f
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(null=[0, 1], place=[0, ROWS - 1])
-async def a_sum_may_be_drained_four_cycles_after_its_operand(
+async def a_sum_may_be_drained_as_soon_as_write_back_can_ask_for_it(
     dut: Any, null: int, place: int
 ) -> None:
-    """Its buffer is full two cycles before, since write-back takes two until it drains."""
+    """Its buffer is full before, since it takes write-back two cycles until it drains."""
     trace, driver = await begin(dut)
     operands = [operand_of(0), operand_of(place, last=1, null=null)]
     await driver.send(bits(operands))
