@@ -26,8 +26,8 @@ POINTERS = 2  # from a token to its column
 QUEUE = 1
 FETCH = 3  # from the taking of a column to its first entry
 DECODER = 2  # from an entry to its operand
-FULL = 2  # from the operand with the marker until its buffer counts as full
-SUMMED = 4  # from an operand until its accumulator may be drained
+FULL = 3  # from the operand with the marker until its buffer counts as full
+SUMMED = 5  # from an operand until its accumulator may be drained
 TOTAL = 2  # from the drain of an accumulator to its total
 
 # Of the grid.
@@ -38,4 +38,4 @@ COUNTS = 3  # from what elements do until it is counted
 FIRST_TOKEN = 9  # from the start of a layer to the first token
 WORD = 5  # from the reading of a word to its first token
 
-HOST_READ = 1  # from an address of the host's to the activations or the counter there
+HOST_READ = 2  # from an address of the host's to the activations or the counter there
