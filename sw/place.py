@@ -262,8 +262,8 @@ def _place_layer(
     element = patch.group * lanes + out_lane
     weights = _Weights(element, patch.column, out_row, taps.code, taps.active)
     weights = weights.only(np.lexsort((out_row, patch.column, element)))
-    sizes = _Sizes(rows, patch.columns, layer.code_bits)
-    steps = _steps(weights, sizes, config, alone=not any(patch.walk.repeats))
+    alone = not any(patch.walk.repeats)
+    steps = _steps(weights, _Sizes(rows, patch.columns, layer.code_bits, alone), config)
     return PlacedLayer(layer.name, slots, patch, layer.code_bits, layer.codebook, steps)
 
 
@@ -285,25 +285,22 @@ class _Weights(NamedTuple):
 
 
 class _Sizes(NamedTuple):
-    """Rows per lane and columns of a layer, and bits of its codes."""
+    """Rows per lane and columns of a layer, and bits of its codes.
+
+    `alone`, it has one position only, so that its rows may take both accumulator buffers.
+    """
 
     rows: int
     columns: int
     code_bits: int
+    alone: bool
 
 
-def _steps(
-    weights: _Weights, sizes: _Sizes, config: AcceleratorConfig, *, alone: bool
-) -> tuple[Step, ...]:
-    """As few as the accumulators and the counts of pointers allow, all of about as many rows.
-
-    Parameters
-    ----------
-    alone : there is one position only, so that its rows may take both buffers
-    """
+def _steps(weights: _Weights, sizes: _Sizes, config: AcceleratorConfig) -> tuple[Step, ...]:
+    """As few as the accumulators and the counts of pointers allow, all of about as many rows."""
     groups = config.groups
     words = sizes.rows // groups
-    most_rows = config.accumulator_depth * (2 if alone else 1)
+    most_rows = config.accumulator_depth * (2 if sizes.alone else 1)
     for most in range(max(most_rows // groups, 1), 0, -1):
         at_once = -(-words // -(-words // most)) * groups
         steps = tuple(
@@ -332,7 +329,7 @@ def _step(
     return Step(
         first=first,
         rows=end - first,
-        joined=end - first > config.accumulator_depth,
+        joined=sizes.alone and end - first > config.accumulator_depth,
         gap_bits=gap_bits,
         entries=tuple(np.split(entries, ends)),
         counts=counts.reshape(shape),

@@ -185,24 +185,24 @@ class TestShortage:
         pack(NETWORK, dataclasses.replace(short, **{knob: setting}))
 
     def test_accumulators_are_short_where_groups_take_a_row_each(self):
-        """Otherwise a layer takes more instructions."""
+        """Otherwise a layer takes more instructions; of one position, both buffers serve."""
         config = config_for(
-            NETWORK, lanes=4, groups=4, column_depth=4096, segment_depth=256, layer_depth=64
+            PLANES, lanes=4, groups=4, column_depth=4096, segment_depth=512, layer_depth=64
         )
         with pytest.raises(BadInput) as error:
-            pack(NETWORK, dataclasses.replace(config, accumulator_depth=3))
+            pack(PLANES, dataclasses.replace(config, accumulator_depth=3))
         assert str(error.value) == (
-            "layer layer0: 5 rows per lane of one instruction are needed, 3 are there, 2 too few; "
-            "accumulator_depth = 8 would do"
+            "layer layer0: 4 rows per lane of one instruction are needed, 3 are there, 1 too few; "
+            "accumulator_depth = 4 would do"
         )
-        for depth in (4, 5, 8):
-            needs = usage(NETWORK, dataclasses.replace(config, accumulator_depth=depth))
-            assert all(need.fits for need in needs) == (depth >= 5)
+        for depth in (3, 4, 5):
+            needs = usage(PLANES, dataclasses.replace(config, accumulator_depth=depth))
+            assert all(need.fits for need in needs) == (depth >= 4)
 
     def test_names_all_that_is_short(self):
         least = dict.fromkeys(KNOBS, 2)
         with pytest.raises(BadInput) as error:
-            pack(NETWORK, dataclasses.replace(config_for(NETWORK, lanes=4, groups=3), **least))
+            pack(PLANES, dataclasses.replace(config_for(PLANES, lanes=4, groups=3), **least))
         for knob in KNOBS:
             assert f"; {knob} = " in str(error.value)
 

@@ -93,7 +93,9 @@ class TestEntries:
             columns = placed.patch.columns
             found = np.zeros((groups, columns), np.int64)
             for step, element in itertools.product(placed.steps, range(config.elements)):
-                assert step.rows <= max(groups, depth)
+                alone = not any(placed.patch.walk.repeats)
+                assert step.rows <= max(groups, depth * (2 if alone else 1))
+                assert step.joined == (alone and step.rows > depth)
                 for column, rows in enumerate(rows_of(step, element, placed.code_bits)):
                     assert (np.diff(rows) > 0).all()
                     assert max(rows, default=0) < step.rows
@@ -151,18 +153,32 @@ class TestRows:
 class TestSteps:
     NETWORK = one_layer(np.ones((100, 20), np.uint8), np.array([0, 1]))
 
+    def parts(self, depth, network=NETWORK):
+        layer = only(network, lanes=4, accumulator_depth=depth)
+        return [(step.first, step.rows, step.joined) for step in layer.steps]
+
     def test_one_if_the_accumulators_hold_all_rows(self):
-        layer = only(self.NETWORK, lanes=4, accumulator_depth=26)
-        assert [(step.first, step.rows) for step in layer.steps] == [(0, 25)]
+        assert self.parts(25) == [(0, 25, False)]
+
+    def test_one_if_both_buffers_together_do(self):
+        assert self.parts(24) == self.parts(13) == [(0, 25, True)]
+
+    def test_buffers_are_not_joined_where_position_follows_position(self):
+        geometry = Convolution(20, 1, 2, 1, 1)
+        layer = dataclasses.replace(self.NETWORK.layers[0], convolution=geometry)
+        network = dataclasses.replace(self.NETWORK, layers=(layer,))
+        assert self.parts(24, network) == [(0, 13, False), (13, 12, False)]
 
     def test_full_columns_need_an_accumulator_more_than_there_are_rows(self):
-        """A pointer's count is one less at most than there are accumulators."""
-        layer = only(self.NETWORK, lanes=4, accumulator_depth=25)
-        assert [(step.first, step.rows) for step in layer.steps] == [(0, 13), (13, 12)]
+        """A pointer's count is one less at most than there are accumulators in both buffers."""
+        codes = np.ones((96, 20), np.uint8)
+        assert self.parts(12, one_layer(codes, np.array([0, 1]))) == [
+            (0, 12, False),
+            (12, 12, False),
+        ]
 
     def test_of_about_as_many_rows_each(self):
-        layer = only(self.NETWORK, lanes=4, accumulator_depth=10)
-        assert [step.rows for step in layer.steps] == [9, 9, 7]
+        assert [rows for _, rows, _ in self.parts(5)] == [9, 9, 7]
 
     def test_rows_are_whole_words_of_every_group(self):
         layer = only(self.NETWORK, lanes=4, groups=3, accumulator_depth=17)

@@ -163,6 +163,7 @@ class TestStore:
         assert instruction["store"] == {
             "base": image.output.base,
             "rows": 4,
+            "joined": 0,
             "gap": 0,
             "window": 3,
             "pixels": 2 * 3 - 1,
@@ -226,11 +227,11 @@ def test_layers_follow_each_other_in_every_memory(groups):
 def test_a_layer_of_several_instructions():
     """Each takes its own columns, segments and biases, and stores its own words of every pixel.
 
-    Columns are full, so that four accumulators hold no more than two rows.
+    Columns are full, so that two accumulators hold no more than two rows.
     """
     config = config_for(SPREAD, lanes=1, groups=2, column_depth=256, segment_depth=64)
     (one,) = program(pack(SPREAD, config))
-    image = pack(SPREAD, dataclasses.replace(config, accumulator_depth=4, layer_depth=4))
+    image = pack(SPREAD, dataclasses.replace(config, accumulator_depth=2, layer_depth=4))
     parts = program(image)
     assert image.steps == (0, 0, 0, 0)
     assert [part["last"] for part in parts] == [0, 0, 0, 1]
