@@ -118,13 +118,15 @@ class MultiplyAccumulate(wiring.Component):
             operand.activation,
             *(Signal.like(operand.activation, name=f"a_{n}") for n in range(2)),
         ]
-        again = [same[1], *(Signal(name=f"again_{n}") for n in range(3))]
-        for stages in (weights, activations, again):
+        # Whether the sum before is another's. Not the contrary: Yosys makes the multiplexer of the
+        # next sum a DSP48E1's own, and takes its input 0 for the sum whichever input that is.
+        other = [~same[1], *(Signal(name=f"other_{n}") for n in range(3))]
+        for stages in (weights, activations, other):
             m.d.sync += [after.eq(first) for first, after in itertools.pairwise(stages)]
         product = Signal(signed(self.config.weight_bits + self.config.activation_bits))
         m.d.sync += [
             product.eq(weights[-1] * activations[-1]),
-            total.eq(Mux(again[-1], total, before) + product),
+            total.eq(Mux(other[-1], before, total) + product),
             written.eq(total),
             older.eq(written),
         ]

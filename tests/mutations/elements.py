@@ -147,7 +147,7 @@ FAULTS = {
         ),
     ),
     ("pe/accumulate.py", "tests/hw/pe/test_accumulate.py"): (
-        ("no forwarding at distance 1", "again = [same[1], ", "again = [Signal(), "),
+        ("no forwarding at distance 1", "other = [~same[1], ", "other = [1, "),
         ("no forwarding at distance 2", "Mux(same[2], 1, ", "Mux(0, 1, "),
         ("no forwarding at distance 3", "Mux(same[3], 2, ", "Mux(0, 2, "),
         ("no forwarding at distance 4", "Mux(same[4], 3, 0)", "0"),
