@@ -64,6 +64,30 @@ def largest_grid(
     BadInput
         If not even one element fits.
     """
+    best, tried = _search(board, model, network, note, most or board.capacity["dsp"])
+    if best is None:
+        raise BadInput(f"{model}: no engine that holds it fits the {board.part}")
+    return {
+        "board": board.name,
+        "part": board.part,
+        "network": Path(model).name,
+        "lanes": best["lanes"],
+        "groups": best["groups"],
+        "elements": best["lanes"] * best["groups"],
+        "used": best["used"],
+        "capacity": dict(board.capacity),
+        "tried": tried,
+    }
+
+
+def _search(
+    board: Board,
+    model: str | Path,
+    network: CompressedNetwork,
+    note: Callable[[str], None],
+    most: int,
+) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    """The largest grid that fits, None if none does, and all that were counted whole."""
     share = _LEAST
     tried: list[dict[str, Any]] = []
     best: dict[str, Any] | None = None
@@ -76,7 +100,7 @@ def largest_grid(
         """Grids larger than the best that should fit and were not tried, the largest first."""
         done = [(grid["lanes"], grid["groups"]) for grid in tried]
         least = 0 if best is None else best["lanes"] * best["groups"]
-        for elements in range(most or board.capacity["dsp"], least, -1):
+        for elements in range(most, least, -1):
             for candidate in candidates(elements):
                 grid = (candidate.config.lanes, candidate.config.groups)
                 if grid not in done and _fits(board, candidate.used, share):
@@ -92,19 +116,7 @@ def largest_grid(
         tried.append({"lanes": config.lanes, "groups": config.groups, "used": used, "fits": fits})
         if fits:
             best = tried[-1]
-    if best is None:
-        raise BadInput(f"{model}: no engine that holds it fits the {board.part}")
-    return {
-        "board": board.name,
-        "part": board.part,
-        "network": Path(model).name,
-        "lanes": best["lanes"],
-        "groups": best["groups"],
-        "elements": best["lanes"] * best["groups"],
-        "used": best["used"],
-        "capacity": dict(board.capacity),
-        "tried": tried,
-    }
+    return best, tried
 
 
 def _fits(board: Board, used: dict[str, float], share: float) -> bool:
