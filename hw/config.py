@@ -168,7 +168,7 @@ PRESETS = {
         column_depth=1024,
         segment_depth=64,
         activation_depth=512,
-        accumulator_depth=64,
+        accumulator_depth=32,
         codebook_depth=1024,
         bias_depth=256,
     ),

@@ -28,9 +28,8 @@ class DrainSignature(wiring.Signature):
     """
 
     # The first operand comes six cycles after a release: one until the fetch stage takes its
-    # column, three for the entry, two for the decoder. A row is cleared in the cycle in which it is
-    # read.
-    RELEASED_EARLY = 5
+    # column, three for the entry, two for the decoder. A row is cleared the cycle after it is read.
+    RELEASED_EARLY = 4
 
     def __init__(self, config: AcceleratorConfig):
         super().__init__(
@@ -153,17 +152,21 @@ class MultiplyAccumulate(wiring.Component):
                 to.en.eq(write),
             ]
             stored.append(port.data)
+        # Cleared a cycle after it is read, so that no memory is read where it is written.
+        clear, cleared = Signal(), Signal.like(drain.place)
+        m.d.sync += [clear.eq(drain.enable), cleared.eq(drain.place)]
         held = []
         for buffer in range(2):  # no accumulator is drained while its buffer is added to
             memory = Memory(shape=1, depth=1 << (len(drain.place) - 1), init=[])
             m.submodules[f"held_{buffer}"] = memory
             to, port = memory.write_port(), memory.read_port()
             draining = drain.enable & (drain.place[-1] == buffer)
+            clearing = clear & (cleared[-1] == buffer)
             m.d.comb += [
                 port.addr.eq(Mux(draining, drain.place[:-1], added[:-1])),
-                to.addr.eq(Mux(draining, drain.place[:-1], written[:-1])),
-                to.data.eq(~draining),
-                to.en.eq(draining | (write & (written[-1] == buffer))),
+                to.addr.eq(Mux(clearing, cleared[:-1], written[:-1])),
+                to.data.eq(~clearing),
+                to.en.eq(clearing | (write & (written[-1] == buffer))),
             ]
             held.append(port.data)
         outputs = [Signal.like(total, name="stored"), self.total]

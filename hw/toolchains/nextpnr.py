@@ -15,7 +15,7 @@ _RESOURCES = {"TRELLIS_COMB": "lut", "TRELLIS_FF": "ff", "DP16KD": "ebr", "MULT1
 # For `platform.build`. A clock that is missed is not nextpnr's to refuse: it would not write the
 # report that says by how much.
 OVERRIDES = {
-    "script_after_read": yosys.HIDE_FIELDS,
+    "script_after_read": yosys.PREPARE,
     "script_after_synth": "tee -q -o top_statistics.json stat -json",
     "nextpnr_opts": "--report top_report.json --timing-allow-fail --seed 1",
 }

