@@ -6,6 +6,7 @@ What another block must know of is a constant of its block in `hw`, and not repe
 from __future__ import annotations
 
 __all__ = [
+    "CLEARED",
     "COUNTS",
     "DECODER",
     "FETCH",
@@ -28,6 +29,7 @@ FETCH = 3  # from the taking of a column to its first entry
 DECODER = 2  # from an entry to its operand
 FULL = 3  # from the operand with the marker until its buffer counts as full
 SUMMED = 5  # from an operand until its accumulator may be drained
+CLEARED = 2  # from the drain of an accumulator to the next operand for it
 TOTAL = 2  # from the drain of an accumulator to its total
 
 # Of the grid.

@@ -177,20 +177,26 @@ FAULTS = {
             "Mux(self.joined, operand.row[-1], operand.buffer)",
             "operand.row[-1]",
         ),
-        ("draining does not clear", "to.data.eq(~draining)", "to.data.eq(1)"),
-        ("what is added to holds nothing", "to.data.eq(~draining)", "to.data.eq(0)"),
+        ("draining does not clear", "to.data.eq(~clearing)", "to.data.eq(1)"),
+        ("what is added to holds nothing", "to.data.eq(~clearing)", "to.data.eq(0)"),
         (
             "draining clears the other buffer",
-            "drain.enable & (drain.place[-1] == buffer)",
-            "drain.enable & (drain.place[-1] != buffer)",
+            "clear & (cleared[-1] == buffer)",
+            "clear & (cleared[-1] != buffer)",
+        ),
+        ("draining clears both buffers", "clear & (cleared[-1] == buffer)", "clear"),
+        (
+            "whatever is asked for is cleared",
+            "clear & (cleared[-1] == buffer)",
+            "(cleared[-1] == buffer)",
         ),
         (
-            "draining clears both buffers",
+            "what the other buffer holds is not known while one is drained",
             "drain.enable & (drain.place[-1] == buffer)",
             "drain.enable",
         ),
         (
-            "whatever is asked for is cleared",
+            "what a buffer holds is not known while its place is said, drained or not",
             "drain.enable & (drain.place[-1] == buffer)",
             "(drain.place[-1] == buffer)",
         ),
@@ -236,7 +242,7 @@ FAULTS = {
         ),
     ),
     ("pe/accumulate.py", "tests/hw/pe/test_element.py"): (
-        ("a buffer is released a row too early", "RELEASED_EARLY = 5", "RELEASED_EARLY = 6"),
+        ("a buffer is released a row too early", "RELEASED_EARLY = 4", "RELEASED_EARLY = 5"),
     ),
     ("pe/element.py", "tests/hw/pe/test_element.py"): (
         (

@@ -14,7 +14,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from hw import layouts
 from hw.pe.accumulate import DrainSignature
 from sim.bench.blocks import Trace, bits_of, configuration, drive, random_signed, signed, wait_until
-from sim.bench.latencies import FULL, SUMMED, TOTAL
+from sim.bench.latencies import CLEARED, FULL, SUMMED, TOTAL
 from sim.bench.streams import StreamDriver, start
 
 __all__ = ["PLACES", "ROWS", "drain", "places_of", "total_of", "until_drainable"]
@@ -297,7 +297,7 @@ async def a_release_is_of_one_buffer(dut: Any, first: int) -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(early=[0, RELEASED_EARLY], joined=[0, 1], between=[0, 1, 2, 3])
-async def a_buffer_takes_operands_in_the_cycle_after_its_last_row(
+async def a_buffer_takes_operands_as_soon_as_its_last_row_is_cleared(
     dut: Any, early: int, joined: int, between: int
 ) -> None:
     """The first is for the row that is drained last; the second for it too, or another comes."""
@@ -310,12 +310,12 @@ async def a_buffer_takes_operands_in_the_cycle_after_its_last_row(
     for _ in range(3):
         await until_drainable(dut, 0)
         draining = cocotb.start_soon(drain(dut, places, 0, early=early))
-        await ClockCycles(dut.clk, len(places))
+        await ClockCycles(dut.clk, len(places) + CLEARED - 1)
         await driver.send(bits(operands))
         assert await draining == expected
     drained = trace.times(lambda c: c["drain__enable"])
     came = trace.times(lambda c: c["i__valid"])
-    assert [time - 1 for time in came[len(operands) :: len(operands)]] == drained[
+    assert [time - CLEARED for time in came[len(operands) :: len(operands)]] == drained[
         len(places) - 1 :: len(places)
     ]
     check_full(trace)

@@ -182,7 +182,7 @@ async def begin(dut: Any, stalls: float = 0.0) -> tuple[Trace, RoomDriver]:
 async def collect(dut: Any, contents: Contents, count: int, slowest: int) -> list[list[int]]:
     """Drain vectors, each some time after it is full; returns their totals.
 
-    They are released with their last row, or up to five rows before.
+    They are released with their last row, or as many rows before as they may be.
     """
     numbers = random.Random(7)
     totals = []
