@@ -75,12 +75,12 @@ class TestFit:
         assert {memory["knob"]: memory["layer"] for memory in memories} == {
             "entry_depth": "ip1",
             "column_depth": "ip1",
-            "segment_depth": "ip1",  # sixteen pixels in each of two instructions
+            "segment_depth": "conv1",
             "accumulator_depth": "ip1",
             "bias_depth": "ip1",
             "codebook_depth": "conv1",
             "activation_depth": "conv1",
-            "layer_depth": "ip1",
+            "layer_depth": "conv1",
         }
         table = run("fit", networks.path("lenet5-deep-compression")).stdout
         assert "segments of patches of a group" in table

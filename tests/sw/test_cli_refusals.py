@@ -29,7 +29,7 @@ IMPOSSIBLE = {
         "layer layer1: its plane has a side of 513 with its padding; the engine has 512 at most",
     ),
     "kernel of 65 with padding": (
-        [layer_of(Convolution(16, 65, 2, 65, 2, padding=1), 1)],
+        [layer_of(Convolution(32, 65, 2, 65, 2, padding=1), 1)],
         "layer layer0: its kernel has a side of 65; with padding, the engine has 64 at most",
     ),
     "window of 17": (
@@ -47,17 +47,17 @@ IMPOSSIBLE = {
 TOO_LARGE = {
     "activations": (
         [layer_of(Convolution(3, 32, 32, 3, 3, padding=1), 9)],
-        "layer layer0: 1908 activation words per group and vector are needed, 512 are there, 1396 "
+        "layer layer0: 1466 activation words per group and vector are needed, 512 are there, 954 "
         "too few; activation_depth = 2048 would do",
     ),
     "segments": (
-        [layer_of(Convolution(16, 9, 9, 9, 9, padding=1), 2)],
+        [layer_of(Convolution(32, 9, 9, 9, 9, padding=1), 2)],
         "layer layer0: 81 segments of patches of a group are needed, 64 are there, 17 too few; "
         "segment_depth = 128 would do",
     ),
     "columns": (
         [layer_of(4128, 2)],
-        "layer layer0: 1032 column pointers of a processing element are needed, 1024 are there, 8 "
+        "layer layer0: 1032 column pointers of a processing element are needed, 768 are there, 264 "
         "too few; column_depth = 2048 would do",
     ),
 }
