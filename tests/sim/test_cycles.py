@@ -121,12 +121,12 @@ def dense(rows, columns, kept):
 
 
 def test_a_layer_of_several_instructions():
-    network = dense(100, 10, 10)  # more rows than the accumulators hold
+    network = dense(200, 10, 10)  # more rows than the accumulators of both buffers hold
     image = pack(network, ENGINES["tiny"])
     assert image.steps == (0, 0)
     (layer,) = agree("tiny", image, np.ones((1, 10), np.int64)).layers
     assert layer.counts.activations == 2 * 10
-    assert layer.counts.busy == 100 * 10
+    assert layer.counts.busy == 200 * 10
 
 
 class TestBounds:

@@ -20,7 +20,7 @@ from sw.driver import Accelerator, DeviceError
 from sw.pack import pack
 
 NETWORK = network_of(
-    layer_of(Convolution(1, 10, 10, 3, 3, pool=2), 6), layer_of(96, 300), layer_of(300, 4)
+    layer_of(Convolution(1, 10, 10, 3, 3, pool=2), 4), layer_of(64, 600), layer_of(600, 4)
 )
 ARTY = PRESETS["arty_a7_35t"]
 IMAGE = pack(NETWORK, ARTY)
