@@ -31,7 +31,7 @@ GRIDS = list(itertools.product([1, 3, 5, 7, 16], [1, 2, 3, 4]))
 def with_fewer_accumulators(network, config, rows):
     """As many memories as it then takes, since a layer takes several instructions."""
     roomy = {"segment_depth": 4096, "column_depth": 1 << 16, "layer_depth": 256}
-    return dataclasses.replace(config, accumulator_depth=rows, entry_depth=1 << 16, **roomy)
+    return dataclasses.replace(config, accumulator_depth=rows, entry_depth=1 << 17, **roomy)
 
 
 def features(network, image):
@@ -106,7 +106,7 @@ def several(image):
 @pytest.mark.parametrize("rows", [2, 5])
 def test_more_rows_than_accumulators(lanes, groups, rows):
     pooled = Convolution(3, 7, 7, 3, 3, padding=1, pool=2, overlap=1)
-    network = network_of(layer_of(pooled, 40), layer_of(40 * 36, 30))
+    network = network_of(layer_of(pooled, 40), layer_of(40 * 36, 60))
     config = config_for(network, lanes=lanes, groups=groups)
     image = agree_on_planes(
         network, with_fewer_accumulators(network, config, max(rows, groups + 1))
@@ -117,8 +117,8 @@ def test_more_rows_than_accumulators(lanes, groups, rows):
 
 @on_odd_shapes
 def test_full_columns(lanes, groups):
-    """A pointer counts to one less than there are accumulators: one more, and it is one step."""
-    network = network_of(layer_of(Convolution(2, 4, 4, 2, 2), 8 * lanes * groups))
+    """A pointer counts to one less than both buffers have; an accumulator more, and one will do."""
+    network = network_of(layer_of(Convolution(2, 2, 2, 2, 2), 16 * lanes * groups))
     config = config_for(network, lanes=lanes, groups=groups)
     full = 8 * groups
     for depth, steps in ((full + 1, 1), (full, 2)):
