@@ -70,7 +70,8 @@ class AcceleratorConfig:
     Raises
     ------
     ConfigError
-        If a knob is not a number within its limits.
+        If a knob is not an integer within its limits, or `shared_tables` does not go with the
+        codebook's depth.
     """
 
     lanes: int

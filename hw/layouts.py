@@ -238,7 +238,8 @@ def store(config: AcceleratorConfig) -> data.StructLayout:
 def instruction(config: AcceleratorConfig) -> data.StructLayout:
     """One instruction of the program: a layer, or some of its rows.
 
-    Entry `e` has its code in the low `code_bits` and its gap above.
+    Entry `e` has its code in the low `code_bits` and its gap above; `codebook_base` has 0 in the
+    bits of a code.
     """
     return data.StructLayout(
         {

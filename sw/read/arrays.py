@@ -17,7 +17,15 @@ from sw.architectures import NAMES, template
 from sw.errors import BadInput
 from sw.network import Layer, Network
 
-__all__ = ["MAX_VALUES", "check_header", "check_name", "finite", "require_file", "to_network"]
+__all__ = [
+    "MAX_VALUES",
+    "check_header",
+    "check_name",
+    "check_size",
+    "finite",
+    "require_file",
+    "to_network",
+]
 
 # Values of one file: what it may cost in memory is known before anything is allocated.
 MAX_VALUES = 1 << 27
@@ -62,6 +70,11 @@ def check_header(where: str, dtype: np.dtype[Any], shape: tuple[int, ...], total
     """
     if dtype not in (np.float16, np.float32, np.float64):
         raise BadInput(f"{where} holds {dtype} values; they must be 16, 32 or 64-bit floats")
+    return check_size(where, shape, total)
+
+
+def check_size(where: str, shape: tuple[int, ...], total: int) -> int:
+    """`check_header`, of values of any type."""
     if any(length < 0 for length in shape):
         raise BadInput(f"{where} has the impossible shape {shape}")
     total += math.prod(shape)

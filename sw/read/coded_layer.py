@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,8 @@ from numpy.typing import NDArray
 from hw.layouts import CODE_BITS_MAX
 from sw.errors import BadInput
 
-from .arrays import require_file
+from .arrays import check_size
+from .npz import read_archive
 
 __all__ = ["CodedLayer", "read_coded_layer"]
 
@@ -86,31 +85,23 @@ def read_coded_layer(path: Path) -> CodedLayer:
 
 
 def _read(path: Path) -> list[_Array]:
-    require_file(path)
-    try:
-        with path.open("rb") as file:
-            if not zipfile.is_zipfile(file):
-                raise BadInput(f"{path} is not an .npz file")
-            with np.load(file, allow_pickle=False) as archive:
-                return [_array(path, archive, name) for name in _NAMES]
-    except BadInput:
-        raise
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror or error}") from error
-    except Exception as error:  # zipfile, zlib and the header parser have no common exception
-        raise BadInput(f"{path} is a damaged .npz file: {error}") from error
+    arrays = dict(read_archive(path, _check_numbers))
+    for name in _NAMES:
+        if name not in arrays:
+            raise BadInput(
+                f"{path} has no array {name!r}; a layer is the arrays {', '.join(_NAMES)}"
+            )
+    return [arrays[name] for name in _NAMES]
 
 
-def _array(path: Path, archive: Mapping[str, _Array], name: str) -> _Array:
-    if name not in archive:
-        raise BadInput(f"{path} has no array {name!r}; a layer is the arrays {', '.join(_NAMES)}")
-    return archive[name]
+def _check_numbers(where: str, dtype: np.dtype[Any], shape: tuple[int, ...], total: int) -> int:
+    if dtype.kind not in "iuf":
+        raise BadInput(f"{where} holds {dtype} values; they must be numbers")
+    return check_size(where, shape, total)
 
 
 def _check(where: str, array: _Array, dimensions: int) -> None:
-    """Numbers, of the right number of dimensions, at least one and all finite."""
-    if array.dtype.kind not in "iuf":
-        raise BadInput(f"{where} holds {array.dtype} values; they must be numbers")
+    """Of the right number of dimensions, at least one and all finite."""
     if array.ndim != dimensions or not array.size:
         kind = "(n,)" if dimensions == 1 else "(rows, columns)"
         raise BadInput(f"{where} has shape {array.shape}; it must be {kind}, and not empty")

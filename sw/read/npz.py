@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,20 +16,41 @@ from sw.errors import BadInput
 
 from .arrays import Array, check_header, check_name, require_file
 
-__all__ = ["read_arrays", "read_inputs"]
+__all__ = ["Check", "read_archive", "read_arrays", "read_inputs"]
+
+Check = Callable[[str, np.dtype[Any], tuple[int, ...], int], int]
 
 
 def read_arrays(path: Path) -> list[tuple[str, Array]]:
-    """Arrays of an .npz file with their names, in archive order.
-
-    Every header is checked against the zip directory, and their sum against
-    `sw.read.arrays.MAX_VALUES`, before the first value is read.
+    """Arrays of a network's .npz file with their names, in archive order.
 
     Raises
     ------
     BadInput
         If the file cannot be read, is damaged, or holds anything but arrays of floats.
     """
+    return read_archive(path, check_header, lambda name: check_name(path, name))
+
+
+def read_archive(
+    path: Path, check: Check, check_its_name: Callable[[str], object] = lambda _name: None
+) -> list[tuple[str, NDArray[Any]]]:
+    """Arrays of an .npz file with their names, in archive order.
+
+    Every header is checked against the zip directory, and with `check`, before the first value is
+    read.
+
+    Parameters
+    ----------
+    check : see `sw.read.arrays.check_header`
+    check_its_name : called with the name of every array, before its header is read
+
+    Raises
+    ------
+    BadInput
+        If the file cannot be read or is damaged, or a check fails.
+    """
+    require_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -40,11 +62,9 @@ def read_arrays(path: Path) -> list[tuple[str, Array]]:
                 raise BadInput(f"{path} is a damaged .npz file: its directory holds comments")
             total = 0
             for member in members:
-                total = _check_member(path, archive, member, total)
-            return [
-                (member.filename[: -len(".npy")], _read_member(archive, member))
-                for member in members
-            ]
+                check_its_name(_name(path, member))
+                total = _check_member(path, archive, member, (check, total))
+            return [(_name(path, member), _read_member(archive, member)) for member in members]
     except BadInput:
         raise
     except zipfile.BadZipFile as error:
@@ -111,22 +131,33 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     return shape, dtype
 
 
-def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, total: int) -> int:
+def _name(path: Path, member: zipfile.ZipInfo) -> str:
     if not member.filename.endswith(".npy"):
         raise BadInput(f"{path} holds {member.filename!r}, which is not an array")
-    name = member.filename[: -len(".npy")]
-    check_name(path, name)
-    where = f"{path}: array {name!r}"
+    return member.filename.removesuffix(".npy")
+
+
+def _check_member(
+    path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, by: tuple[Check, int]
+) -> int:
+    """Values up to and with this array.
+
+    Parameters
+    ----------
+    by : the check, and the values before
+    """
+    check, total = by
+    where = f"{path}: array {_name(path, member)!r}"
     with archive.open(member) as file:
         shape, dtype = _header(file)
-        total = check_header(where, dtype, shape, total)
+        total = check(where, dtype, shape, total)
         size = file.tell() + math.prod(shape) * dtype.itemsize
     if size != member.file_size:
         raise BadInput(f"{where} should take {size} bytes but takes {member.file_size}")
     return total
 
 
-def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
     with archive.open(member) as file:
-        array: Array = npy.read_array(file, allow_pickle=False)
+        array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
         return array

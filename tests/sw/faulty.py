@@ -1,10 +1,13 @@
-"""A link on which one word goes wrong."""
+"""A link on which one word goes wrong, and an image in which some words are wrong."""
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
-from hw.regmap import REGISTERS
+from hw.regmap import REGISTERS, Window
+from sw.pack import pack
 from sw.transport import Transport
 
 
@@ -83,3 +86,12 @@ def to_place(place):
 
 
 FAULTS = {fault.__name__: fault for fault in (flipped, dropped, missing, doubled, astray)}
+
+
+def wrongly_packed(_name, network, config):
+    """An image whose last biases are wrong; stands in for `sw.pack.pack_file`."""
+    image = pack(network, config)
+    biases = [items.copy() for items in image.contents[Window.BIAS]]
+    for items in biases:
+        items[-4:] += np.uint32(1 << 20)  # rows of a lane, of the last layer
+    return dataclasses.replace(image, contents={**image.contents, Window.BIAS: tuple(biases)})

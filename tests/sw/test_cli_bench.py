@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import struct
 from pathlib import Path
@@ -11,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from faulty import wrongly_packed
 
 from hw.config import PRESETS
-from hw.regmap import Window
 from sim import golden
 from sim.simulate import simulate
 from sw import datasets, networks
@@ -169,17 +168,7 @@ def test_lenet5_shows_tables(folder):
 
 
 def test_lenet5_that_differs_is_an_error(monkeypatch):
-    """An image whose last biases are wrong."""
-
-    def wrong(_name, network, config):
-        image = pack(network, config)
-        biases = [items.copy() for items in image.contents[Window.BIAS]]
-        for items in biases:
-            items[-4:] += np.uint32(1 << 20)  # rows of a lane, of the last layer
-        contents = {**image.contents, Window.BIAS: tuple(biases)}
-        return dataclasses.replace(image, contents=contents)
-
-    monkeypatch.setattr(bench_lenet5, "pack_file", wrong)
+    monkeypatch.setattr(bench_lenet5, "pack_file", wrongly_packed)
     result = run("bench", "lenet5", "--count", 1)
     assert result.exit_code == 1
     assert "golden model: DIFFERS" in result.stdout

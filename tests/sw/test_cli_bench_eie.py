@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -196,7 +198,7 @@ def test_an_output_that_differs_is_an_error(write, monkeypatch):
         ({"activations": np.zeros(59)}, "'activations' has 59 values, but 'codes' has 60 columns"),
         ({"activations": np.zeros((1, 60))}, "array 'activations' has shape (1, 60); it must be"),
         ({"activations": np.full(60, 1 << 15)}, "array 'activations' holds 32768 at [0]"),
-        ({"activations": np.full(60, None)}, "is a damaged .npz file"),
+        ({"activations": np.full(60, None)}, "'activations' holds object values; they must be num"),
     ],
 )
 def test_bad_layer_files_are_refused(write, changed, message):
@@ -206,17 +208,30 @@ def test_bad_layer_files_are_refused(write, changed, message):
     assert len(result.stderr.splitlines()) == 1
 
 
+def test_a_header_is_not_believed(tmp_path):
+    """It says that there are more values than anyone has memory for."""
+    header = io.BytesIO()
+    claims = {"descr": "<i8", "fortran_order": False, "shape": (1 << 40,)}
+    np.lib.format.write_array_header_1_0(header, claims)
+    path = tmp_path / "f.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("codebook.npy", header.getvalue())
+    result = run("--layer-file", path)
+    assert result.exit_code == 2
+    assert "array 'codebook' brings the file to 1099511627776 values; at most" in result.stderr
+
+
 def test_files_that_are_none_are_refused(tmp_path):
     path = tmp_path / "f.npz"
     for contents in (b"", b"PK\3\4 and more", b"x"):
         path.write_bytes(contents)
         result = run("--layer-file", path)
         assert result.exit_code == 2
-        assert "f.npz is not an .npz file" in result.stderr
+        assert "f.npz is not a sound .npz file" in result.stderr
     np.save(tmp_path / "f.npy", np.zeros(3))
     result = run("--layer-file", tmp_path / "f.npy")
     assert result.exit_code == 2
-    assert "f.npy is not an .npz file" in result.stderr
+    assert "f.npy is not a sound .npz file" in result.stderr
     result = run("--layer-file", tmp_path / "none.npz")
     assert result.exit_code == 2
     assert "none.npz cannot be read: No such file" in result.stderr

@@ -8,10 +8,10 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from faulty import wrongly_packed
 
 from hw.boards import BOARDS
 from hw.config import PRESETS
-from hw.regmap import Window
 from sim import golden
 from sim.cycles import predict
 from sw import datasets, networks
@@ -173,17 +173,7 @@ def test_a_routed_build_on_an_ecp5(build):
 
 
 def test_outputs_that_differ_are_an_error(monkeypatch):
-    """An image whose last biases are wrong."""
-
-    def wrong(_name, network, config):
-        image = pack(network, config)
-        biases = [items.copy() for items in image.contents[Window.BIAS]]
-        for items in biases:
-            items[-4:] += np.uint32(1 << 20)  # rows of a lane, of the last layer
-        contents = {**image.contents, Window.BIAS: tuple(biases)}
-        return dataclasses.replace(image, contents=contents)
-
-    monkeypatch.setattr(bench_latency, "pack_file", wrong)
+    monkeypatch.setattr(bench_latency, "pack_file", wrongly_packed)
     result = run("--count", 1)
     assert result.exit_code == 1
     assert "golden model: DIFFERS" in result.stdout
