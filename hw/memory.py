@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Module, unsigned
+from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -23,6 +23,8 @@ class LoadSignature(wiring.Signature):
         The window that is written to, one-hot; none if `address` is beyond its memories' depth.
     address : Out(layouts.address)
     data : Out(32)
+        Both stay for another cycle, in which the memories take them: who is meant takes a cycle to
+        be known.
     """
 
     def __init__(self) -> None:
@@ -46,8 +48,10 @@ def items_to_ints(items: Sequence[Sequence[int]] | None) -> list[int]:
 class LoadedMemory(wiring.Component):
     """A memory that only the host writes: one item is `layouts.stride(width)` bus words.
 
-    A read takes one cycle. Reading an item in the cycle in which it is loaded gives no defined
-    value.
+    A read takes two cycles: the second is a register, for a block RAM is late in its cycle; without
+    reset, so that it may be the block RAM's own. With `distributed` the memory is made of LUTs, and
+    the register is the only one. Reading an item in the cycle in which it is written, the
+    one after `load.windows`, gives no defined value.
 
     Parameters
     ----------
@@ -57,23 +61,28 @@ class LoadedMemory(wiring.Component):
         Bits per item, and items.
     init : items of 32-bit parts
         Contents at power-up; zero beyond its end.
+    distributed : bool
 
     Members
     -------
     load : In(LoadSignature())
     index : In(range(depth))
+    enable : In(1, init=1)
+        `item` changes.
     item : Out(width)
-        The item at `index` one cycle ago.
+        The item at `index` two cycles ago, or one, if `enable` was high one cycle ago.
     """
 
-    def __init__(self, window: Window, unit: int | None, width: int, depth: int, *, init=None):
+    def __init__(self, window, unit, width, depth, *, init=None, distributed=False):
         self.window, self.unit = window, unit
         self.width, self.depth = width, depth
         self.init = items_to_ints(init)
+        self.distributed = distributed
         super().__init__(
             {
                 "load": In(LoadSignature()),
                 "index": In(bits_for(depth - 1)),
+                "enable": In(1, init=1),
                 "item": Out(width),
             }
         )
@@ -83,8 +92,12 @@ class LoadedMemory(wiring.Component):
         wide = self.width > layouts.BUS_BITS
         parts = -(-self.width // layouts.BUS_BITS)
         shape = unsigned(parts * layouts.BUS_BITS if wide else self.width)
-        m.submodules.memory = memory = Memory(shape=shape, depth=self.depth, init=self.init)
-        read = memory.read_port()
+        # Else Yosys takes the register for that of a block RAM.
+        attrs = {"ram_style": "distributed"} if self.distributed else {}
+        m.submodules.memory = memory = Memory(
+            shape=shape, depth=self.depth, init=self.init, attrs=attrs
+        )
+        read = memory.read_port(domain="comb" if self.distributed else "sync")
         write = memory.write_port(granularity=layouts.BUS_BITS if wide else None)
 
         part_bits = (layouts.stride(self.width) - 1).bit_length()
@@ -96,9 +109,12 @@ class LoadedMemory(wiring.Component):
             write.addr.eq(address.offset >> part_bits),
             write.data.eq(Cat(self.load.data for _ in range(parts))),
             read.addr.eq(self.index),
-            self.item.eq(read.data),
         ]
+        item = Signal(self.width, reset_less=True)
+        with m.If(self.enable):
+            m.d.sync += item.eq(read.data)
+        m.d.comb += self.item.eq(item)
         for part in range(len(write.en)):
             this_part = address.offset[:part_bits] == part
-            m.d.comb += write.en[part].eq(selected & this_part)
+            m.d.sync += write.en[part].eq(selected & this_part)
         return m

@@ -26,20 +26,20 @@ __all__ = ["LayerPrediction", "Prediction", "predict"]
 
 # Cycles from one place of the engine to another; `hw` says the same in its docstrings.
 _SEGMENT_LAID = 1  # from the layer's start, when the first segment could leave its table
-_TOKEN_TAKEN = 3  # from a token's hand-over until an element may take its column
-_TOKEN_COUNTED = 4  # until it is among those that a queue holds
+_TOKEN_TAKEN = 4  # from a token's hand-over until an element may take its column
+_TOKEN_COUNTED = 5  # until it is among those that a queue holds
 _READ_COUNTED = 2  # from the taking of a column until the feeder sees its place free
 _FULL = 8  # from an element's last entry until write-back may drain its buffer
 _RELEASED_EARLY = 4  # rows that are still to be drained when a buffer is released
 _RELEASED = 2  # from the release of a buffer until elements may fill it
-_FED = 1  # from the drain of a layer's last position until the next layer's start
-_STORED = 6  # from the drain of a row until its word is stored, but for the sum of the groups
-_POOLED = 4
-_READABLE = 1  # from the store of a word until the next layer's feeders may read it
+_FED = 2  # from the drain of a layer's last position until the next layer's start
+_STORED = 7  # from the drain of a row until its word is stored, but for the sum of the groups
+_POOLED = 5
+_READABLE = 2  # from the store of a word until the next layer's feeders may read it
 _DONE = 1  # from the store of a layer's last word until it is said to be the last
 _NEXT = 1  # until write-back may drain the next layer, and its feeders need not ask any more
-_QUEUE_RESERVE = 4  # places of a queue that are kept for what is on its way
-_STARTED = 1  # from the host's start to that of the first layer
+_QUEUE_RESERVE = 5  # places of a queue that are kept for what is on its way
+_STARTED = 2  # from the host's start to that of the first layer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -353,9 +353,10 @@ class _Reader:
 
     def __init__(self) -> None:
         # When the last segment was laid, and its words and those of the one before began to be
-        # read; when the last word was read, was loaded, and its non-zeros were found.
+        # read; when the last word was read, was loaded, and its non-zeros were found, and those of
+        # the one before it.
         self._laid, self._opened, self._opened_before = _SEGMENT_LAID, 0, 0
-        self._read = self._loaded = self._found = 0
+        self._read = self._loaded = self._found = self._found_before = 0
 
     def find(self, skipped: int, gate: int, sender: int) -> int:
         """When the next word's non-zeros are found.
@@ -375,8 +376,10 @@ class _Reader:
             self._read = max(self._opened + 1, self._loaded, gate)
         else:
             self._read = max(self._loaded, gate)
-        self._loaded = max(self._read + 1, self._found)
-        self._found = max(self._loaded + 1, sender)
+        # One may wait between the two.
+        self._loaded = max(self._read + 1, self._found_before + 1)
+        self._found_before = self._found
+        self._found = max(self._loaded + 1, self._found_before + 1, sender)
         return self._found
 
 

@@ -93,7 +93,7 @@ def netlist(rtlil: str, top: str, family: str) -> Netlist:
     hw.toolchains.ToolchainError
         If there is no Yosys, or it fails.
     """
-    key = "\n".join([family, yosys.version(), Path(yosys.__file__).read_text(), rtlil])
+    key = "\n".join([family, yosys.identity(), rtlil])
     folder = build_folder(key, f"{top}-{family}")
 
     def build(scratch: Path) -> None:

@@ -15,7 +15,8 @@ __all__ = ["ActivationMemory"]
 class ActivationMemory(wiring.Component):
     """Activation words of one group: a read port for its feeder, a write port for write-back.
 
-    Both serve the host while `host` is high. A read takes one cycle.
+    Both serve the host while `host` is high; then the feeder is idle, and keeps `enable` and `take`
+    high. A read takes two cycles: the second is a register, as in `LoadedMemory`.
 
     Members
     -------
@@ -23,9 +24,10 @@ class ActivationMemory(wiring.Component):
         The host has the memory; write-back and feeder must be idle.
     load : In(LoadSignature())
     host_address : In(layouts.address)
-        Bus word to read; `host_data` is its value two cycles later.
+        Bus word to read; `host_data` is its value three cycles later.
     host_data : Out(32)
-    index, enable, word : feeder's read port
+    index, enable, take, word : feeder's read port
+        `take` puts what was read last into `word`.
     write_enable, write_index, write_word : write-back's port
     """
 
@@ -42,6 +44,7 @@ class ActivationMemory(wiring.Component):
                 "host_data": Out(layouts.BUS_BITS),
                 "index": In(index),
                 "enable": In(1),
+                "take": In(1),
                 "word": Out(layouts.activation_word(config)),
                 "write_enable": In(1),
                 "write_index": In(index),
@@ -69,7 +72,10 @@ class ActivationMemory(wiring.Component):
             & self.host
             & ((address.unit == self.unit) | (address.unit == layouts.ALL_UNITS))
         )
-        from_host = Cat(selected & (address.offset[:part_bits] == part) for part in range(parts))
+        from_host = Signal(parts)
+        m.d.sync += from_host.eq(
+            Cat(selected & (address.offset[:part_bits] == part) for part in range(parts))
+        )
         m.d.comb += [
             write.addr.eq(Mux(self.host, address.offset >> part_bits, self.write_index)),
             write.data.eq(
@@ -77,10 +83,17 @@ class ActivationMemory(wiring.Component):
             ),
             write.en.eq(Mux(self.host, from_host, self.write_enable.replicate(parts))),
             read.addr.eq(Mux(self.host, self.host_address.offset >> part_bits, self.index)),
-            read.en.eq(self.enable | self.host),
-            self.word.eq(read.data[:width]),
+            read.en.eq(self.enable),
         ]
-        part = Signal(max(1, part_bits))
-        m.d.sync += part.eq(self.host_address.offset[:part_bits])
-        m.d.sync += self.host_data.eq(read.data.word_select(part, layouts.BUS_BITS))
+        word = Signal.like(read.data, reset_less=True)
+        with m.If(self.take):
+            m.d.sync += word.eq(read.data)
+        m.d.comb += self.word.eq(word[:width])
+        # The part of the word that is on its way.
+        parts = [Signal(max(1, part_bits), name=f"part_{age}") for age in range(1, 3)]
+        m.d.sync += [
+            parts[0].eq(self.host_address.offset[:part_bits]),
+            parts[1].eq(parts[0]),
+            self.host_data.eq(word.word_select(parts[1], layouts.BUS_BITS)),
+        ]
         return m

@@ -108,6 +108,7 @@ class Engine(wiring.Component):
                 memory.host_address.eq(host.read_address),
                 memory.index.eq(feeder.word_index),
                 memory.enable.eq(feeder.word_enable),
+                memory.take.eq(feeder.word_take),
                 feeder.word.eq(memory.word),
                 memory.write_enable.eq(writeback.write_enable[group]),
                 memory.write_index.eq(writeback.write_index),
@@ -120,6 +121,11 @@ class Engine(wiring.Component):
         tokens = [feeder.o for feeder in feeders]
         sent = [token.valid & token.ready & ~token.payload.null for token in tokens]
         blocked = [token.valid & ~token.ready for token in tokens]
+        # A cycle late, as no token is in a layer's last.
+        m.d.sync += [
+            counters.steps.activations.eq(sum(sent)),
+            counters.steps.blocked.eq(sum(blocked)),
+        ]
         m.d.comb += [
             self.busy.eq(sequencer.busy | writeback.clearing),
             host.busy.eq(self.busy),
@@ -128,8 +134,6 @@ class Engine(wiring.Component):
             counters.start.eq(sequencer.feed_start),
             counters.done.eq(sequencer.ended),
             counters.layer.eq(sequencer.ended_layer),
-            counters.steps.activations.eq(sum(sent)),
-            counters.steps.blocked.eq(sum(blocked)),
             counters.steps.busy.eq(grid.busy),
             counters.steps.stalled.eq(grid.stalled),
             counters.read_layer.eq(host.read_address.unit),

@@ -6,6 +6,7 @@ from amaranth.utils import bits_for
 from .. import layouts
 from ..config import AcceleratorConfig
 from ..memory import LoadSignature
+from ..stream import Skid
 from .positions import PositionWalker
 from .segments import SegmentReader
 
@@ -34,7 +35,8 @@ class Feeder(wiring.Component):
     -------
     load : In(LoadSignature())
     start : In(1)
-        Begin with the layer given below, which stays until the last token is taken.
+        Begin with the layer given below: since a cycle before, vectors since two cycles before, and
+        until the last token is taken; two cycles after that or later.
     patch : In(layouts.patch)
         Of the layer's instruction.
     vectors : In(16)
@@ -42,10 +44,12 @@ class Feeder(wiring.Component):
     behind : In(1)
         The layer before is still being stored: only words before `stored` may be read.
     stored : In
-        Word that is stored next.
+        Word that is stored next, or was.
     word_index : Out
-        Word to read; `word` is its content in the next cycle, held while `word_enable` is low.
     word_enable : Out(1)
+        Word to read, and whether.
+    word_take : Out(1)
+        `word` becomes the one that was read last. An idle feeder reads and takes in every cycle.
     word : In(layouts.activation_word)
     o : Out(stream.Signature(layouts.token))
     """
@@ -64,6 +68,7 @@ class Feeder(wiring.Component):
                 "stored": In(layouts.run(config)["word"].shape),
                 "word_index": Out(layouts.run(config)["word"].shape),
                 "word_enable": Out(1),
+                "word_take": Out(1),
                 "word": In(layouts.activation_word(config)),
                 "o": Out(stream.Signature(layouts.token(config))),
             }
@@ -83,41 +88,45 @@ class Feeder(wiring.Component):
             segments.patch.eq(self.patch),
         ]
 
-        # What is known of a word: the column of lane 0, which lanes belong to the segment, whether
-        # it is the patch's last.
+        # A word, and what is known of it: the column of lane 0, which lanes belong to the segment,
+        # whether it is the patch's last.
         about = data.StructLayout(
             {"column": self.o.payload.column.shape(), "mask": self.config.lanes, "last": 1}
         )
-        loaded, loaded_word = Signal(about), Signal.like(self.word)
-        loaded_valid, loaded_next = Signal(), Signal()
-        self._read_words(m, (loaded, loaded_word, loaded_valid), loaded_next)
-        self._send(m, (loaded, loaded_word, loaded_valid), loaded_next)
+        loaded = data.StructLayout({"about": about, "word": layouts.activation_word(self.config)})
+        m.submodules.skid = skid = Skid(loaded)
+        self._read_words(m, skid.i)
+        self._send(m, skid.o)
         return m
 
-    def _read_words(self, m, out, out_next):
-        """Reads word after word of the segments; the next comes out whenever `out_next`.
-
-        There is a register behind the memory, which is late in its cycle.
-        """
+    def _read_words(self, m, o):
+        """Reads word after word of the segments."""
         segments, lanes = self.segments.o, self.config.lanes
-        (loaded, loaded_word, loaded_valid), read = out, Signal.like(out[0])
+        read, loaded = Signal.like(o.payload.about), Signal.like(o.payload.about)
         run = Signal.like(segments.payload)
         reading, readable, at_end = Signal(), Signal(), Signal()
         read_valid, read_next = Signal(), Signal()
+        stored = Signal.like(self.stored)  # of its own, since it comes from far
+        m.d.sync += stored.eq(self.stored)
+        take = ~o.valid | o.ready
         m.d.comb += [
-            at_end.eq(run.words == 0),
-            readable.eq(reading & (~self.behind | run.empty | (run.word < self.stored))),
+            o.payload.about.eq(loaded),
+            o.payload.word.eq(self.word),
+            readable.eq(reading & (~self.behind | run.empty | (run.word < stored))),
             segments.ready.eq(~reading | (read_next & readable & at_end)),
             self.word_index.eq(run.word),
             self.word_enable.eq(read_next),
-            read_next.eq(~read_valid | out_next),
+            self.word_take.eq(take),
+            read_next.eq(~read_valid | take),
         ]
         with m.If(segments.ready):
             m.d.sync += [reading.eq(segments.valid), run.eq(segments.payload)]
+            m.d.sync += at_end.eq(segments.payload.empty | (segments.payload.words == 0))
         with m.Elif(read_next & readable):
             m.d.sync += [
                 run.word.eq(run.word + 1),
                 run.words.eq(run.words - 1),
+                at_end.eq(run.words == 1),
                 run.first.eq(0),
                 run.column.eq(run.column + lanes),
             ]
@@ -127,21 +136,21 @@ class Feeder(wiring.Component):
             for lane in range(lanes):
                 within = (run.first <= lane) & (~at_end | (run.final >= lane))
                 m.d.sync += read.mask[lane].eq(~run.empty & within)
-        with m.If(out_next):
-            m.d.sync += [loaded.eq(read), loaded_word.eq(self.word), loaded_valid.eq(read_valid)]
+        with m.If(take):
+            m.d.sync += [loaded.eq(read), o.valid.eq(read_valid)]
 
-    def _send(self, m, loaded_out, loaded_next):
+    def _send(self, m, i):
         """Sends the non-zeros of the words.
 
         Stage 1 finds the non-zeros of a word, and drops it if there are none. Stage 2 sends the
         lowest of those that are pending in every cycle; `more`, that others follow, is known
         beforehand, for it moves all words.
         """
-        lanes, (loaded, loaded_word, loaded_valid) = self.config.lanes, loaded_out
+        lanes, about, read = self.config.lanes, i.payload.about, i.payload.word
         fresh, pending = Signal(lanes), Signal(lanes)
         fresh_valid, fresh_last, fresh_next = Signal(), Signal(), Signal()
         valid, last, more, next_word = Signal(), Signal(), Signal(), Signal()
-        fresh_column, column = Signal.like(loaded.column), Signal.like(loaded.column)
+        fresh_column, column = Signal.like(about.column), Signal.like(about.column)
         fresh_word, word = Signal.like(self.word), Signal.like(self.word)
         free, wanted = Signal(), Signal()
         m.d.comb += [
@@ -149,15 +158,15 @@ class Feeder(wiring.Component):
             next_word.eq(~valid | (free & ~more)),
             wanted.eq(fresh_valid & (fresh.any() | fresh_last)),
             fresh_next.eq(~wanted | next_word),
-            loaded_next.eq(~loaded_valid | fresh_next),
+            i.ready.eq(fresh_next),
         ]
         with m.If(fresh_next):
             m.d.sync += [
-                fresh_valid.eq(loaded_valid),
-                fresh_last.eq(loaded.last),
-                fresh_column.eq(loaded.column),
-                fresh_word.eq(loaded_word),
-                fresh.eq(loaded.mask & Cat(loaded_word[lane].any() for lane in range(lanes))),
+                fresh_valid.eq(i.valid),
+                fresh_last.eq(about.last),
+                fresh_column.eq(about.column),
+                fresh_word.eq(read),
+                fresh.eq(about.mask & Cat(read[lane].any() for lane in range(lanes))),
             ]
         with m.If(next_word):
             m.d.sync += [

@@ -41,8 +41,8 @@ class Grid(wiring.Component):
         Elements that were so three cycles ago.
     """
 
-    # One cycle to the elements, two in them.
-    TOTAL_LATENCY = 3
+    # One cycle to the elements, three in them.
+    TOTAL_LATENCY = 4
 
     def __init__(self, config: AcceleratorConfig, *, contents=None):
         self.config = config

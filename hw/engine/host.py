@@ -15,7 +15,7 @@ __all__ = ["HostPort"]
 class HostPort(wiring.Component):
     """The bus target: registers, and the way to the memory windows.
 
-    A register access takes two cycles, a window access five at most. Every word written to a
+    A register access takes three cycles, a window access six at most. Every word written to a
     window enters the checksum with its address, so that the host can tell that all of them
     arrived, in order and unchanged.
 
@@ -24,7 +24,7 @@ class HostPort(wiring.Component):
     bus : In(BusSignature())
     load : Out(LoadSignature())
     read_address : Out(layouts.address)
-        Window word to read: `activation` or `counter` is its value two cycles later.
+        Window word to read: `activation` or `counter` is its value three cycles later.
     activation, counter : In(32)
     start, abort : Out(1)
         One cycle each, on the host's command.
@@ -58,36 +58,50 @@ class HostPort(wiring.Component):
         m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=layouts.BUS_BITS).create()
         bus, address = self.bus, self.bus.address
         in_window = address.window != Window.REGISTERS
-        is_counter = Signal()
+        is_counter, value = Signal(), Signal(layouts.BUS_BITS)
         m.d.comb += is_counter.eq(self.read_address.window == Window.COUNTERS)
         m.d.sync += [
             bus.acknowledge.eq(0),
             self.load.windows.eq(0),
             self.start.eq(0),
             self.abort.eq(0),
+            crc.valid.eq(0),
+            crc.start.eq(0),
+            crc.data.eq(address),
         ]
         with m.FSM():
             with m.State("IDLE"), m.If(bus.request & ~bus.acknowledge):
                 m.d.sync += [self.read_address.eq(address), self.load.address.eq(address)]
                 m.d.sync += self.load.data.eq(bus.w_data)
                 with m.If(~in_window):
-                    m.d.sync += bus.acknowledge.eq(1)
-                    self._registers(m, crc)
+                    self._registers(m, crc, value)
+                    m.next = "REGISTER"
                 with m.Elif(bus.write):
-                    m.d.comb += [crc.valid.eq(1), crc.data.eq(address)]
+                    m.d.sync += crc.valid.eq(1)
                     m.next = "CHECKSUM"
                 with m.Else():
                     m.next = "READ"
+            with m.State("REGISTER"):
+                m.d.sync += [bus.r_data.eq(value), bus.acknowledge.eq(1)]
+                m.next = "IDLE"
             with m.State("CHECKSUM"):
-                m.d.comb += [crc.valid.eq(1), crc.data.eq(self.load.data)]
                 m.d.sync += [
+                    crc.valid.eq(1),
+                    crc.data.eq(self.load.data),
                     self.load.windows.eq(self._windows(self.load.address)),
-                    bus.acknowledge.eq(1),
                 ]
+                m.next = "WRITE"
+            # Until it can be read: a start may follow at once.
+            with m.State("WRITE"):
+                m.next = "WRITTEN"
+            with m.State("WRITTEN"):
+                m.d.sync += bus.acknowledge.eq(1)
                 m.next = "IDLE"
             with m.State("READ"):
                 m.next = "LOOK UP"
             with m.State("LOOK UP"):
+                m.next = "TAKE"
+            with m.State("TAKE"):
                 m.next = "ANSWER"
             with m.State("ANSWER"):
                 m.d.sync += [
@@ -106,8 +120,8 @@ class HostPort(wiring.Component):
             windows.append((address.window == window) & (address.offset < items))
         return Cat(windows)
 
-    def _registers(self, m, crc):
-        """One register access."""
+    def _registers(self, m, crc, value):
+        """One register access; what is read goes into `value`."""
         bus, offset = self.bus, self.bus.address.offset
         scratch, image_id = Signal(32), Signal(32, init=self.image_id)
         values = {
@@ -124,7 +138,7 @@ class HostPort(wiring.Component):
         }
         place = {register.name: place for place, register in enumerate(REGISTERS)}
         table = Array(values[register.name] for register in REGISTERS)
-        m.d.sync += bus.r_data.eq(Mux(offset < len(REGISTERS), table[offset[:4]], 0))
+        m.d.sync += value.eq(Mux(offset < len(REGISTERS), table[offset[:4]], 0))
         with m.If(bus.write), m.Switch(offset):
             with m.Case(place["scratch"]):
                 m.d.sync += scratch.eq(bus.w_data)
@@ -138,4 +152,4 @@ class HostPort(wiring.Component):
             with m.Case(place["vectors"]):
                 m.d.sync += self.vectors.eq(bus.w_data)
             with m.Case(place["load_crc"]):
-                m.d.comb += crc.start.eq(1)
+                m.d.sync += crc.start.eq(1)

@@ -1,3 +1,5 @@
+import itertools
+
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
@@ -14,7 +16,7 @@ __all__ = ["Pool"]
 class Pool(wiring.Component):
     """Reduces the words of a pooling window to their maximum or their mean, row by row.
 
-    One word per cycle, four cycles of latency. The mean is ``(sum + half) >> average_shift``.
+    One word per cycle, five cycles of latency. The mean is ``(sum + half) >> average_shift``.
 
     Members
     -------
@@ -28,10 +30,10 @@ class Pool(wiring.Component):
     first : In(1)
         The window's first word of this row: what was there before does not count.
     result : Out(layouts.activation_word)
-        What all words since the first of the row, to the one four cycles ago, are reduced to.
+        What all words since the first of the row, to the one five cycles ago, are reduced to.
     """
 
-    LATENCY = 4
+    LATENCY = 5
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
@@ -58,54 +60,47 @@ class Pool(wiring.Component):
         )
         read, write = memory.read_port(), memory.write_port()
 
-        # Stage 1 takes what is stored, stage 2 reduces, stage 3 writes. Totals of the three words
-        # before are forwarded, as far as those can be of the same row; from where is known
-        # beforehand.
+        # Stage 1 takes what is stored, stage 2 that or a newer total, stage 3 reduces, stage 4
+        # writes. Totals of the four words before are forwarded, as far as those can be of the same
+        # row; from where is known beforehand. By number: how many cycles since the word came.
         words, rows, firsts, enables = (
-            [port, *(Signal.like(port, name=f"{name}_{stage}") for stage in (1, 2))]
-            for name, port in (
-                ("word", self.word),
-                ("row", self.row),
-                ("first", self.first),
-                ("enable", self.enable),
+            [port, *(Signal.like(port, name=f"{name}_{cycle}") for cycle in range(1, cycles + 1))]
+            for name, port, cycles in (
+                ("word", self.word, 3),
+                ("row", self.row, 5),
+                ("first", self.first, 3),
+                ("enable", self.enable, 5),
             )
         )
-        for stages in (words, rows, firsts, enables):
-            m.d.sync += [stages[1].eq(stages[0]), stages[2].eq(stages[1])]
+        totals_of = {age: Signal(totals, name=f"total_{age}") for age in (2, 3, 4)}
+        total, known = totals_of[2], Signal(totals, name="known")
         stored = Signal(totals, name="stored")
-        recent = [Signal(totals, name=f"total_{age}") for age in range(1, 4)]
-        recent_row = [rows[2], *(Signal.like(self.row, name=f"row_{age}") for age in range(1, 3))]
-        recent_valid = [enables[2], *(Signal(name=f"valid_{age}") for age in range(1, 3))]
-        use = [Signal(name=f"use_{age}") for age in range(1, 4)]
-        total, total_row, total_valid = recent[0], recent_row[1], recent_valid[1]
-        m.d.sync += [
-            stored.eq(read.data),
-            recent[1].eq(recent[0]),
-            recent[2].eq(recent[1]),
-            recent_row[1].eq(recent_row[0]),
-            recent_row[2].eq(recent_row[1]),
-            recent_valid[1].eq(recent_valid[0]),
-            recent_valid[2].eq(recent_valid[1]),
-        ]
-        for age in range(3):
-            m.d.sync += use[age].eq(recent_valid[age] & (recent_row[age] == rows[1]))
+        m.d.sync += [stored.eq(read.data), totals_of[3].eq(total), totals_of[4].eq(totals_of[3])]
+        for stages in (words, rows, firsts, enables):
+            m.d.sync += [after.eq(before) for before, after in itertools.pairwise(stages)]
         m.d.comb += [
             read.addr.eq(self.row),
-            write.addr.eq(total_row),
+            write.addr.eq(rows[4]),
             write.data.eq(total),
-            write.en.eq(total_valid),
+            write.en.eq(enables[4]),
         ]
+        use = {age: Signal(name=f"use_{age}") for age in range(self.config.groups, 5)}
+        for age, same in use.items():
+            # The total of the word before is there only when it is to be added to.
+            cycle = 2 if age == 1 else 1
+            m.d.sync += same.eq(enables[cycle + age] & (rows[cycle + age] == rows[cycle]))
         half = Signal(layouts.WINDOW_BITS)
         m.d.comb += half.eq((1 << self.average_shift) >> 1)
-        word, first = words[2], firsts[2]
         for lane in range(lanes):
-            before = Signal(shape, name=f"before_{lane}")
-            known = stored[lane]
-            for age in range(3, self.config.groups - 1, -1):
-                known = Mux(use[age - 1], recent[age - 1][lane], known)
-            m.d.comb += before.eq(Mux(first, half, known))
-            both = add_or_subtract(m, before, word[lane], ~self.average, name=f"both_{lane}")
-            greater = Mux(first | both[-1], word[lane], before)
+            newest = stored[lane]
+            for age in sorted(use.keys() - {1}, reverse=True):
+                newest = Mux(use[age], totals_of[age][lane], newest)
+            m.d.sync += known[lane].eq(Mux(firsts[2], half, newest))
+            before, word, first = Signal(shape, name=f"before_{lane}"), words[3][lane], firsts[3]
+            last = Mux(use[1] & ~first, total[lane], known[lane]) if 1 in use else known[lane]
+            m.d.comb += before.eq(last)
+            both = add_or_subtract(m, before, word, ~self.average, name=f"both_{lane}")
+            greater = Mux(first | both[-1], word, before)
             m.d.sync += total[lane].eq(Mux(self.average, both, greater))
             mean = total[lane] >> self.average_shift
             m.d.sync += self.result[lane].eq(Mux(self.average, mean, total[lane]))

@@ -1,4 +1,4 @@
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -32,7 +32,12 @@ class SegmentReader(wiring.Component):
     def __init__(self, config: AcceleratorConfig, unit: int, *, init=None):
         self.config = config
         self.memory = LoadedMemory(
-            Window.SEGMENTS, unit, layouts.segment(config).size, config.segment_depth, init=init
+            Window.SEGMENTS,
+            unit,
+            layouts.segment(config).size,
+            config.segment_depth,
+            init=init,
+            distributed=True,  # a block RAM is far from the sums
         )
         super().__init__(
             {
@@ -51,8 +56,7 @@ class SegmentReader(wiring.Component):
         connect(m, flipped(self.load), memory.load)
         connect(m, skid.o, flipped(self.o))
 
-        # A register between the memory and the sums.
-        segment = Signal(layouts.segment(self.config))
+        segment = layouts.segment(self.config)(memory.item)
         position = Signal.like(self.i.payload)
         valid, last = Signal(), Signal()
         free, next_free, at_last = Signal(), Signal(), Signal()
@@ -60,19 +64,19 @@ class SegmentReader(wiring.Component):
         m.d.comb += [
             next_free.eq(~skid.i.valid | skid.i.ready),
             free.eq(~valid | next_free),
-            at_last.eq(index == self.patch.segment_last),
             self.i.ready.eq(free & at_last),
             memory.index.eq(index),
+            memory.enable.eq(free),
         ]
-        with m.If(self.start):
-            m.d.comb += memory.index.eq(self.patch.segment_base)
+        # Whether a segment is the last is known beforehand, since positions move by it.
+        base, end = self.patch.segment_base, self.patch.segment_last
+        with m.If(self.start | (self.i.valid & free & at_last)):
+            m.d.sync += [index.eq(base), at_last.eq(base == end)]
         with m.Elif(self.i.valid & free):
-            m.d.comb += memory.index.eq(Mux(at_last, self.patch.segment_base, index + 1))
-        m.d.sync += index.eq(memory.index)
+            m.d.sync += [index.eq(index + 1), at_last.eq(index + 1 == end)]
         with m.If(free):
             m.d.sync += [
                 valid.eq(self.i.valid),
-                segment.eq(memory.item),
                 position.eq(self.i.payload),
                 last.eq(at_last),
             ]
@@ -98,7 +102,7 @@ class SegmentReader(wiring.Component):
             m.d.sync += [
                 to.valid.eq(valid & (inside | last)),
                 run.word.eq(word),
-                run.words.eq(Mux(inside, segment.words + over, 0)),
+                run.words.eq(segment.words + over),
                 run.first.eq(first),
                 run.final.eq(final - over * lanes),
                 run.column.eq(segment.column - first),

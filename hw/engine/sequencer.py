@@ -1,4 +1,4 @@
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import bits_for
@@ -22,18 +22,21 @@ class Sequencer(wiring.Component):
     load : In(LoadSignature())
     start : In(1)
         Run the program from its first layer; ignored while busy. The first instruction is read
-        beforehand: not in the cycle after `busy`, nor in that after its loading.
+        beforehand: not in the cycle after `busy`, nor in the three after that in which it came by
+        `load`.
     busy : Out(1)
     layer : Out(range(layer_depth))
         The layer being fed.
     instruction : Out(layouts.instruction)
-        Its instruction, valid from `feed_start` on, at `store_start` too.
+        Its instruction, valid from the cycle before `feed_start` on, at `store_start` too.
     feed_start, store_start : Out(1)
-        The feeders, or write-back, begin with the layer.
+        The feeders, or write-back, begin with the layer; two cycles after `start` or `fed`, or
+        right after `stored`.
     fed : In(1)
-        The elements have nothing more to do for the layer.
+        The elements have nothing more to do for the layer; two cycles after `feed_start` or later,
+        for the next instruction is read in between.
     stored : In(1)
-        The last word of a layer is stored; some cycles after `fed` of the same.
+        The last word of a layer is stored; two cycles after `fed` of the same or later.
     ahead : Out(1)
         The layer before is not stored yet.
     ended : Out(1)
@@ -84,29 +87,31 @@ class Sequencer(wiring.Component):
             self.instruction.eq(instruction),
         ]
         m.d.sync += self.ended_layer.eq(self.layer)
+        reads = Signal()
+        with m.If(reads):
+            m.d.sync += instruction.eq(memory.item)
         with m.If(self.busy):
             m.d.sync += self.cycles.eq(self.cycles + 1)
-        with m.FSM():
+        m.d.sync += self.feed_start.eq(0)
+        with m.If(self.feed_start):
+            m.d.comb += [self.store_start.eq(first), self.ended.eq(~first)]
+            m.d.sync += first.eq(0)
+        with m.FSM() as fsm:
             with m.State("IDLE"):
                 with m.If(self.start):
                     m.d.sync += [self.busy.eq(1), self.layer.eq(0), self.cycles.eq(0), first.eq(1)]
-                    m.d.sync += instruction.eq(memory.item)
-                    m.next = "START"
-            with m.State("START"):
-                m.d.comb += [
-                    self.feed_start.eq(1),
-                    self.store_start.eq(first),
-                    self.ended.eq(~first),
-                    upcoming.eq(self.layer + 1),
-                ]
-                m.d.sync += first.eq(0)
+                    m.d.comb += reads.eq(1)
+                    m.next = "BEGIN"
+            with m.State("BEGIN"):
+                m.d.sync += self.feed_start.eq(1)
+                with m.If(~first):
+                    m.d.sync += self.layer.eq(upcoming)
                 m.next = "RUN"
             with m.State("RUN"):
-                m.d.comb += upcoming.eq(self.layer + 1)
                 with m.If(self.fed & ~final):
-                    m.d.sync += [self.layer.eq(upcoming), instruction.eq(memory.item)]
+                    m.d.comb += reads.eq(1)
                     m.d.sync += self.ahead.eq(1)
-                    m.next = "START"
+                    m.next = "BEGIN"
                 with m.If(self.stored & self.ahead):
                     m.d.comb += self.store_start.eq(1)
                     m.d.sync += self.ahead.eq(0)
@@ -114,4 +119,5 @@ class Sequencer(wiring.Component):
                     m.d.comb += self.ended.eq(1)
                     m.d.sync += self.busy.eq(0)
                     m.next = "IDLE"
+        m.d.comb += upcoming.eq(Mux(fsm.ongoing("IDLE"), 0, self.layer + 1))
         return m

@@ -12,6 +12,7 @@ from ..regmap import Window
 from .arithmetic import add_or_subtract
 from .grid import Grid
 from .pool import Pool
+from .positions import next_time
 
 __all__ = ["LaneWriteBack", "WriteBack"]
 
@@ -34,7 +35,7 @@ class LaneWriteBack(wiring.Component):
     activation : Out(signed(activation_bits))
     """
 
-    # Cycles from the place of a bias to the sum with it: its memory, and a register behind that.
+    # Cycles from the place of a bias to the sum with it: its memory.
     BIAS_EARLY = 2
 
     def __init__(self, config: AcceleratorConfig, lane: int, *, init=None):
@@ -71,13 +72,12 @@ class LaneWriteBack(wiring.Component):
         connect(m, flipped(self.load), memory.load)
 
         shape = signed(self.config.accumulator_bits)
-        bias, biased, shifted = (Signal(shape, name=n) for n in ("bias", "biased", "shifted"))
+        biased, shifted = (Signal(shape, name=n) for n in ("biased", "shifted"))
         high = (1 << (self.config.activation_bits - 1)) - 1
         total = self._one_total(m)
         m.d.comb += memory.index.eq(self.bias_index)
         m.d.sync += [
-            bias.eq(memory.item.as_signed()),
-            biased.eq(total + bias),
+            biased.eq(total + memory.item.as_signed()),
             shifted.eq(biased >> self.shift),
         ]
         # Too large for an activation: not all bits above are the sign.
@@ -124,6 +124,7 @@ class WriteBack(wiring.Component):
     store : In(layouts.store)
         Of the layer's instruction.
     vectors : In(16)
+        1 or more; since a cycle before `start`.
     full : In(2)
         Buffers that are complete in every processing element.
     drain : Out(DrainSignature(config))
@@ -177,9 +178,9 @@ class WriteBack(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        store = Signal.like(self.store)
+        store, pools = Signal.like(self.store), Signal()
         with m.If(self.start):
-            m.d.sync += store.eq(self.store)
+            m.d.sync += [store.eq(self.store), pools.eq(self.store.window != 0)]
         row = Signal(self.row_layout)
         stages = self._delay(m, row, Grid.TOTAL_LATENCY + LaneWriteBack.latency(self.config))
         biased = Grid.TOTAL_LATENCY + LaneWriteBack.levels(self.config)
@@ -206,10 +207,10 @@ class WriteBack(wiring.Component):
         # What is not pooled does not go through it, nor is it still there when another layer is.
         pooled, last = Signal(self.row_layout), Signal(self.row_layout)
         reduced = self._delay(m, pooled, Pool.LATENCY)[-1]
-        with m.If(store.window == 0):
-            m.d.comb += [last.eq(ready), self.write_word.eq(pool.word)]
-        with m.Else():
+        with m.If(pools):
             m.d.comb += [pooled.eq(ready), last.eq(reduced), self.write_word.eq(pool.result)]
+        with m.Else():
+            m.d.comb += [last.eq(ready), self.write_word.eq(pool.word)]
         self._drain(m, store, row)
         self._write(m, store, last)
         return m
@@ -224,19 +225,19 @@ class WriteBack(wiring.Component):
     def _drain(self, m, store, row):
         """Asks for the rows of every position, window by window, pixel by pixel."""
         drain, number = self.drain, Signal.like(row.row)
-        window = Signal.like(store.window)
-        pixel = Signal.like(store.pixels)
-        vector = Signal.like(self.vectors)
         draining, released, soon, last_position = Signal(), Signal(), Signal(), Signal()
+        last_row, early_row = Signal.like(number), Signal.like(number)
+        early = DrainSignature.RELEASED_EARLY + 1
+        with m.If(self.start):
+            m.d.sync += last_row.eq(self.store.rows - 1)
+            m.d.sync += early_row.eq(Mux(self.store.rows > early, self.store.rows - early, 0))
         m.d.comb += [
-            last_position.eq(row.final & (pixel == store.pixels) & (vector == 0)),
-            soon.eq(row.row + DrainSignature.RELEASED_EARLY + 1 >= store.rows),
-            row.end.eq(row.row == store.rows - 1),
-            row.first.eq(window == 0),
-            row.final.eq(window == store.window),
+            soon.eq(number >= early_row),
+            row.end.eq(number == last_row),
             row.row.eq(number),
             # Buffers take turns; joined, they are one.
             drain.place.eq(Cat(number[:-1], Mux(store.joined, number[-1], drain.buffer))),
+            last_position.eq(self._loops(m, store, row)),
         ]
         with m.FSM(init="CLEAR"):
             with m.State("CLEAR"):
@@ -244,17 +245,16 @@ class WriteBack(wiring.Component):
                 m.d.sync += number.eq(number + 1)
                 with m.If(number.all()):
                     m.next = "IDLE"
-            with m.State("IDLE"):
-                m.d.sync += [window.eq(0), pixel.eq(0), vector.eq(self.vectors - 1)]
-                with m.If(self.start):
-                    m.next = "DRAIN"
+            with m.State("IDLE"), m.If(self.start):
+                m.next = "DRAIN"
             with m.State("DRAIN"), m.If(draining | self.full.bit_select(drain.buffer, 1)):
                 m.d.comb += [
                     drain.enable.eq(1),
                     drain.release.eq(soon & ~released),
                     row.valid.eq(1),
+                    self.fed.eq(~draining & last_position),
+                    row.finished.eq(row.end & last_position),
                 ]
-                m.d.comb += self.fed.eq(~draining & last_position)
                 m.d.sync += [number.eq(number + 1), draining.eq(1), released.eq(soon)]
                 with m.If(row.end):
                     m.d.sync += [
@@ -262,15 +262,38 @@ class WriteBack(wiring.Component):
                         released.eq(0),
                         number.eq(0),
                         drain.buffer.eq(~drain.buffer),
-                        window.eq(Mux(row.final, 0, window + 1)),
                     ]
-                with m.If(row.end & row.final):
-                    m.d.sync += pixel.eq(pixel + 1)
-                    with m.If(pixel == store.pixels):
-                        m.d.sync += [pixel.eq(0), vector.eq(vector - 1)]
-                        with m.If(vector == 0):
-                            m.d.comb += row.finished.eq(1)
-                            m.next = "IDLE"
+                with m.If(row.finished):
+                    m.next = "IDLE"
+
+    def _loops(self, m, store, row):
+        """Whether the position is the layer's last; and its place in its window.
+
+        Known without looking at more than three bits, since a whole layer starts by it.
+        """
+        vectors, last = Signal.like(self.vectors), 1
+        m.d.sync += vectors.eq(self.vectors - 1)
+        moves, first = row.valid & row.end, Signal()
+        m.d.comb += row.first.eq(first)
+        for name, fresh, repeat in (
+            ("position", self.store.window, store.window),
+            ("pixel", self.store.pixels, store.pixels),
+            ("vector", vectors, vectors),
+        ):
+            left, ended = Signal(len(repeat), name=f"{name}s_left"), Signal(name=f"last_{name}")
+            with m.If(self.start):
+                m.d.sync += [left.eq(fresh), ended.eq(fresh == 0)]
+            with m.Elif(moves & last):
+                after = next_time(repeat, left, ended)
+                m.d.sync += [left.eq(after[0]), ended.eq(after[1])]
+            if name == "position":
+                m.d.comb += row.final.eq(ended)
+                with m.If(self.start):
+                    m.d.sync += first.eq(1)
+                with m.Elif(moves):
+                    m.d.sync += first.eq(ended)
+            last &= ended
+        return last
 
     def _write(self, m, store, row):
         """Stores the words of finished windows, round robin over the groups."""

@@ -58,7 +58,7 @@ class MultiplyAccumulate(wiring.Component):
     i : In(stream.Signature(layouts.operand, always_ready=True))
     drain : In(DrainSignature(config))
     total : Out(signed(accumulator_bits))
-        The accumulator that `drain` asked for two cycles ago.
+        The accumulator that `drain` asked for three cycles ago.
     full : Out(2)
         Buffers whose vector is complete; set three cycles after the marker, until released. Its
         last sum is written in the cycle after that.
@@ -100,29 +100,35 @@ class MultiplyAccumulate(wiring.Component):
         total, written, older, before = (
             Signal(shape, name=n) for n in ("sum", "written", "older", "before")
         )
-        stored = self._accumulators(m, (place[0], place[4]), goes[4], total)
-        known, choice = Signal(2), Signal(2)
+        stored, holds = self._accumulators(m, (place[0], place[4]), goes[4], total)
+        known, choice, nothing = Signal(2), Signal(2), Signal()
         m.d.sync += [
             known.eq(Mux(same[2], 1, Mux(same[3], 2, Mux(same[4], 3, 0)))),
             choice.eq(known),
+            nothing.eq((known == 0) & ~holds),
             before.eq(
                 Mux(choice[1], Mux(choice[0], older, written), Mux(choice[0], total, stored))
             ),
         ]
+        with m.If(nothing):
+            m.d.sync += before.eq(0)
 
         # The shape of a DSP block: registers before and after the multiplier, then an adder to
         # which its own sum may come back.
-        weights = [operand.weight, *(Signal.like(operand.weight, name=f"w_{n}") for n in range(2))]
-        activations = [
-            operand.activation,
-            *(Signal.like(operand.activation, name=f"a_{n}") for n in range(2)),
-        ]
+        def delayed(value, name):
+            # Without reset, so that they may be the block's own.
+            return [Signal.like(value, name=f"{name}_{n}", reset_less=True) for n in range(2)]
+
+        weights = [operand.weight, *delayed(operand.weight, "w")]
+        activations = [operand.activation, *delayed(operand.activation, "a")]
         # Whether the sum before is another's. Not the contrary: Yosys makes the multiplexer of the
         # next sum a DSP48E1's own, and takes its input 0 for the sum whichever input that is.
         other = [~same[1], *(Signal(name=f"other_{n}") for n in range(3))]
         for stages in (weights, activations, other):
             m.d.sync += [after.eq(first) for first, after in itertools.pairwise(stages)]
-        product = Signal(signed(self.config.weight_bits + self.config.activation_bits))
+        product = Signal(
+            signed(self.config.weight_bits + self.config.activation_bits), reset_less=True
+        )
         m.d.sync += [
             product.eq(weights[-1] * activations[-1]),
             total.eq(Mux(other[-1], before, total) + product),
@@ -133,7 +139,7 @@ class MultiplyAccumulate(wiring.Component):
         return m
 
     def _accumulators(self, m, places, write, total):
-        """What is stored at the place of two cycles ago; 0 if nothing is.
+        """What is stored at the place of two cycles ago; whether that of one cycle ago holds it.
 
         Parameters
         ----------
@@ -151,7 +157,9 @@ class MultiplyAccumulate(wiring.Component):
                 to.data.eq(total),
                 to.en.eq(write),
             ]
-            stored.append(port.data)
+            # Without reset, so that it may be the block RAM's own register.
+            stored.append(Signal.like(total, name=f"stored_{number}", reset_less=True))
+            m.d.sync += stored[-1].eq(port.data)
         # Cleared a cycle after it is read, so that no memory is read where it is written.
         clear, cleared = Signal(), Signal.like(drain.place)
         m.d.sync += [clear.eq(drain.enable), cleared.eq(drain.place)]
@@ -169,13 +177,16 @@ class MultiplyAccumulate(wiring.Component):
                 to.en.eq(clearing | (write & (written[-1] == buffer))),
             ]
             held.append(port.data)
-        outputs = [Signal.like(total, name="stored"), self.total]
-        for place, out, value in zip((added, drain.place), outputs, stored, strict=True):
-            buffer = Signal()
-            m.d.sync += [buffer.eq(place[-1]), out.eq(value)]
-            with m.If(~Mux(buffer, held[1], held[0])):
-                m.d.sync += out.eq(0)
-        return outputs[0]
+        holds = []
+        for number, place in enumerate((added, drain.place)):
+            buffer = Signal(name=f"buffer_{number}")
+            m.d.sync += buffer.eq(place[-1])
+            holds.append(Mux(buffer, held[1], held[0]))
+        nothing = Signal()
+        m.d.sync += [nothing.eq(~holds[1]), self.total.eq(stored[1])]
+        with m.If(nothing):
+            m.d.sync += self.total.eq(0)
+        return stored[0], holds[0]
 
     def _markers(self, m):
         """A buffer is full once the operand with the marker is about to be added."""

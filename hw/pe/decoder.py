@@ -9,7 +9,7 @@ __all__ = ["EntryDecoder", "IndexAccumulator", "WeightDecoder"]
 
 
 class WeightDecoder(wiring.Component):
-    """Code to weight through the codebook: one entry per cycle, one cycle of latency.
+    """Code to weight through the codebook: one entry per cycle, two cycles of latency.
 
     Members
     -------
@@ -20,7 +20,7 @@ class WeightDecoder(wiring.Component):
     code, stored : Out, In
         Look-up in `Tables`.
     weight : Out(signed(weight_bits))
-        Of the entry one cycle ago.
+        Of the entry two cycles ago.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -78,10 +78,14 @@ class IndexAccumulator(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # No gap reaches beyond the rows, so bits beyond a row's are 0.
-        gap, enable, first = Signal.like(self.row), Signal(), Signal()
+        # Half of the shift before the register, half behind it. No gap reaches beyond the rows, so
+        # bits beyond a row's are 0.
+        fine, coarse = self.code_bits[:2], self.code_bits[2:]
+        shifted, gap = Signal.like(self.entry), Signal.like(self.row)
+        enable, first = Signal(), Signal()
+        m.d.comb += gap.eq(shifted >> fine)
         m.d.sync += [
-            gap.eq(self.entry >> self.code_bits),
+            shifted.eq(self.entry >> Cat(Const(0, 2), coarse)),
             enable.eq(self.enable),
             first.eq(self.first),
         ]
@@ -95,8 +99,7 @@ class IndexAccumulator(wiring.Component):
 class EntryDecoder(wiring.Component):
     """Entries to operands: weight decoder and index accumulator side by side.
 
-    One entry per cycle, two cycles of latency: the second is a register between the codebook, whose
-    output is late in its cycle, and the multiplier.
+    One entry per cycle, two cycles of latency.
 
     Members
     -------
@@ -142,16 +145,14 @@ class EntryDecoder(wiring.Component):
             rows.entry.eq(entry.entry),
         ]
         read, read_valid = Signal.like(entry), Signal()
-        weight = Signal.like(operand.weight)
         m.d.sync += [
             read_valid.eq(self.i.valid),
             read.eq(entry),
             self.o.valid.eq(read_valid),
-            weight.eq(weights.weight),
             operand.activation.eq(read.activation),
             operand.null.eq(read.null),
             operand.last.eq(read.last),
             operand.buffer.eq(read.buffer),
         ]
-        m.d.comb += [operand.weight.eq(weight), operand.row.eq(rows.row)]
+        m.d.comb += [operand.weight.eq(weights.weight), operand.row.eq(rows.row)]
         return m

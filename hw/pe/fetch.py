@@ -100,7 +100,7 @@ class EntryFetch(wiring.Component):
             m.d.sync += alone.eq(self.joined)
         m.d.sync += unreleased.eq(unreleased + marker - self.release)
 
-        # One register more behind the memory: its output is late in the cycle.
+        # Two cycles, as many as the memory takes.
         entry = self.o.payload
         read = Signal.like(entry)
         read_valid = Signal()
@@ -112,7 +112,10 @@ class EntryFetch(wiring.Component):
             read.last.eq(column.last & final),
             read.buffer.eq(buffer),
             self.o.valid.eq(read_valid),
-            entry.eq(read),
-            entry.entry.eq(memory.item),
+            *(
+                entry[name].eq(read[name])
+                for name in ("activation", "first", "null", "last", "buffer")
+            ),
         ]
+        m.d.comb += entry.entry.eq(memory.item)
         return m

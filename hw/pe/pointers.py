@@ -10,7 +10,7 @@ __all__ = ["PointerStage"]
 
 
 class PointerStage(wiring.Component):
-    """Looks up where a column's entries are: one token per cycle, two cycles of latency.
+    """Looks up where a column's entries are: one token per cycle, three cycles of latency.
 
     A column that has no entry in this element goes no further, so it costs nothing in the queue,
     unless it carries the marker.
@@ -36,21 +36,23 @@ class PointerStage(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        token = Signal.like(self.i.payload)
+        waiting, token = Signal.like(self.i.payload), Signal.like(self.i.payload)
+        waiting_valid, valid = Signal(), Signal()
         column = self.o.payload
-        waiting, valid = Signal(), Signal()
         m.d.sync += [
-            waiting.eq(self.i.valid),
-            token.eq(self.i.payload),
-            valid.eq(waiting),
+            waiting.eq(self.i.payload),
+            waiting_valid.eq(self.i.valid),
+            token.eq(waiting),
+            valid.eq(waiting_valid),
+        ]
+        # Another register, since the queue is not where the tables are.
+        count = Mux(token.null, 0, self.pointer.count)
+        m.d.comb += self.column.eq(self.i.payload.column)
+        m.d.sync += [
             column.pointer.start.eq(self.pointer.start),
-            column.pointer.count.eq(Mux(token.null, 0, self.pointer.count)),
+            column.pointer.count.eq(count),
             column.activation.eq(token.activation),
             column.last.eq(token.last),
-        ]
-        # Behind the register, since the memory is late in its cycle.
-        m.d.comb += [
-            self.column.eq(self.i.payload.column),
-            self.o.valid.eq(valid & (column.pointer.count.any() | column.last)),
+            self.o.valid.eq(valid & (count.any() | token.last)),
         ]
         return m

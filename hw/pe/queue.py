@@ -22,8 +22,8 @@ class ColumnQueue(wiring.Component):
     """
 
     # Columns that may still arrive when `room` goes: it reaches the feeder one cycle late, and so
-    # one is on its way to the pointer stage, one on its way into the queue and two in between.
-    IN_FLIGHT = 4
+    # one is on its way to the pointer stage, one on its way into the queue and three in between.
+    IN_FLIGHT = 5
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config

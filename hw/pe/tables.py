@@ -16,18 +16,18 @@ class Tables(wiring.Component):
     """Column pointers and codebook of a processing element: one look-up each per cycle.
 
     With `shared_tables` both are in one memory with two read ports, of which the first serves the
-    host, too: a block RAM with two full ports holds it. A read takes one cycle; reading in the
-    cycle of a load gives no defined value.
+    host, too: a block RAM with two full ports holds it. A read takes two cycles, as in
+    `LoadedMemory`; reading in the cycle of a write gives no defined value.
 
     Members
     -------
     load : In(LoadSignature())
     column : In(range(column_depth))
     pointer : Out(layouts.pointer)
-        Of the column one cycle ago.
+        Of the column two cycles ago.
     code : In(range(codebook_depth))
     weight : Out(signed(weight_bits))
-        At the place in the codebook one cycle ago.
+        At the place in the codebook two cycles ago.
     """
 
     def __init__(self, config: AcceleratorConfig, unit: int, *, pointers=None, codebook=None):
@@ -85,9 +85,11 @@ class Tables(wiring.Component):
             init=pointers + [0] * (base - len(pointers)) + codebook,
         )
         write, pointer, weight = memory.write_port(), memory.read_port(), memory.read_port()
-        of_pointers = load.windows[Window.POINTERS] & (load.address.unit == self.unit)
-        of_codebook = load.windows[Window.CODEBOOK]
-        place = Signal.like(pointer.addr)
+        of_pointers, of_codebook, place = Signal(), Signal(), Signal.like(pointer.addr)
+        m.d.sync += [
+            of_pointers.eq(load.windows[Window.POINTERS] & (load.address.unit == self.unit)),
+            of_codebook.eq(load.windows[Window.CODEBOOK]),
+        ]
 
         def behind(code):
             return Cat(code[: bits_for(codes - 1)], Const(base // codes, bits_for(base // codes)))
@@ -105,6 +107,8 @@ class Tables(wiring.Component):
             write.data.eq(load.data),
             write.en.eq(of_pointers | of_codebook),
             weight.addr.eq(behind(self.code)),
-            self.pointer.eq(pointer.data),
-            self.weight.eq(weight.data),
         ]
+        for port, out in ((pointer, self.pointer), (weight, self.weight)):
+            item = Signal.like(port.data, reset_less=True)
+            m.d.sync += item.eq(port.data)
+            m.d.comb += out.eq(item)

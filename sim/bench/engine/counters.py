@@ -12,7 +12,7 @@ from cocotb.triggers import RisingEdge
 
 from hw.regmap import COUNTERS
 from sim.bench.blocks import bits_of, configuration, drive
-from sim.bench.latencies import HOST_READ
+from sim.bench.latencies import COUNTER
 from sim.bench.streams import start
 
 CONFIG = configuration()
@@ -57,11 +57,11 @@ async def run_layer(dut: Any, layer: int, steps: list[dict[str, int]]) -> None:
 async def read(dut: Any, layer: int) -> list[int]:
     """All counters of a layer, one per cycle."""
     values = []
-    for counter in range(len(COUNTERS) + HOST_READ):
+    for counter in range(len(COUNTERS) + COUNTER):
         drive(dut, read_layer=layer, read_counter=min(counter, len(COUNTERS) - 1))
         await RisingEdge(dut.clk)
         values.append(int(dut.value.value))
-    return values[HOST_READ:]
+    return values[COUNTER:]
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -57,21 +58,33 @@ class Bench:
         table = [bits_of(SEGMENT, **segment) for segment in patch.segments]
         await load(self.dut, Window.SEGMENTS, UNIT, table, patch.base)
 
+    def announce(self, layer: Layer) -> None:
+        """Tell the vectors of a layer, in the cycle before all of it must be known."""
+        drive(self.dut, vectors=layer.loops.times[-1])
+
     async def start_layer(self, layer: Layer) -> None:
-        """Start a layer whose table is loaded; returns in the cycle after `start`."""
-        patch, vectors = bits_of(PATCH, **layer.fields), layer.loops.times[-1]
-        drive(self.dut, patch=patch, vectors=vectors, start=1)
+        """Start a layer, announced before, in the next cycle; returns in the one after."""
+        drive(self.dut, patch=bits_of(PATCH, **layer.fields))
+        await RisingEdge(self.dut.clk)
+        drive(self.dut, start=1)
         await RisingEdge(self.dut.clk)
         drive(self.dut, start=0)
 
     async def check_layer(self, layer: Layer) -> list[Expected]:
-        """Feed a layer and compare the tokens; returns what was expected."""
+        """Feed a layer and compare the tokens; returns what was expected.
+
+        An idle feeder keeps reading and taking words, which may be the host's.
+        """
         expected = reference(self.memory, layer)
         await self.load_table(layer.patch)
+        self.announce(layer)
+        await RisingEdge(self.dut.clk)
         await self.start_layer(layer)
         tokens = [fields_of(TOKEN, bits) for bits in await self.monitor.receive(len(expected))]
         assert [significant(token) for token in tokens] == [of.token for of in expected]
         await self.monitor.silent(10)
+        assert int(self.dut.word_enable.value)
+        assert int(self.dut.word_take.value)
         return expected
 
     def times(self) -> list[int]:
@@ -85,19 +98,21 @@ class Bench:
             assert of.soonest <= time - FIRST_TOKEN <= of.latest
 
     async def _serve(self) -> None:
-        """The activation memory: the word at `word_index` one enabled cycle ago.
+        """The activation memory: `word` is taken from what was read before.
 
         What was there before a word is stored is not zero.
         """
         dut, layout = self.dut, layouts.activation_word(CONFIG)
+        read = [BEFORE] * LANES
         while True:
             await RisingEdge(dut.clk)
+            if int(dut.word_take.value):
+                dut.word.value = int(layout.const(read).as_bits())
             if int(dut.word_enable.value):
                 index = int(dut.word_index.value)
-                word = self.memory[index]
+                read = self.memory[index]
                 if int(dut.behind.value) and index >= int(dut.stored.value):
-                    word = [BEFORE] * LANES
-                dut.word.value = int(layout.const(word).as_bits())
+                    read = [BEFORE] * LANES
 
     async def store(self, speed: float, until: int = WORDS - 1) -> None:
         """Be behind, and store word after word, some of them in the same cycle, until all are."""
@@ -208,8 +223,8 @@ async def each_word_is_read_as_soon_as_it_is_stored(dut: Any, speed: float) -> N
     for word in range(2, 2 + 4 * 5):
         may_be_read = (
             time
-            for time, cycle in enumerate(bench.trace.cycles)
-            if time > read and (not cycle["behind"] or cycle["stored"] > word)
+            for time, (before, cycle) in enumerate(itertools.pairwise(bench.trace.cycles), 1)
+            if time > read and (not cycle["behind"] or before["stored"] > word)
         )
         read = next(may_be_read)
         expected.append(read + WORD - began)
@@ -302,16 +317,24 @@ async def takes_no_activation_beside_a_segment(dut: Any) -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def a_layer_may_start_once_the_last_token_is_taken(dut: Any) -> None:
+    """Known in the next cycle, it starts in the one after that."""
     bench = await begin(dut, random_memory(0.5, seed=7))
     numbers = random.Random(8)
     patch = Patch(random_segments(numbers, 4, far=4, words=1), 1, 3, 3)
     await bench.load_table(patch)
     expected = []
-    for times in ((1, 1, 1, 1, 1), (1, 1, 3, 2, 1), (1, 1, 1, 1, 2), (2, 2, 1, 1, 1)):
-        layer = Layer(random_loops(numbers, times, far=2), patch)
+    layers = [
+        Layer(random_loops(numbers, times, far=2), patch)
+        for times in ((1, 1, 1, 1, 1), (1, 1, 3, 2, 1), (1, 1, 1, 1, 2), (2, 2, 1, 1, 1))
+    ]
+    bench.announce(layers[0])
+    await RisingEdge(dut.clk)
+    for layer, then in zip(layers, [*layers[1:], layers[0]], strict=True):
         tokens = reference(bench.memory, layer)
         await bench.start_layer(layer)
-        for _ in tokens:
+        for left in reversed(range(len(tokens))):
+            if not left:
+                bench.announce(then)
             await wait_until(dut.clk, lambda: int(dut.o__valid.value) and int(dut.o__ready.value))
         expected += [of.token for of in tokens]
     received = [fields_of(TOKEN, bits) for bits in await bench.monitor.receive(len(expected))]
@@ -325,7 +348,10 @@ async def reset_in_mid_vector_leaves_nothing(dut: Any) -> None:
     for delay in range(12):
         patch = Patch(random_segments(numbers, 4, far=3, words=1), delay, 3, 3)
         await bench.load_table(patch)
-        await bench.start_layer(Layer(random_loops(numbers, (2, 2, 2, 1, 1), far=1), patch))
+        layer = Layer(random_loops(numbers, (2, 2, 2, 1, 1), far=1), patch)
+        bench.announce(layer)
+        await RisingEdge(dut.clk)
+        await bench.start_layer(layer)
         await ClockCycles(dut.clk, 1 + delay)
         drive(dut, rst=1)
         await RisingEdge(dut.clk)
@@ -333,6 +359,8 @@ async def reset_in_mid_vector_leaves_nothing(dut: Any) -> None:
         await RisingEdge(dut.clk)
         bench.monitor.payloads.clear()
         await bench.monitor.silent(5)
+        assert int(dut.word_enable.value)
+        assert int(dut.word_take.value)
         patch = Patch(random_segments(numbers, 2, far=3, words=2), delay, 3, 3)
         await bench.check_layer(Layer(random_loops(numbers, (1, 1, 2, 2, 1), far=1), patch))
 

@@ -15,7 +15,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from hw import layouts
 from hw.regmap import MAGIC, REGISTERS, VERSION, Window, window_items
 from sim.bench.blocks import Trace, bits_of, configuration, drive, fields_of
-from sim.bench.latencies import HOST_READ
+from sim.bench.latencies import HOST_READ, LOOKUP
 from sim.bench.streams import parameters, start
 
 CONFIG = configuration()
@@ -174,10 +174,10 @@ async def commands_are_pulses_of_one_cycle(dut: Any, busy: int) -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def every_access_takes_as_long_as_it_should(dut: Any) -> None:
-    """A register's two cycles; a window's one more, or as many as it takes to read its memory."""
+    """Three cycles; more only for a memory, as many as it takes to read what is there then."""
     trace, bus = await begin(dut)
     window = address_of(Window.ACTIVATIONS, 0, 1)
-    accesses = [(PLACE["scratch"], None, 2), (PLACE["scratch"], 5, 2), (window, 7, 3)]
+    accesses = [(PLACE["scratch"], None, 3), (PLACE["scratch"], 5, 3), (window, 7, 3 + LOOKUP)]
     accesses += [(window, None, 3 + HOST_READ)]
     accesses += [(address_of(Window.COUNTERS, 0, 1), None, 3 + HOST_READ)]
     numbers = random.Random(1)
@@ -195,7 +195,10 @@ async def every_access_takes_as_long_as_it_should(dut: Any) -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def window_writes_are_loaded_and_enter_the_checksum(dut: Any) -> None:
-    """Beyond the depth of a window, they only enter the checksum."""
+    """Beyond the depth of a window, they only enter the checksum.
+
+    Address and data stay for a cycle, in which it is known who is meant.
+    """
     trace, bus = await begin(dut)
     for seed in range(3):
         words = random_window_words(seed, 60)
@@ -211,6 +214,9 @@ async def window_writes_are_loaded_and_enter_the_checksum(dut: Any) -> None:
         loaded = [(c["load__windows"], c["load__address"], c["load__data"]) for c in cycles]
         inside = [(strobes(address), address, word) for address, word in words if strobes(address)]
         assert loaded == inside
+        after = [trace.cycles[time + 1] for time in loads]
+        stayed = [(c["load__windows"], c["load__address"], c["load__data"]) for c in after]
+        assert stayed == [(0, address, word) for _, address, word in inside]
         await bus.write("load_crc", seed)
         assert await bus.read("load_crc") == 0
 

@@ -91,16 +91,23 @@ class Bench:
     trace: Trace
     monitor: StreamMonitor
 
+    def announce(self, loops: Loops) -> None:
+        """Tell the vectors of a layer, in the cycle before all of it must be known."""
+        drive(self.dut, vectors=loops.times[-1])
+
     async def start_layer(self, loops: Loops) -> None:
-        """Start a layer; returns in the cycle after `start`."""
-        walk = bits_of(WALK, **loops.walk)
-        drive(self.dut, walk=walk, vectors=loops.times[-1], start=1)
+        """Start a layer, announced before, in the next cycle; returns in the one after."""
+        drive(self.dut, walk=bits_of(WALK, **loops.walk))
+        await RisingEdge(self.dut.clk)
+        drive(self.dut, start=1)
         await RisingEdge(self.dut.clk)
         drive(self.dut, start=0)
 
     async def check_layer(self, loops: Loops) -> None:
         """Walk through a layer and compare all positions."""
         expected = [position_of(place) for place in places(loops)]
+        self.announce(loops)
+        await RisingEdge(self.dut.clk)
         await self.start_layer(loops)
         received = [fields_of(POSITION, bits) for bits in await self.monitor.receive(len(expected))]
         assert received == expected
@@ -166,13 +173,21 @@ async def lanes_carry_into_words(dut: Any) -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def a_layer_may_start_once_the_last_position_is_taken(dut: Any) -> None:
+    """Known in the next cycle, it starts in the one after that."""
     bench = await begin(dut)
     numbers = random.Random(3)
     expected = []
-    for times in ((1, 1, 1, 1, 1), (1, 1, 1, 1, 2), (2, 2, 1, 1, 1), (1, 1, 3, 1, 1)):
-        loops = random_loops(numbers, times)
+    layers = [
+        random_loops(numbers, times)
+        for times in ((1, 1, 1, 1, 1), (1, 1, 1, 1, 2), (2, 2, 1, 1, 1), (1, 1, 3, 1, 1))
+    ]
+    bench.announce(layers[0])
+    await RisingEdge(dut.clk)
+    for loops, then in zip(layers, [*layers[1:], layers[0]], strict=True):
         await bench.start_layer(loops)
-        for _ in places(loops):
+        for left in reversed(range(len(places(loops)))):
+            if not left:
+                bench.announce(then)
             await wait_until(dut.clk, lambda: int(dut.o__valid.value) and int(dut.o__ready.value))
         expected += [position_of(place) for place in places(loops)]
     received = await bench.monitor.receive(len(expected))
@@ -185,7 +200,10 @@ async def reset_in_the_middle_leaves_nothing(dut: Any) -> None:
     bench = await begin(dut)
     numbers = random.Random(4)
     for delay in range(9):
-        await bench.start_layer(random_loops(numbers, (2, 2, 2, 2, 2)))
+        loops = random_loops(numbers, (2, 2, 2, 2, 2))
+        bench.announce(loops)
+        await RisingEdge(dut.clk)
+        await bench.start_layer(loops)
         await ClockCycles(dut.clk, 1 + 3 * delay)
         drive(dut, rst=1)
         await RisingEdge(dut.clk)

@@ -71,13 +71,13 @@ def reference(patch: Patch, positions: Iterable[Fields]) -> list[Fields | None]:
                 run = {"word": word % WORDS, "words": more % WORDS, "column": column}
                 runs.append({**run, "first": first, "final": final, "empty": 0, "last": last})
             else:
-                runs.append({"words": 0, "empty": 1, "last": 1} if last else None)
+                runs.append({"empty": 1, "last": 1} if last else None)
     return runs
 
 
 def significant(run: Fields) -> Fields:
     """A run without what has no meaning in an empty one."""
-    return {name: run[name] for name in ("words", "empty", "last")} if run["empty"] else run
+    return {name: run[name] for name in ("empty", "last")} if run["empty"] else run
 
 
 def segment_of(dy: int = 0, dx: int = 0, **changes: int) -> Fields:
@@ -211,7 +211,7 @@ async def a_patch_of_padding_is_an_empty_marker(dut: Any, used: int) -> None:
         at = 2 if not used else -1
         positions = [position_of((number, at, 2)) for number in range(6)]
         runs = [run for run in reference(patch, positions) if run]
-        assert runs == [{"words": 0, "empty": 1, "last": 1}] * 6
+        assert runs == [{"empty": 1, "last": 1}] * 6
         await bench.check_layer(patch, positions)
         await bench.monitor.silent(10)
         bench.check_times(patch, positions)

@@ -13,6 +13,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from hw import layouts
 from hw.regmap import Window
 from sim.bench.blocks import Trace, configuration, drive, load, load_word, wait_until
+from sim.bench.latencies import BEGINS, LOOKUP
 from sim.bench.streams import start
 
 CONFIG = configuration()
@@ -54,12 +55,12 @@ def reference(began: int, program: Sequence[int], durations: Durations) -> list[
     """The times of every layer of a run."""
     layers: list[Times] = []
     last = INSTRUCTION["last"].offset
-    feed_start = store_start = began + 1
+    feed_start = store_start = began + BEGINS
     for instruction, (to_fed, to_stored) in zip(program, durations, strict=False):
         fed = store_start + to_fed
         layers.append(Times(feed_start, store_start, fed, fed + to_stored))
         # The next layer is fed at once, but stored only when this one is.
-        feed_start, store_start = fed + 1, fed + to_stored
+        feed_start, store_start = fed + BEGINS, fed + to_stored
         if instruction >> last & 1:
             break
     return layers
@@ -67,22 +68,24 @@ def reference(began: int, program: Sequence[int], durations: Durations) -> list[
 
 def expected_cycle(time: int, program: Sequence[int], layers: Sequence[Times]) -> Cycle:
     """What each signal is in a cycle of a run; those that have no meaning then are left out."""
-    end = layers[-1].stored
+    began, end = layers[0].feed_start - BEGINS, layers[-1].stored
     (*_, layer) = [0, *(n for n, times in enumerate(layers) if times.feed_start <= time)]
+    # An instruction is there a cycle before its layer.
+    (*_, known) = [0, *(n for n, times in enumerate(layers) if times.feed_start <= time + 1)]
     ends = [*(times.feed_start for times in layers[1:]), end]
     cycle = {
-        "busy": int(layers[0].feed_start <= time <= end),
+        "busy": int(began < time <= end),
         "feed_start": int(time in [times.feed_start for times in layers]),
         "store_start": int(time in [times.store_start for times in layers]),
         "ahead": int(any(times.fed < time <= times.stored for times in layers[:-1])),
         "ended": int(time in ends),
     }
     if cycle["busy"]:
-        cycle |= {"layer": layer, "instruction": program[layer]}
+        cycle |= {"layer": layer, "instruction": program[known]}
     if cycle["ended"]:
         cycle["ended_layer"] = ends.index(time)
     if time > end:
-        cycle["cycles"] = end - layers[0].feed_start + 1
+        cycle["cycles"] = end - began
     return cycle
 
 
@@ -122,8 +125,17 @@ async def pulse_start(dut: Any) -> None:
 
 
 def random_durations(numbers: random.Random) -> list[tuple[int, int]]:
-    """A layer is stored two cycles after it is fed, or later."""
-    return [(numbers.randint(1, 9), numbers.randint(2, 12)) for _ in range(CONFIG.layer_depth)]
+    """A layer is stored `BEGINS` cycles after it is fed, or later.
+
+    It is not fed before the next instruction is looked up, since the start of its feeding.
+    """
+    durations: list[tuple[int, int]] = []
+    waits = 0  # from the start of its feeding to that of its storing
+    for _ in range(CONFIG.layer_depth):
+        to_stored = numbers.randint(BEGINS, 12)
+        durations.append((numbers.randint(max(1, LOOKUP - waits), 9), to_stored))
+        waits = to_stored - BEGINS
+    return durations
 
 
 async def check_run(
@@ -161,37 +173,43 @@ async def agrees(dut: Any, layers: int) -> None:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def a_layer_is_fed_in_the_cycle_after_the_one_before_is(dut: Any) -> None:
+async def a_layer_is_fed_as_soon_as_the_one_before_is(dut: Any) -> None:
     """Write-back begins with it only when it has stored that; all that is counted once."""
     program = random_program(1, last=2)
     trace = await begin(dut, program)
-    await check_run(dut, trace, program, [(1, 2), (17, 30), (5, 3)])
+    await check_run(dut, trace, program, [(LOOKUP, BEGINS), (17, 30), (5, 3)])
     first, second, third = trace.times(lambda c: c["feed_start"])
-    assert (second, third) == (first + 1 + 1, first + 1 + 2 + 17 + 1)
-    assert trace.times(lambda c: c["store_start"]) == [first, first + 3, first + 3 + 47]
-    assert trace.cycles[-1]["cycles"] == 1 + 3 + 47 + 8
+    stored = first + LOOKUP + BEGINS
+    assert (second, third) == (stored, stored + 17 + BEGINS)
+    assert trace.times(lambda c: c["store_start"]) == [first, stored, stored + 47]
+    assert trace.cycles[-1]["cycles"] == BEGINS + LOOKUP + BEGINS + 47 + 8
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-@cocotb.parametrize(to_stored=[2, 40])
+@cocotb.parametrize(to_stored=[BEGINS, 40])
 async def ends_with_the_program_memory(dut: Any, to_stored: int) -> None:
     program = random_program(2, last=None)
     trace = await begin(dut, program)
-    layers = await check_run(dut, trace, program, [(2, to_stored)] * len(program))
+    layers = await check_run(dut, trace, program, [(LOOKUP, to_stored)] * len(program))
     assert len(layers) == CONFIG.layer_depth
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def starts_again_in_the_second_cycle_after_the_end(dut: Any) -> None:
-    """Also in the second one after the loading of the first instruction."""
+async def starts_again_once_the_first_instruction_is_looked_up(dut: Any) -> None:
+    """From the cycle after the end on, or from that after the first instruction is written."""
     program = random_program(6, last=2)
     trace = await begin(dut, program)
+    durations = [(LOOKUP, BEGINS), (3, BEGINS), (LOOKUP, BEGINS)]
     for _ in range(3):
-        assert len(await check_run(dut, trace, program, [(1, 2), (3, 2), (1, 2)], pause=0)) == 3
+        layers = await check_run(dut, trace, program, durations, pause=LOOKUP - 1)
+        assert len(layers) == 3
+    starts = trace.times(lambda c: c["start"])
+    ends = trace.times(lambda c: c["ended"] and c["ended_layer"] == 2)
+    assert starts[1:] == [time + 1 + LOOKUP for time in ends[:-1]]
     program[0] ^= (1 << INSTRUCTION["last"].offset) - 1
     await load(dut, Window.PROGRAM, 0, program[:1])
-    await RisingEdge(dut.clk)
-    assert len(await check_run(dut, trace, program, [(2, 2), (1, 2), (1, 2)])) == 3
+    await ClockCycles(dut.clk, LOOKUP)
+    assert len(await check_run(dut, trace, program, [(LOOKUP, BEGINS)] * 3)) == 3
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -206,7 +224,7 @@ async def start_is_ignored_while_busy(dut: Any) -> None:
     await wait_until(dut.clk, lambda: not int(dut.busy.value))
     await ClockCycles(dut.clk, 5)
     assert len(trace.times(lambda c: c["feed_start"])) == 2
-    assert trace.cycles[-1]["cycles"] == 1 + 2 * 9
+    assert trace.cycles[-1]["cycles"] == BEGINS + 2 * 9
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -224,6 +242,7 @@ async def reset_in_mid_layer_ends_the_run(dut: Any) -> None:
         await RisingEdge(dut.clk)
         assert not int(dut.busy.value)
         assert not int(dut.ahead.value)
+        await ClockCycles(dut.clk, LOOKUP - 1)
         await check_run(dut, trace, program, [(3, 2), (2, 4), (1, 2), (5, 6)])
 
 
@@ -239,4 +258,4 @@ async def takes_only_the_words_that_are_its_own(dut: Any) -> None:
     ]
     for window, unit, offset in others:
         await load_word(dut, window, unit, offset, 0xFFFFFFFF)
-    await check_run(dut, trace, program, [(1, 2)] * len(program))
+    await check_run(dut, trace, program, [(LOOKUP, BEGINS)] * len(program))

@@ -63,21 +63,28 @@ class Bench:
     trace: Trace
     biases: list[list[int]]
 
-    async def start_layer(self, layer: Layer, vectors: int) -> None:
+    async def announce(self, vectors: int) -> None:
+        """Tell the vectors of a layer; returns in the next cycle, in which it may start."""
+        drive(self.dut, vectors=vectors)
+        await RisingEdge(self.dut.clk)
+
+    async def start_layer(self, layer: Layer) -> None:
         """Returns in the cycle after `start`, after which only `vectors` stay what they are."""
-        drive(self.dut, store=layer.bits, vectors=vectors, start=1)
+        drive(self.dut, store=layer.bits, start=1)
         await RisingEdge(self.dut.clk)
         drive(self.dut, store=~layer.bits & (1 << STORE.size) - 1, start=0)
 
     async def run_layer(
         self, layer: Layer, positions: list[Position], then: Iterable[Position] = ()
     ) -> None:
-        """Run a layer whose positions wait; returns in the cycle after that of its last word.
+        """Run a layer whose vectors are announced and whose positions wait.
+
+        Returns in the cycle after that of its last word.
 
         The accumulators get those of another once they have no more to do.
         """
         words = len(reference(layer, self.biases, positions))
-        await self.start_layer(layer, len(positions) // layer.positions)
+        await self.start_layer(layer)
         for _ in range(4000):
             await RisingEdge(self.dut.clk)
             if int(self.dut.fed.value):
@@ -92,6 +99,7 @@ class Bench:
         began = len(self.trace.cycles)
         self.accumulators.joined = bool(layer.joined)
         self.accumulators.waiting += positions
+        await self.announce(len(positions) // layer.positions)
         await self.run_layer(layer, positions)
         await ClockCycles(self.dut.clk, 3)
         cycles = list(enumerate(self.trace.cycles))[began:]
@@ -242,7 +250,8 @@ async def one_word_per_cycle_vector_after_vector(dut: Any, rows: int, window: in
     bench.accumulators.waiting += positions[:2]
     await wait_until(dut.clk, lambda: int(dut.full.value) == 3)
     bench.accumulators.waiting += positions[2:]
-    await bench.start_layer(layer, vectors=6)
+    await bench.announce(vectors=6)
+    await bench.start_layer(layer)
     await wait_until(dut.clk, lambda: int(dut.done.value))
     began = bench.trace.times(lambda c: c["start"])[-1]
     drained = bench.trace.times(lambda c: c["drain__enable"] and not c["clearing"])
@@ -282,6 +291,7 @@ async def a_layer_may_start_in_the_cycle_of_done(dut: Any, pause: int) -> None:
     ]
     positions = [random_positions(numbers, layer, bench.biases, vectors=2) for layer in layers]
     bench.accumulators.waiting += positions[0]
+    await bench.announce(vectors=2)
     for layer, here, then in zip(layers, positions, [*positions[1:], []], strict=True):
         await bench.run_layer(layer, here, then)
         if pause:
@@ -304,7 +314,8 @@ async def clears_every_accumulator_once_after_reset(dut: Any) -> None:
     numbers = random.Random(3)
     for delay in (1, 5, LATENCY + ROWS + 2, 2 * ROWS, 4 * ROWS):
         bench.accumulators.waiting += random_positions(numbers, layer, bench.biases, 3)
-        await bench.start_layer(layer, vectors=3)
+        await bench.announce(vectors=3)
+        await bench.start_layer(layer)
         await ClockCycles(dut.clk, delay)
         drive(dut, rst=1)
         await RisingEdge(dut.clk)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from typing import Any
 
 import cocotb
@@ -10,7 +11,7 @@ from cocotb.triggers import RisingEdge
 
 from hw import layouts
 from sim.bench.blocks import Trace, bits_of, configuration, drive, fields_of, random_signed
-from sim.bench.latencies import DECODER
+from sim.bench.latencies import DECODER, LOOKUP
 from sim.bench.streams import StreamDriver, StreamMonitor, start
 
 CONFIG = configuration()
@@ -85,14 +86,16 @@ async def begin(dut: Any, stalls: float = 0.0) -> tuple[Trace, StreamDriver, Str
 
 
 async def look_up(dut: Any, codebook: list[int]) -> None:
-    """The tables: a code's weight in the cycle after its entry, and never again."""
+    """The tables: a code's weight `LOOKUP` cycles after its entry, and never again."""
     mask = (1 << CONFIG.weight_bits) - 1
+    weights = deque([0] * (LOOKUP - 1))
     while True:
         await RisingEdge(dut.clk)
         weight = random.Random(int(dut.code.value)).getrandbits(CONFIG.weight_bits)
         if int(dut.i__valid.value) and not fields_of(ENCODED, int(dut.i__payload.value))["null"]:
             weight = codebook[int(dut.code.value)] & mask
-        drive(dut, stored=weight)
+        weights.append(weight)
+        drive(dut, stored=weights.popleft())
 
 
 async def check(

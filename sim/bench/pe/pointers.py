@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from typing import Any
 
 import cocotb
@@ -10,7 +11,7 @@ from cocotb.triggers import RisingEdge
 
 from hw import layouts
 from sim.bench.blocks import Trace, bits_of, configuration, drive, fields_of
-from sim.bench.latencies import POINTERS
+from sim.bench.latencies import LOOKUP, POINTERS
 from sim.bench.streams import StreamDriver, StreamMonitor, start
 
 CONFIG = configuration()
@@ -76,7 +77,8 @@ async def begin(
 
 
 async def look_up(dut: Any, pointers: Pointers) -> None:
-    """The tables: a column's pointer in the cycle after its token, and never again."""
+    """The tables: a column's pointer `LOOKUP` cycles after its token, and never again."""
+    waiting = deque([0] * (LOOKUP - 1))
     nothing = (1 << POINTER.size) - 1
     while True:
         await RisingEdge(dut.clk)
@@ -84,7 +86,8 @@ async def look_up(dut: Any, pointers: Pointers) -> None:
         if int(dut.i__valid.value):
             first, count = pointers[int(dut.column.value)]
             pointer = bits_of(POINTER, start=first, count=count)
-        drive(dut, pointer=pointer)
+        waiting.append(pointer)
+        drive(dut, pointer=waiting.popleft())
 
 
 def check_every_cycle(trace: Trace, pointers: Pointers) -> int:

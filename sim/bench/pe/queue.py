@@ -12,6 +12,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from hw import layouts
 from hw.pe.queue import ColumnQueue
 from sim.bench.blocks import RoomDriver, Trace, configuration, drive
+from sim.bench.latencies import POINTERS
 from sim.bench.streams import StreamMonitor, start
 
 CONFIG = configuration()
@@ -52,10 +53,10 @@ def random_payloads(count: int) -> list[int]:
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(stalls_in=[0.0, 0.5], stalls_out=[0.0, 0.5, 0.9])
 async def agrees(dut: Any, stalls_in: float, stalls_out: float) -> None:
-    payloads = random_payloads(250)
+    payloads = random_payloads(500)
     trace, monitor = await begin(dut, stalls_out)
-    # A cycle until `room` is where columns come from, and two to look up their pointers.
-    driver = RoomDriver(dut, age=3, stalls=stalls_in)
+    # A cycle until `room` is where columns come from, and those to look up their pointers.
+    driver = RoomDriver(dut, age=1 + POINTERS, stalls=stalls_in)
     cocotb.start_soon(driver.send(payloads))
     assert await monitor.receive(len(payloads)) == payloads
     await monitor.silent(10)
