@@ -1,5 +1,6 @@
 """What is read from the toolchains' reports, and what is refused."""
 
+import dataclasses
 import json
 from contextlib import nullcontext
 
@@ -68,11 +69,12 @@ class TestLimits:
         check_fits(find("arty"), find("arty").capacity)
 
     def test_too_slow_says_by_how_much(self):
+        board = dataclasses.replace(find("ulx3s"), clock_hz=60_000_000)
         with pytest.raises(ToolchainError, match=r"59\.50 MHz on ulx3s_85f, 0\.50 MHz less"):
-            check_clock(find("ulx3s"), 59.5)
+            check_clock(board, 59.5)
         with pytest.raises(ToolchainError, match=r"60 MHz \(slowest: a to b\);"):
-            check_clock(find("ulx3s"), 1.0, "a to b")
-        check_clock(find("ulx3s"), 60.0)
+            check_clock(board, 1.0, "a to b")
+        check_clock(board, 60.0)
 
     def test_failing_tool_is_quoted(self, tmp_path):
         command = ["sh", "-c", "echo Info: fine; echo ERROR: no bels; echo bye; exit 3"]
