@@ -16,7 +16,7 @@ class ConfigError(ValueError):
 _LIMITS = {
     "lanes": (1, 64),
     "groups": (1, 64),
-    "queue_depth": (5, 1024),
+    "queue_depth": (6, 1024),
     "activation_bits": (4, 16),
     "weight_bits": (4, 16),
     "accumulator_bits": (16, 48),

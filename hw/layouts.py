@@ -190,8 +190,8 @@ def run(config: AcceleratorConfig) -> data.StructLayout:
     """A segment at a position: `words` + 1 words from `word` on.
 
     Of the first word lanes from `first` on belong to it, of the last those up to `final`; lane 0 of
-    the first word would have `column` (modulo its width). An `empty` one is one word that
-    is not looked at, and says nothing but `last`, that it is the last of a patch.
+    the first word would have `column` (modulo its width). An `empty` one is one word,
+    which is not looked at. `last` marks the last of a patch.
     """
     return data.StructLayout(
         {

@@ -62,6 +62,7 @@ class LoadedMemory(wiring.Component):
     init : items of 32-bit parts
         Contents at power-up; zero beyond its end.
     distributed : bool
+        Made of LUTs.
 
     Members
     -------
@@ -70,10 +71,20 @@ class LoadedMemory(wiring.Component):
     enable : In(1, init=1)
         `item` changes.
     item : Out(width)
-        The item at `index` two cycles ago, or one, if `enable` was high one cycle ago.
+        The item at `index` two cycles ago (one, if distributed); it stays while `enable` was low
+        one cycle ago.
     """
 
-    def __init__(self, window, unit, width, depth, *, init=None, distributed=False):
+    def __init__(
+        self,
+        window: Window,
+        unit: int | None,
+        width: int,
+        depth: int,
+        *,
+        init=None,
+        distributed: bool = False,
+    ):
         self.window, self.unit = window, unit
         self.width, self.depth = width, depth
         self.init = items_to_ints(init)
@@ -92,7 +103,7 @@ class LoadedMemory(wiring.Component):
         wide = self.width > layouts.BUS_BITS
         parts = -(-self.width // layouts.BUS_BITS)
         shape = unsigned(parts * layouts.BUS_BITS if wide else self.width)
-        # Else Yosys takes the register for that of a block RAM.
+        # Else Yosys makes a block RAM of it, with the register as its read port.
         attrs = {"ram_style": "distributed"} if self.distributed else {}
         m.submodules.memory = memory = Memory(
             shape=shape, depth=self.depth, init=self.init, attrs=attrs

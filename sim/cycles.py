@@ -22,7 +22,7 @@ from sw.image import Image
 from .feed import Feed, Fields, Ints
 from .walk import Step, pointers, steps
 
-__all__ = ["LayerPrediction", "Prediction", "predict"]
+__all__ = ["QUEUE_RESERVE", "LayerPrediction", "Prediction", "predict"]
 
 # Cycles from one place of the engine to another; `hw` says the same in its docstrings.
 _SEGMENT_LAID = 1  # from the layer's start, when the first segment could leave its table
@@ -38,7 +38,7 @@ _POOLED = 5
 _READABLE = 2  # from the store of a word until the next layer's feeders may read it
 _DONE = 1  # from the store of a layer's last word until it is said to be the last
 _NEXT = 1  # until write-back may drain the next layer, and its feeders need not ask any more
-_QUEUE_RESERVE = 5  # places of a queue that are kept for what is on its way
+QUEUE_RESERVE = 5  # places of a queue that are kept for what is on its way
 _STARTED = 2  # from the host's start to that of the first layer
 
 
@@ -203,7 +203,7 @@ def _layer(image: Image, step: Step, before: _Before) -> tuple[LayerPrediction, 
     config, store = image.config, step.instruction["store"]
     works = [_work(image, feed, group, before) for group, feed in enumerate(step.feeds)]
     groups = [
-        _Group(work, _Elements(work.slots, config.queue_depth - _QUEUE_RESERVE)) for work in works
+        _Group(work, _Elements(work.slots, config.queue_depth - QUEUE_RESERVE)) for work in works
     ]
     cycles, after = _run(config, step, groups, before)
     busy = int(step.walk.entries.sum())

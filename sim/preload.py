@@ -1,6 +1,6 @@
 """An image in a simulated engine at once, as if its memories had been initialised with it.
 
-Over the simulated bus a word takes three cycles, and large layers have millions of entries.
+Over the simulated bus a word takes five cycles, and large layers have millions of entries.
 """
 
 from __future__ import annotations

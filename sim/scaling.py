@@ -17,15 +17,12 @@ from sw.pack import pack
 from sw.published import EieLayer, eie
 
 from . import golden
-from .cycles import predict
+from .cycles import QUEUE_RESERVE, predict
 from .eie import Single, entries_of, random_layer, single
 
 __all__ = ["ELEMENTS", "QUEUE_RESERVE", "Point", "grid", "measure"]
 
 ELEMENTS = (1, 4, 16, 64, 256)
-# The feeder goes on while no queue holds more columns than its depth less this, since as many may
-# be on their way. The shallowest queue has one place more.
-QUEUE_RESERVE = AcceleratorConfig.limits("queue_depth")[0] - 1
 
 _MEMORIES = ("entry", "column", "segment", "activation", "accumulator", "codebook", "bias", "layer")
 _DEPTHS = tuple(f"{memory}_depth" for memory in _MEMORIES)

@@ -56,7 +56,7 @@ def random_config(rng: random.Random, lanes: int | None):
         random_network(largest, 0),
         lanes=lanes,
         groups=groups,
-        queue_depth=rng.choice([5, 8, 32]),
+        queue_depth=rng.choice([6, 8, 32]),
         entry_bits=rng.randint(9, 16),
         activation_depth=4096,
         segment_depth=512,

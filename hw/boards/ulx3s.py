@@ -93,7 +93,7 @@ ULX3S_85F = Board(
     family="ecp5",
     capacity={"lut": 83_640, "ff": 83_640, "ebr": 208, "dsp": 156},
     preset="ulx3s_85f",
-    clock_hz=100_000_000,
+    clock_hz=90_000_000,
     toolchains=("nextpnr", "yosys"),
     make_platform=_Ulx3sPlatform,
 )

@@ -90,10 +90,10 @@ class ActivationMemory(wiring.Component):
             m.d.sync += word.eq(read.data)
         m.d.comb += self.word.eq(word[:width])
         # The part of the word that is on its way.
-        parts = [Signal(max(1, part_bits), name=f"part_{age}") for age in range(1, 3)]
+        on_way = [Signal(max(1, part_bits), name=f"part_{age}") for age in range(1, 3)]
         m.d.sync += [
-            parts[0].eq(self.host_address.offset[:part_bits]),
-            parts[1].eq(parts[0]),
-            self.host_data.eq(word.word_select(parts[1], layouts.BUS_BITS)),
+            on_way[0].eq(self.host_address.offset[:part_bits]),
+            on_way[1].eq(on_way[0]),
+            self.host_data.eq(word.word_select(on_way[1], layouts.BUS_BITS)),
         ]
         return m

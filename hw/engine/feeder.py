@@ -44,7 +44,7 @@ class Feeder(wiring.Component):
     behind : In(1)
         The layer before is still being stored: only words before `stored` may be read.
     stored : In
-        Word that is stored next, or was.
+        Word that is stored next; it may lag, not lead.
     word_index : Out
     word_enable : Out(1)
         Word to read, and whether.

@@ -24,7 +24,7 @@ class HostPort(wiring.Component):
     bus : In(BusSignature())
     load : Out(LoadSignature())
     read_address : Out(layouts.address)
-        Window word to read: `activation` or `counter` is its value three cycles later.
+        Window word to read: `activation` or `counter` is its value from three cycles later on.
     activation, counter : In(32)
     start, abort : Out(1)
         One cycle each, on the host's command.

@@ -62,7 +62,7 @@ class Pool(wiring.Component):
 
         # Stage 1 takes what is stored, stage 2 that or a newer total, stage 3 reduces, stage 4
         # writes. Totals of the four words before are forwarded, as far as those can be of the same
-        # row; from where is known beforehand. By number: how many cycles since the word came.
+        # row; from where is known beforehand. Numbers are the cycles since the word came.
         words, rows, firsts, enables = (
             [port, *(Signal.like(port, name=f"{name}_{cycle}") for cycle in range(1, cycles + 1))]
             for name, port, cycles in (

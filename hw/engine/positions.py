@@ -12,11 +12,11 @@ __all__ = ["PositionWalker", "advance", "next_time"]
 
 
 def advance(config, place, step):
-    """The (word, lane) that lies `step` after `place`; both have these two fields.
+    """The (word, lane) that lies `step` after `place`; both have these two fields, as wide.
 
     Returns
     -------
-    Statements that make it, word, lane.
+    Statements that the other two need; word; lane.
     """
     lanes = config.lanes
     if lanes & (lanes - 1) == 0:  # lanes carry into words as any bits do

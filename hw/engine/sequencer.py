@@ -22,8 +22,7 @@ class Sequencer(wiring.Component):
     load : In(LoadSignature())
     start : In(1)
         Run the program from its first layer; ignored while busy. The first instruction is read
-        beforehand: not in the cycle after `busy`, nor in the three after that in which it came by
-        `load`.
+        beforehand: not in the three cycles after that in which it came by `load`.
     busy : Out(1)
     layer : Out(range(layer_depth))
         The layer being fed.
@@ -83,7 +82,7 @@ class Sequencer(wiring.Component):
         first, final, upcoming = Signal(), Signal(), Signal.like(self.layer)
         m.d.comb += [
             final.eq(instruction.last | (self.layer == self.config.layer_depth - 1)),
-            memory.index.eq(upcoming),
+            upcoming.eq(self.layer + 1),
             self.instruction.eq(instruction),
         ]
         m.d.sync += self.ended_layer.eq(self.layer)
@@ -93,7 +92,7 @@ class Sequencer(wiring.Component):
         with m.If(self.busy):
             m.d.sync += self.cycles.eq(self.cycles + 1)
         m.d.sync += self.feed_start.eq(0)
-        with m.If(self.feed_start):
+        with m.If(self.feed_start):  # the first cycle of RUN
             m.d.comb += [self.store_start.eq(first), self.ended.eq(~first)]
             m.d.sync += first.eq(0)
         with m.FSM() as fsm:
@@ -119,5 +118,6 @@ class Sequencer(wiring.Component):
                     m.d.comb += self.ended.eq(1)
                     m.d.sync += self.busy.eq(0)
                     m.next = "IDLE"
-        m.d.comb += upcoming.eq(Mux(fsm.ongoing("IDLE"), 0, self.layer + 1))
+        # What follows the last layer is the first, of another run.
+        m.d.comb += memory.index.eq(Mux(fsm.ongoing("IDLE") | final, 0, upcoming))
         return m

@@ -34,8 +34,9 @@ class _Register(NamedTuple):
 def absorb_registers(file: Path) -> int:
     """Move flip-flops into block RAMs and multipliers, in a netlist that Yosys wrote as JSON.
 
-    A block's register takes all bits or none: they must have one clock and one enable, no reset,
-    and nobody else may look at what is between the block and them. Else the block stays as it is.
+    A block's register takes all bits or none: they must have one clock, the block's, its edge, and
+    one enable, no reset, and nobody else may look at what is between the block and them. Else the
+    block stays as it is.
 
     Returns
     -------
@@ -73,18 +74,23 @@ class _Module:
             if cell["type"] == "DP16KD":
                 wide = int(cell["parameters"]["DATA_WIDTH_B"], 2) == _WIDE
                 for ports in ("AB",) if wide else ("A", "B"):
-                    self._block_ram(cell, ports)
+                    self._block_ram(name, cell, ports)
             elif cell["type"] == "MULT18X18D":
                 self._multiplier(name, cell)
         return before - len(self.cells)
 
-    def _block_ram(self, block: Cell, ports: str) -> None:
+    def _block_ram(self, name: str, block: Cell, ports: str) -> None:
         """Give the ports, which are read as one, their output register."""
         registers = self._behind(block, tuple(f"DO{port}" for port in ports))
         controls = _controls(registers.values())
-        clocks = {block["connections"][f"CLK{port}"][0] for port in ports}
-        if len(controls) == 1 and clocks == {clock for clock, _ in controls}:
-            self._move(block, registers, {})
+        nets, parameters = block["connections"], block["parameters"]
+        clocks = {nets[f"CLK{port}"][0] for port in ports}
+        plain = all(
+            nets[f"RST{port}"] == ["0"] and parameters[f"CLK{port}MUX"] == f"CLK{port}"
+            for port in ports
+        )
+        if plain and len(controls) == 1 and clocks == {clock for clock, _ in controls}:
+            self._move(name, registers, {})
             for port in ports:
                 block["parameters"][f"REGMODE_{port}"] = "OUTREG"
                 block["connections"][f"OCE{port}"] = [enable for _, enable in controls]
@@ -103,9 +109,9 @@ class _Module:
         controls = _controls([*behind.values(), *second.values(), *first.values()])
         if {enable for _, enable in controls} != {"1"} or len(controls) != 1:
             return
-        self._move(block, behind, first)
+        self._move(name, behind, first)
         for register in second.values():
-            self.cells.pop(register.cell, None)
+            self._remove(register)
         for stage in ("INPUTA", "INPUTB", "PIPELINE", "OUTPUT"):
             for what in ("CLK", "CE", "RST"):
                 block["parameters"][f"REG_{stage}_{what}"] = f"{what}0"
@@ -141,15 +147,21 @@ class _Module:
         others = {cell for cell, _ in self.readers[net]} - {r.cell for r in readers.values()}
         return None if others else register
 
-    def _move(
-        self, block: Cell, behind: dict[str, _Register], before: dict[str, _Register]
-    ) -> None:
+    def _move(self, name: str, behind: dict[str, _Register], before: dict[str, _Register]) -> None:
+        nets = self.cells[name]["connections"]
         for pin, register in behind.items():
-            block["connections"][pin] = [register.output]
+            nets[pin] = [register.output]
+            self._remove(register)
         for pin, register in before.items():
-            block["connections"][pin] = [register.data]
-        for register in (*behind.values(), *before.values()):
-            self.cells.pop(register.cell, None)
+            nets[pin] = [register.data]
+            self.readers[register.data].append((name, pin))
+            self._remove(register)
+
+    def _remove(self, register: _Register) -> None:
+        """Take the cell away; it may have gone with another pin."""
+        if self.cells.pop(register.cell, None) is not None:
+            del self.registers[register.cell], self.of_output[register.output]
+            self.readers[register.data].remove((register.cell, "DI"))
 
 
 def _controls(registers: Iterable[_Register]) -> set[tuple[Net, Net]]:

@@ -189,10 +189,7 @@ def synthesise(family: str, folder: Path, top: str) -> dict[str, float]:
 
 
 def finish_design(job: Job) -> dict[str, float]:
-    """Resources of the design that the platform's script has synthesised, top.json.
-
-    What Yosys leaves undone is done there: see `hard_registers`.
-    """
+    """Resources of the design synthesised in the job's folder, after `hard_registers` for ECP5."""
     return _finish(job.board.family, job.folder, "top.json", "top_statistics.json")
 
 

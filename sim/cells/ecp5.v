@@ -130,7 +130,10 @@ module MULT18X18D #(
     localparam [31:0] CLOCK = REGISTERS ? "CLK0" : "NONE";
     initial if (
         REG_INPUTA_CLK != CLOCK || REG_INPUTB_CLK != CLOCK || REG_INPUTC_CLK != "NONE" ||
-        REG_PIPELINE_CLK != CLOCK || REG_OUTPUT_CLK != CLOCK
+        REG_PIPELINE_CLK != CLOCK || REG_OUTPUT_CLK != CLOCK || REG_INPUTA_CE != "CE0" ||
+        REG_INPUTB_CE != "CE0" || REG_PIPELINE_CE != "CE0" || REG_OUTPUT_CE != "CE0" ||
+        REG_INPUTA_RST != "RST0" || REG_INPUTB_RST != "RST0" || REG_PIPELINE_RST != "RST0" ||
+        REG_OUTPUT_RST != "RST0"
     ) $fatal(1, "MULT18X18D: some registers without the others are not modelled");
     always @(posedge CLK0) if (REGISTERS && (RST0 || !CE0))
         $fatal(1, "MULT18X18D: resets and enables are not modelled");

@@ -150,7 +150,7 @@ class TestBitstream:
         name = f"ulx3s_85f-{ONE_LANE.digest:08x}"
         assert summary["bitstream"] == str(tmp_path / name / "top.bit")
         assert Path(summary["bitstream"]).stat().st_size > 100_000
-        assert summary["fmax_mhz"] >= summary["clock_mhz"] == 60
+        assert summary["fmax_mhz"] >= summary["clock_mhz"] == 90
         assert summary["resources"]["dsp"] == {"used": 1, "available": 156}
         assert 0 < summary["resources"]["lut"]["used"] < 83_640
         assert set(summary["seconds"]) == {

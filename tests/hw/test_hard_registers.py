@@ -40,8 +40,9 @@ def memory(width=18):
     """A block RAM that is read through port B, or through all pins if it is wide: nets 10 to 13."""
     outputs = {"DOB0": 10, "DOB1": 11} | ({"DOA0": 12, "DOA1": 13} if width == 36 else {})
     parameters = {f"DATA_WIDTH_{port}": f"{width:032b}" for port in "AB"}
-    parameters |= {f"REGMODE_{port}": "NOREG" for port in "AB"}
-    controls = {"CLKA": CLOCK, "CLKB": CLOCK, "OCEA": "0", "OCEB": "1"}
+    for port in "AB":
+        parameters |= {f"REGMODE_{port}": "NOREG", f"CLK{port}MUX": f"CLK{port}"}
+    controls = {"CLKA": CLOCK, "CLKB": CLOCK, "OCEA": "0", "OCEB": "1", "RSTA": "0", "RSTB": "0"}
     return cell("DP16KD", parameters, outputs=tuple(outputs), **outputs, **controls)
 
 
@@ -63,6 +64,14 @@ def product():
     for bit in range(2):  # nobody reads the third
         cells[f"behind_{bit}"] = flip_flop(54 + bit, 70 + bit)
     return cells
+
+
+def without(cells, *names):
+    return {name: each for name, each in cells.items() if name not in names}
+
+
+def reading(net):
+    return {"lut": cell("LUT4", outputs=("Z",), A=net, Z=80)}
 
 
 def absorb(tmp_path, cells, outputs=(30, 31, 32, 33, 70, 71)):
@@ -101,7 +110,21 @@ def with_reset(cells, name):
     return cells
 
 
+def unusual_memory(**changes):
+    """A memory with a parameter or a pin that is another."""
+    ram = memory()
+    for name, value in changes.items():
+        if name in ram["parameters"]:
+            ram["parameters"][name] = value
+        else:
+            ram["connections"][name] = [value]
+    return {"ram": ram, **behind()}
+
+
 LEFT_ALONE = {
+    "an inverted clock of the memory": unusual_memory(CLKBMUX="INV"),
+    "a reset of the memory": unusual_memory(RSTB=9),
+    "another clock of the memory": unusual_memory(CLKB=4),
     "a reset": with_reset({"ram": memory(), **behind()}, "ff_0"),
     "an inverted reset": changed(LSRMUX="INV"),
     "set at power-up": changed(REGSET="SET"),
@@ -164,21 +187,47 @@ def test_a_multiplier_takes_two_registers_before_and_one_behind(tmp_path):
     assert (connections["A2"], connections["P2"]) == (["0"], [56])
     assert {connections[pin][0] for pin in ("CLK0", "CE0", "RST0")} == {CLOCK, "1", "0"}
     for stage in ("INPUTA", "INPUTB", "PIPELINE", "OUTPUT"):
-        assert parameters[f"REG_{stage}_CLK"] == "CLK0"
+        for what in ("CLK", "CE", "RST"):
+            assert parameters[f"REG_{stage}_{what}"] == f"{what}0"
+            assert cells["product"]["port_directions"][f"{what}0"] == "input"
 
 
-def without(cells, *names):
-    return {name: each for name, each in cells.items() if name not in names}
+@pytest.mark.parametrize("memory_first", [False, True])
+def test_a_register_goes_into_one_block_only(tmp_path, memory_first):
+    """Those behind a memory are the first before a multiplier: one of the two takes them."""
+    cells = product()
+    ram = memory(36)
+    ram["connections"] |= {
+        f"DO{pin}": [60 + bit] for bit, pin in enumerate(("B0", "B1", "A0", "A1"))
+    }
+    cells = {"ram": ram, **cells} if memory_first else {**cells, "ram": ram}
+    after, absorbed = absorb(tmp_path, cells)
+    read = [after["ram"]["connections"][pin][0] for pin in pins]
+    if memory_first:  # only the registers that are left would not fill the multiplier
+        assert absorbed == 4
+        assert read == [40, 41, 42, 43]
+        assert "REG_INPUTA_CLK" not in after["product"]["parameters"]
+    else:
+        assert absorbed == 10
+        assert read == [60, 61, 62, 63]
+        assert after["ram"]["parameters"]["REGMODE_B"] == "NOREG"
+        assert [after["product"]["connections"][pin] for pin in ("A0", "B0")] == [[60], [62]]
 
 
-def reading(net):
-    return {"lut": cell("LUT4", outputs=("Z",), A=net, Z=80)}
+def test_a_product_of_a_register_by_itself(tmp_path):
+    cells = without(product(), "first_2", "first_3", "second_2", "second_3")
+    for pin, net in {"B0": 50, "B1": 51, "B2": 51}.items():
+        cells["product"]["connections"][pin] = [net]
+    after, absorbed = absorb(tmp_path, cells)
+    assert (list(after), absorbed) == (["product"], 6)
+    assert after["product"]["connections"]["B1"] == [61]
 
 
 NO_REGISTERS = {
     "none behind": without(product(), "behind_0", "behind_1") | reading(54) | reading(55),
     "none behind one bit": without(product(), "behind_1") | reading(55),
-    "one before": without(product(), *(f"second_{bit}" for bit in range(4))),
+    "one before": without(product(), *(f"second_{bit}" for bit in range(4)))
+    | {f"first_{bit}": flip_flop(60 + bit, 50 + bit) for bit in range(4)},
     "one before one bit": without(product(), "first_2"),
     "a reset behind": with_reset(product(), "behind_0"),
     "a reset before": with_reset(product(), "first_1"),
@@ -187,6 +236,10 @@ NO_REGISTERS = {
     "another reader before": product() | reading(51),
     "another reader behind": product() | reading(55),
     "an enable": product() | {"first_3": flip_flop(63, 43, CEMUX="CE")},
+    "a falling clock": product() | {"second_1": flip_flop(41, 51, CLKMUX="INV")},
+    "set at power-up": product() | {"first_1": flip_flop(61, 41, REGSET="SET")},
+    "a factor that another multiplier has, too": product()
+    | {"other": cell("MULT18X18D", outputs=("P0",), A0=50, P0=90)},
     "another clock": product() | {"second_0": flip_flop(40, 50, clock=4)},
 }
 
@@ -194,7 +247,4 @@ NO_REGISTERS = {
 @pytest.mark.parametrize("why", NO_REGISTERS)
 def test_a_multiplier_that_cannot_take_them_stays_as_it_is(tmp_path, why):
     cells = NO_REGISTERS[why]
-    if why == "one before":
-        for bit in range(4):
-            cells[f"first_{bit}"]["connections"]["Q"] = [50 + bit]
     assert absorb(tmp_path, copy.deepcopy(cells), outputs=(70, 71, 80)) == (cells, 0)

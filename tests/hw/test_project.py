@@ -82,7 +82,7 @@ class TestSources:
             constraints = (folder / "top.lpf").read_text()
             assert 'FREQUENCY PORT "clk25_0__io" 25000000' in constraints
             assert all(f'SITE "{pin}"' in constraints for pin in ("G2", "R1", "M1", "L4"))
-            assert ".CLKFB_DIV(32'd4)" in (folder / "top.v").read_text()
+            assert ".CLKFB_DIV(32'd18)" in (folder / "top.v").read_text()
 
     def test_memory_contents(self, sources):
         memory = sources[1] / "memory"

@@ -215,13 +215,18 @@ FAULTS = {
         ),
         (
             "the next layer is always the second",
-            'Mux(fsm.ongoing("IDLE"), 0, self.layer + 1)',
-            'Mux(fsm.ongoing("IDLE"), 0, 1)',
+            "upcoming.eq(self.layer + 1)",
+            "upcoming.eq(1)",
         ),
         (
             "an instruction is read late",
-            "memory.index.eq(upcoming)",
-            "memory.index.eq(Mux(self.feed_start, 0, upcoming))",
+            'Mux(fsm.ongoing("IDLE") | final, 0, upcoming)',
+            'Mux(fsm.ongoing("IDLE") | self.feed_start | final, 0, upcoming)',
+        ),
+        (
+            "the first instruction is read only after the end of a run",
+            'fsm.ongoing("IDLE") | final',
+            'fsm.ongoing("IDLE")',
         ),
         ("a layer is never ahead", "m.d.sync += self.ahead.eq(1)", "pass"),
         (

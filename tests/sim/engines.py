@@ -14,7 +14,7 @@ ENGINES = {
     "tiny": PRESETS["tiny"],
     "one lane": AcceleratorConfig(
         lanes=1,
-        queue_depth=5,
+        queue_depth=6,
         entry_bits=16,
         entry_depth=1 << 16,
         column_depth=2048,

@@ -246,7 +246,7 @@ def test_files_that_are_none_are_refused(tmp_path):
         (["--layers", "NT-We", "--lanes", "65"], "lanes is 65; it must be from 1 to 64"),
         (["--layers", "NT-We", "--lanes", "0"], "lanes is 0"),
         (["--layers", "NT-We", "--groups", "5"], "lanes × groups is 320"),
-        (["--layers", "NT-We", "--queue", "4"], "queue_depth is 4; it must be from 5 to 1024"),
+        (["--layers", "NT-We", "--queue", "4"], "queue_depth is 4; it must be from 6 to 1024"),
         (["--layers", "NT-We", "--entry-bits", "0"], "entry_bits is 0"),
     ],
 )

@@ -120,7 +120,7 @@ def test_what_memories_hold_does_not_depend_on_the_queues():
     layer = random_layer(SMALL["VGG-6"], 1)
     config = config_for(layer.network, lanes=4, entry_bits=10)
     one, other = (
-        pack(layer.network, dataclasses.replace(config, queue_depth=depth)) for depth in (5, 100)
+        pack(layer.network, dataclasses.replace(config, queue_depth=depth)) for depth in (6, 100)
     )
     for window, units in one.contents.items():
         for mine, theirs in zip(units, other.contents[window], strict=True):
@@ -131,7 +131,7 @@ def test_what_memories_hold_does_not_depend_on_the_queues():
     ("arguments", "message"),
     [
         (["--layers", "none"], "--layers has 'none'; EIE's layers are VGG-6, NT-We"),
-        (["--queue", 4], "queue_depth is 4; it must be from 5 to 1024"),
+        (["--queue", 4], "queue_depth is 4; it must be from 6 to 1024"),
         (["--entry-bits", 17], "entry_bits is 17; it must be from 1 to 16"),
         (["--entry-bits", 3], "4-bit codes do not fit into the accelerator's"),
         (["-o", __file__], "cannot be a folder of plots: it is a file"),

@@ -195,17 +195,17 @@ async def ends_with_the_program_memory(dut: Any, to_stored: int) -> None:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def starts_again_once_the_first_instruction_is_looked_up(dut: Any) -> None:
-    """From the cycle after the end on, or from that after the first instruction is written."""
+async def starts_again_in_the_second_cycle_after_the_end(dut: Any) -> None:
+    """Or once the first instruction, written anew, is looked up."""
     program = random_program(6, last=2)
     trace = await begin(dut, program)
     durations = [(LOOKUP, BEGINS), (3, BEGINS), (LOOKUP, BEGINS)]
     for _ in range(3):
-        layers = await check_run(dut, trace, program, durations, pause=LOOKUP - 1)
+        layers = await check_run(dut, trace, program, durations, pause=0)
         assert len(layers) == 3
     starts = trace.times(lambda c: c["start"])
     ends = trace.times(lambda c: c["ended"] and c["ended_layer"] == 2)
-    assert starts[1:] == [time + 1 + LOOKUP for time in ends[:-1]]
+    assert starts[1:] == [time + 2 for time in ends[:-1]]
     program[0] ^= (1 << INSTRUCTION["last"].offset) - 1
     await load(dut, Window.PROGRAM, 0, program[:1])
     await ClockCycles(dut.clk, LOOKUP)

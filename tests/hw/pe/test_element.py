@@ -8,7 +8,7 @@ from sim.bench.runner import run_bench
 
 CONFIGS = {
     # Four places must be kept free, so that there is hardly a queue.
-    "shortest queue": {"queue_depth": 5, "entry_depth": 700},
+    "shortest queue": {"queue_depth": 6, "entry_depth": 700},
     "odd": {
         "groups": 2,
         "queue_depth": 9,

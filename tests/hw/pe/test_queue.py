@@ -7,7 +7,7 @@ from hw.pe.queue import ColumnQueue
 from sim.bench.runner import run_bench
 
 
-@pytest.mark.parametrize("depth", [5, 17])
+@pytest.mark.parametrize("depth", [6, 17])
 def test_column_queue(depth):
     config = dataclasses.replace(PRESETS["tiny"], queue_depth=depth)
     run_bench(
