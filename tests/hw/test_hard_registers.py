@@ -197,9 +197,8 @@ def test_a_register_goes_into_one_block_only(tmp_path, memory_first):
     """Those behind a memory are the first before a multiplier: one of the two takes them."""
     cells = product()
     ram = memory(36)
-    ram["connections"] |= {
-        f"DO{pin}": [60 + bit] for bit, pin in enumerate(("B0", "B1", "A0", "A1"))
-    }
+    pins = ("DOB0", "DOB1", "DOA0", "DOA1")
+    ram["connections"] |= {pin: [60 + bit] for bit, pin in enumerate(pins)}
     cells = {"ram": ram, **cells} if memory_first else {**cells, "ram": ram}
     after, absorbed = absorb(tmp_path, cells)
     read = [after["ram"]["connections"][pin][0] for pin in pins]
