@@ -180,7 +180,7 @@ class TestOtherEngines:
     def test_deeper_queues_are_no_slower(self, run):
         image, x = run
         cycles = []
-        for depth in (5, 8, 32, 1024):
+        for depth in (6, 8, 32, 1024):
             config = dataclasses.replace(image.config, queue_depth=depth)
             cycles.append(predict(dataclasses.replace(image, config=config), x).cycles)
         assert cycles == sorted(cycles, reverse=True)

@@ -252,13 +252,13 @@ def test_abort_in_mid_vector():
 # What the docstrings say that it takes from one stage to the next; write-back has no groups to sum.
 LATENCIES = {
     "feeder": 9,
-    "pointers": 2,
+    "pointers": 3,
     "queue": 1,
     "fetch": 3,
     "decoder": 2,
     "accumulators": 3,
     "grid": 1,
-    "write-back": 5,
+    "write-back": 6,
 }
 
 

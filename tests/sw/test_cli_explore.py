@@ -183,7 +183,7 @@ def test_a_fit_to_builds(given, tmp_path):
         (["--lanes", ""], "--lanes has ''; name whole numbers, such as 2,4,8"),
         (["--lanes", "2,x"], "--lanes has 'x'; name whole numbers"),
         (["--groups", "0"], "--groups has 0; it must be from 1 to 64"),
-        (["--queue", "2"], "--queue has 2; it must be from 5 to 1024"),
+        (["--queue", "2"], "--queue has 2; it must be from 6 to 1024"),
         (["--entry-bits", "17"], "--entry-bits has 17; it must be from 1 to 16"),
         (["--lanes", "64", "--groups", "8"], "no point of the grid can be built; the first: lanes"),
         (["--count", "0"], "0 images of mnist are asked for"),

@@ -227,7 +227,7 @@ class TestConfigFor:
 
     def test_takes_knobs_as_they_are_and_widths_from_the_network(self):
         config = config_for(NETWORK, lanes=3, queue_depth=6, entry_depth=4096)
-        assert (config.lanes, config.queue_depth, config.entry_depth) == (3, 5, 4096)
+        assert (config.lanes, config.queue_depth, config.entry_depth) == (3, 6, 4096)
         assert config.activation_bits == NETWORK.activation_bits
         pack(NETWORK, config)
 
