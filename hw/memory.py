@@ -11,7 +11,7 @@ from amaranth.utils import bits_for
 from . import layouts
 from .regmap import Window
 
-__all__ = ["LoadSignature", "LoadedMemory", "items_to_ints"]
+__all__ = ["LoadSignature", "LoadedMemory", "items_to_ints", "read_register"]
 
 
 class LoadSignature(wiring.Signature):
@@ -45,13 +45,28 @@ def items_to_ints(items: Sequence[Sequence[int]] | None) -> list[int]:
     ]
 
 
+def read_register(m: Module, read, *, name: str, enable=1) -> Signal:
+    """What the port of a memory reads, a cycle later: a block RAM is late in its own cycle.
+
+    Without reset, and with nothing before it, so that it may be the block RAM's own register.
+
+    Parameters
+    ----------
+    read : the port's data
+    enable : whether it takes what is read
+    """
+    item = Signal.like(read, name=name, reset_less=True)
+    with m.If(enable):
+        m.d.sync += item.eq(read)
+    return item
+
+
 class LoadedMemory(wiring.Component):
     """A memory that only the host writes: one item is `layouts.stride(width)` bus words.
 
-    A read takes two cycles: the second is a register, for a block RAM is late in its cycle; without
-    reset, so that it may be the block RAM's own. With `distributed` the memory is made of LUTs, and
-    the register is the only one. Reading an item in the cycle in which it is written, the
-    one after `load.windows`, gives no defined value.
+    A read takes two cycles: the second is that of `read_register`. With `distributed` the memory is
+    made of LUTs, and that register is the only one. Reading an item in the cycle in which it is
+    written, the one after `load.windows`, gives no defined value.
 
     Parameters
     ----------
@@ -121,9 +136,7 @@ class LoadedMemory(wiring.Component):
             write.data.eq(Cat(self.load.data for _ in range(parts))),
             read.addr.eq(self.index),
         ]
-        item = Signal(self.width, reset_less=True)
-        with m.If(self.enable):
-            m.d.sync += item.eq(read.data)
+        item = read_register(m, read.data[: self.width], name="item", enable=self.enable)
         m.d.comb += self.item.eq(item)
         for part in range(len(write.en)):
             this_part = address.offset[:part_bits] == part

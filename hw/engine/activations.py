@@ -6,7 +6,7 @@ from amaranth.utils import bits_for
 
 from .. import layouts
 from ..config import AcceleratorConfig
-from ..memory import LoadSignature, items_to_ints
+from ..memory import LoadSignature, items_to_ints, read_register
 from ..regmap import Window
 
 __all__ = ["ActivationMemory"]
@@ -16,7 +16,7 @@ class ActivationMemory(wiring.Component):
     """Activation words of one group: a read port for its feeder, a write port for write-back.
 
     Both serve the host while `host` is high; then the feeder is idle, and keeps `enable` and `take`
-    high. A read takes two cycles: the second is a register, as in `LoadedMemory`.
+    high. A read takes two cycles, as in `LoadedMemory`.
 
     Members
     -------
@@ -85,9 +85,7 @@ class ActivationMemory(wiring.Component):
             read.addr.eq(Mux(self.host, self.host_address.offset >> part_bits, self.index)),
             read.en.eq(self.enable),
         ]
-        word = Signal.like(read.data, reset_less=True)
-        with m.If(self.take):
-            m.d.sync += word.eq(read.data)
+        word = read_register(m, read.data, name="word", enable=self.take)
         m.d.comb += self.word.eq(word[:width])
         # The part of the word that is on its way.
         on_way = [Signal(max(1, part_bits), name=f"part_{age}") for age in range(1, 3)]

@@ -8,6 +8,7 @@ from amaranth.utils import bits_for
 
 from .. import layouts
 from ..config import AcceleratorConfig
+from ..memory import read_register
 from .arithmetic import add_or_subtract
 
 __all__ = ["Pool"]
@@ -74,8 +75,8 @@ class Pool(wiring.Component):
         )
         totals_of = {age: Signal(totals, name=f"total_{age}") for age in (2, 3, 4)}
         total, known = totals_of[2], Signal(totals, name="known")
-        stored = Signal(totals, name="stored")
-        m.d.sync += [stored.eq(read.data), totals_of[3].eq(total), totals_of[4].eq(totals_of[3])]
+        stored = data.View(totals, read_register(m, read.data, name="stored"))
+        m.d.sync += [totals_of[3].eq(total), totals_of[4].eq(totals_of[3])]
         for stages in (words, rows, firsts, enables):
             m.d.sync += [after.eq(before) for before, after in itertools.pairwise(stages)]
         m.d.comb += [

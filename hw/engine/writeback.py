@@ -271,10 +271,9 @@ class WriteBack(wiring.Component):
 
         Known without looking at more than three bits, since a whole layer starts by it.
         """
-        vectors, last = Signal.like(self.vectors), 1
+        vectors, last, ends = Signal.like(self.vectors), 1, []
         m.d.sync += vectors.eq(self.vectors - 1)
         moves, first = row.valid & row.end, Signal()
-        m.d.comb += row.first.eq(first)
         for name, fresh, repeat in (
             ("position", self.store.window, store.window),
             ("pixel", self.store.pixels, store.pixels),
@@ -286,13 +285,13 @@ class WriteBack(wiring.Component):
             with m.Elif(moves & last):
                 after = next_time(repeat, left, ended)
                 m.d.sync += [left.eq(after[0]), ended.eq(after[1])]
-            if name == "position":
-                m.d.comb += row.final.eq(ended)
-                with m.If(self.start):
-                    m.d.sync += first.eq(1)
-                with m.Elif(moves):
-                    m.d.sync += first.eq(ended)
+            ends.append(ended)
             last &= ended
+        m.d.comb += [row.first.eq(first), row.final.eq(ends[0])]
+        with m.If(self.start):
+            m.d.sync += first.eq(1)
+        with m.Elif(moves):
+            m.d.sync += first.eq(ends[0])
         return last
 
     def _write(self, m, store, row):

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from .. import layouts
 from ..config import AcceleratorConfig
+from ..memory import read_register
 
 __all__ = ["DrainSignature", "MultiplyAccumulate"]
 
@@ -157,9 +158,7 @@ class MultiplyAccumulate(wiring.Component):
                 to.data.eq(total),
                 to.en.eq(write),
             ]
-            # Without reset, so that it may be the block RAM's own register.
-            stored.append(Signal.like(total, name=f"stored_{number}", reset_less=True))
-            m.d.sync += stored[-1].eq(port.data)
+            stored.append(read_register(m, port.data, name=f"stored_{number}").as_signed())
         # Cleared a cycle after it is read, so that no memory is read where it is written.
         clear, cleared = Signal(), Signal.like(drain.place)
         m.d.sync += [clear.eq(drain.enable), cleared.eq(drain.place)]

@@ -6,7 +6,7 @@ from amaranth.utils import bits_for
 
 from .. import layouts
 from ..config import AcceleratorConfig
-from ..memory import LoadedMemory, LoadSignature, items_to_ints
+from ..memory import LoadedMemory, LoadSignature, items_to_ints, read_register
 from ..regmap import Window
 
 __all__ = ["Tables"]
@@ -108,7 +108,7 @@ class Tables(wiring.Component):
             write.en.eq(of_pointers | of_codebook),
             weight.addr.eq(behind(self.code)),
         ]
-        for port, out in ((pointer, self.pointer), (weight, self.weight)):
-            item = Signal.like(port.data, reset_less=True)
-            m.d.sync += item.eq(port.data)
-            m.d.comb += out.eq(item)
+        m.d.comb += [
+            self.pointer.eq(read_register(m, pointer.data, name="pointer_item")),
+            self.weight.eq(read_register(m, weight.data, name="weight_item")),
+        ]
