@@ -11,6 +11,7 @@ from .config import AcceleratorConfig
 __all__ = [
     "COUNTERS",
     "COUNTER_DOCS",
+    "CRC_WRITE",
     "MAGIC",
     "REGISTERS",
     "VERSION",
@@ -21,7 +22,7 @@ __all__ = [
 ]
 
 MAGIC = 0x54485253  # "THRS"
-VERSION = 2
+VERSION = 3
 
 
 class Window(enum.IntEnum):
@@ -55,6 +56,11 @@ WINDOW_UNITS = {
 }
 
 
+# In the CRC, a transfer is two words: its address, with this bit set if it is a write, and the word
+# that was written or read. Low bytes come first, as zlib has it.
+CRC_WRITE = 1 << 31
+
+
 @dataclasses.dataclass(frozen=True)
 class Register:
     """One 32-bit register; its word address is its place in `REGISTERS`."""
@@ -71,10 +77,12 @@ REGISTERS = (
     Register("scratch", "rw", "holds what was written; no other effect"),
     Register("image_id", "rw", "Image.id of what the memories hold; 0 when nothing is loaded"),
     Register("control", "rw", "write bit 0: start; bit 1: abort and reset the engine; reads 0"),
-    Register("status", "ro", "bit 0: busy; bits 15..8: layer being executed"),
+    Register("status", "ro", "bit 0: busy; 15..8: layer being executed; 31..16: runs started"),
     Register("vectors", "rw", "input vectors of a run, 1 or more"),
-    Register("load_crc", "rw", "CRC-32 of all (address, word) written to windows; write restarts"),
+    Register("crc", "rw", "CRC-32 of all transfers but its own; a write restarts it"),
     Register("cycles", "ro", "clock cycles of the last run, from start to the last word written"),
+    Register("write_first", "rw", "word address: writes to windows below it are ignored"),
+    Register("write_last", "rw", "word address: writes to windows above it are ignored"),
 )
 
 # What is counted while a layer runs, in the order of the window. `busy` and `stalled` are summed

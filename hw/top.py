@@ -44,17 +44,14 @@ class Accelerator(wiring.Component):
         contents=None,
         image_id: int = 0,
     ):
-        self.config = config
-        self.divisor = divisor
-        self.clock_hz = clock_hz
-        self.contents = contents
-        self.image_id = image_id
+        self.link = UartBone(divisor, clock_hz)
+        self.engine = Engine(config, contents, image_id)
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "busy": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.link = link = UartBone(self.divisor, self.clock_hz)
-        m.submodules.engine = engine = Engine(self.config, self.contents, self.image_id)
+        m.submodules.link = link = self.link
+        m.submodules.engine = engine = self.engine
         connect(m, link.bus, engine.bus)
         m.d.comb += [link.rx.eq(self.rx), self.tx.eq(link.tx), self.busy.eq(engine.busy)]
         return m

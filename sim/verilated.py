@@ -52,14 +52,19 @@ class SimulationCrash(RuntimeError):
     """The simulation ended by itself; the message holds the last lines that it printed."""
 
 
-def build(verilog: str, top: str, *, waves: bool = False, quick: bool = False) -> Path:
-    """Compile a design and the bus server into a program; at once if that was done before.
+def build(
+    verilog: str, top: str, *, main: Path = _SERVER, waves: bool = False, quick: bool = False
+) -> Path:
+    """Compile a design and its main loop into a program; at once if that was done before.
 
     Parameters
     ----------
     verilog : str
-        Verilog text with a top module `top` that has ports clk and rst, and the member
-        ``bus: In(BusSignature())``. Other inputs are left at 0.
+        Verilog text with a top module `top`. For the bus server, which is the main loop if no
+        other is given, it has ports clk and rst, and the member ``bus: In(BusSignature())``; other
+        inputs are left at 0.
+    main : Path
+        C++ source of the main loop, which includes Vtop.h.
     waves : bool
         Compile it so that waves can be written, which makes it slower.
     quick : bool
@@ -79,22 +84,26 @@ def build(verilog: str, top: str, *, waves: bool = False, quick: bool = False) -
     """
     options = [*_OPTIONS, *(_QUICK if quick else ()), *(["--trace-vcd"] if waves else [])]
     make_options = _MAKE_QUICK if quick else _MAKE_OPTIONS
-    key = [toolchain.version(), _SERVER.read_text(), *options, *make_options, top, verilog]
+    key = [toolchain.version(), main.read_text(), *options, *make_options, top, verilog]
     folder = build_folder("\n".join(key), f"{top}-waves" if waves else top)
     toolchain.build_once(
-        folder, lambda scratch: _compile(scratch, verilog, top, options, make_options)
+        folder, lambda scratch: _compile(scratch, (verilog, top, main), options, make_options)
     )
     return folder / _PROGRAM
 
 
 def _compile(
-    scratch: Path, verilog: str, top: str, options: list[str], make_options: tuple[str, ...]
+    scratch: Path,
+    sources: tuple[str, str, Path],
+    options: list[str],
+    make_options: tuple[str, ...],
 ) -> None:
+    verilog, top, main = sources
     env = toolchain.require()
     (scratch / f"{top}.v").write_text(verilog)
     # Relative names, since messages of the running simulation cite them.
     command = ["verilator", "--cc", "--exe", "--prefix", "Vtop", "--top-module", top, *options]
-    command += ["--Mdir", _OBJECTS, "-o", f"../{_PROGRAM}", f"{top}.v", str(_SERVER)]
+    command += ["--Mdir", _OBJECTS, "-o", f"../{_PROGRAM}", f"{top}.v", str(main)]
     toolchain.run(command, env, scratch)
     make = ["make", "-C", _OBJECTS, "-f", "Vtop.mk", f"-j{_JOBS}", *make_options]
     toolchain.run(make, env, scratch)
@@ -203,6 +212,9 @@ class VerilatedTransport:
                 return False
             if now - before < _POLL_SECONDS / 2:
                 cycles *= 2
+
+    def resynchronise(self) -> None:
+        """Nothing to do: nothing goes wrong here."""
 
     def idle(self, cycles: int) -> None:
         """Let `cycles` clock cycles pass."""

@@ -7,18 +7,19 @@ the Verilated engine through a pipe: all that differs is the `Transport`.
 from __future__ import annotations
 
 import dataclasses
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hw.config import AcceleratorConfig
-from hw.regmap import COUNTERS, MAGIC, REGISTERS, VERSION, Window
+from hw.regmap import COUNTERS, MAGIC, VERSION, Window
 
+from .bus import PLACE, VerifiedBus
 from .errors import BadInput
 from .image import Image, word_address
+from .transport import LinkError, PortError
 from .words import (
     activation_address,
     activation_stride,
@@ -33,11 +34,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Accelerator", "DeviceError", "LayerCounts"]
 
-_ADDRESS = {register.name: place for place, register in enumerate(REGISTERS)}
 _BUSY = 1
+_LAYER, _RUNS = 8, 16  # from which bit on the register status has them
+_RUNS_MODULUS = 1 << 16
 _START, _ABORT = 1, 2
 _RESET_SECONDS = 1.0
-_BURST = 1 << 10  # words written between two reports of progress
+_IDENTIFY_MAX = 4
+# Runs that a stray command may spoil before it is no accident any more.
+_RUNS_MAX = 20
 
 
 class DeviceError(BadInput):
@@ -62,9 +66,8 @@ class LayerCounts:
 class Accelerator:
     """A device with one image at a time.
 
-    What is written is verified before it is used: a word of an image, of inputs or of a command
-    that is lost or changed on its way to the device gives a `DeviceError`, never a wrong output.
-    What is read comes back unverified: UARTBone has no checksum for it.
+    Whatever a bad line does to commands, words or answers is found and repeated (`sw.bus`): an
+    output is right, or there is an error instead of it.
 
     Parameters
     ----------
@@ -78,34 +81,28 @@ class Accelerator:
     """
 
     def __init__(self, transport: Transport) -> None:
-        self._transport = transport
+        self._bus = VerifiedBus(transport)
         self._image: Image | None = None
-        self._cycles = 0
-        magic = self._get("magic")
-        if magic != MAGIC:
-            raise DeviceError(
-                f"the device answers {magic:#010x} where a Thresher accelerator has {MAGIC:#010x}; "
-                "is the right bitstream loaded?"
-            )
-        version = self._get("version")
-        if version != VERSION:
-            raise DeviceError(
-                f"the device has version {version} of the register map, this driver {VERSION}; "
-                "build the bitstream and the driver from the same release"
-            )
+        self._last: _Run | None = None
+        _identify(transport)
 
     @property
     def config_digest(self) -> int:
         """`AcceleratorConfig.digest` of the gateware."""
-        return self._get("config_digest")
+        return self._bus.registers()["config_digest"]
 
     @property
     def image_id(self) -> int:
         """`Image.id` of the image that the device holds; 0 if it holds none."""
-        return self._get("image_id")
+        return self._bus.registers()["image_id"]
+
+    @property
+    def repeated(self) -> int:
+        """Exchanges with the device that a bad line spoiled, so far; all were repeated."""
+        return self._bus.repeated
 
     def load(self, image: Image, progress: Callable[[float], None] = lambda _share: None) -> None:
-        """Write an image into the device and verify its checksum.
+        """Write an image into the device.
 
         Parameters
         ----------
@@ -114,16 +111,16 @@ class Accelerator:
         Raises
         ------
         DeviceError
-            If the device was built for another configuration, or if what arrived there is not
-            what was sent; the device then holds no image.
+            If the device was built for another configuration.
         """
-        self._image = None
+        self._image = self._last = None
         self._check_digest(image.config)
-        try:
-            self._load(image, progress)
-        except DeviceError:
-            self._forget()
-            raise
+        # Before all else, since whatever stops the load must not leave the image before its id.
+        self._bus.set("image_id", 0)
+        self.reset()
+        self._bus.write(image_words(image), progress)
+        self.reset()  # nothing runs that a stray command started
+        self._bus.set("image_id", image.id)
         self._image = image
 
     def attach(self, image: Image) -> None:
@@ -134,18 +131,15 @@ class Accelerator:
         DeviceError
             If the device holds another image, or none.
         """
-        self._image = None
+        self._image = self._last = None
         self._check_digest(image.config)
-        found = self.image_id
-        if found != image.id:
-            holds = f"image {found:08x}" if found else "no image"
-            raise DeviceError(f"the device holds {holds}, not {image.id:08x}; load it first")
+        self._check_image(image)
         self._image = image
 
     def reset(self) -> None:
         """Abort whatever runs and wait until the engine is ready; memories stay as they are."""
-        self._set("control", _ABORT)
-        if not self._idle_within(_RESET_SECONDS):
+        self._bus.set("control", _ABORT)
+        if not self._bus.poll("status", _BUSY, 0, _RESET_SECONDS):
             raise DeviceError(f"the device was not ready {_RESET_SECONDS:g} s after a reset")
 
     def run(self, x: NDArray[np.integer], timeout: float = 10.0) -> NDArray[np.int64]:
@@ -160,8 +154,8 @@ class Accelerator:
         BadInput
             If the shape or the range of the inputs does not suit the image.
         DeviceError
-            If no image is loaded; if the device does not finish in time (it is aborted); or if a
-            word was garbled: the image must then be loaded again, for it may have gone anywhere.
+            If no image is loaded, or the device lost it; if it does not finish in time, and then it
+            is aborted.
         """
         image = self._require_image()
         x = _checked_inputs(x, image)
@@ -173,14 +167,22 @@ class Accelerator:
     @property
     def cycles(self) -> int:
         """Clock cycles of the last run on the device, all its vectors together; 0 before it."""
-        return self._cycles
+        return 0 if self._last is None else self._last.cycles
 
     def counters(self) -> list[LayerCounts]:
-        """What every layer counted in the last run on the device, all its instructions together."""
+        """What every layer counted in the last run on the device, all its instructions together.
+
+        Raises
+        ------
+        DeviceError
+            If no image is loaded, or if the device has run again meanwhile.
+        """
         image = self._require_image()
         sums = np.zeros((len(image.layer_ports), len(COUNTERS)), np.int64)
         for step, layer in enumerate(image.steps):
-            sums[layer] += self._transport.read(word_address(Window.COUNTERS, step), len(COUNTERS))
+            sums[layer] += self._bus.read(word_address(Window.COUNTERS, step), len(COUNTERS))
+        if self._last is not None and self._runs() != self._last.number:
+            raise DeviceError("the device has run again since the run whose counters are asked for")
         counts = []
         for values in sums:
             counted = {name: int(v) for name, v in zip(COUNTERS, values, strict=True)}
@@ -189,91 +191,61 @@ class Accelerator:
             counts.append(LayerCounts(**counted, starved=starved))
         return counts
 
-    def _load(self, image: Image, progress: Callable[[float], None]) -> None:
-        self._set("load_crc", 0)
-        self.reset()
-        self._set("image_id", 0)
-        # Verified now, since whatever stops the load must not leave the image before under its id.
-        self._verify("the reset", {"image_id": 0})
-        bursts = image_words(image, _BURST)
-        total = sum(len(words) for _, words in bursts)
-        done = crc = 0
-        for address, words in bursts:
-            crc = self._write_checked(address, words, crc)
-            done += len(words)
-            progress(done / total)
-        self._verify("the image", {"load_crc": crc})
-        self._set("image_id", image.id)
-        self._verify("the image", {"load_crc": crc, "image_id": image.id})
-
     def _run(self, image: Image, x: NDArray[np.int64], timeout: float) -> NDArray[np.int64]:
-        try:
-            self._write_inputs(image, x)
-        except BadInput:
-            # Whatever went wrong, a word may have reached another memory.
-            self._forget()
-            raise
-        self._set("control", _START)
-        if not self._idle_within(timeout):
-            layer = image.steps[min(self._get("status") >> 8, len(image.steps) - 1)]
-            self.reset()
-            raise DeviceError(
-                f"the device did not finish a run of {len(x)} vectors within {timeout:g} s; it was "
-                f"executing layer {layer} of 0 to {len(image.layer_ports) - 1}"
-            )
-        self._cycles = self._get("cycles")
-        if not self._cycles:
-            self._forget()
-            raise DeviceError("the device did not start; check the cable and load the image again")
-        step = activation_stride(image.config)
+        for _ in range(_RUNS_MAX):
+            number = self._ready(image, x)
+            # A run that nobody meant would read the inputs, and may write over them.
+            if number is None or not self._bus.command("control", _START):
+                continue
+            if not self._bus.poll("status", _BUSY, 0, timeout):
+                layer = image.steps[min(self._layer(), len(image.steps) - 1)]
+                self.reset()
+                raise DeviceError(
+                    f"the device did not finish a run of {len(x)} vectors within {timeout:g} s; it "
+                    f"was executing layer {layer} of 0 to {len(image.layer_ports) - 1}"
+                )
+            outputs = self._outputs(image, len(x))
+            registers = self._bus.registers()
+            if _idle_after(number, registers["status"]):
+                self._last = _Run(number, registers["cycles"])
+                return outputs
+        raise DeviceError(
+            f"the device was disturbed in each of {_RUNS_MAX} runs: does another program use it?"
+        )
+
+    def _ready(self, image: Image, x: NDArray[np.int64]) -> int | None:
+        """Everything up to the start: the number that the run will have, if all is well."""
+        self._bus.set("vectors", len(x))
+        self.reset()
+        number = self._runs()
+        units = port_units(image.input, image.config)
+        places = [activation_address(image.input, unit, image.config) for unit in units]
+        words = to_words(x, image.input, image.config)
+        self._bus.write(list(zip(places, words, strict=True)))
+        self._check_image(image)
+        idle = _idle_after(number, self._bus.registers()["status"])
+        return (number + 1) % _RUNS_MODULUS if idle else None
+
+    def _outputs(self, image: Image, vectors: int) -> NDArray[np.int64]:
+        count = vectors * image.output.words * activation_stride(image.config)
         groups = [
-            self._transport.read(
-                activation_address(image.output, group, image.config),
-                len(x) * image.output.words * step,
-            )
+            self._bus.read(activation_address(image.output, group, image.config), count)
             for group in range(image.config.groups)
         ]
         return from_words(groups, image.output, image.config)
 
-    def _write_inputs(self, image: Image, x: NDArray[np.int64]) -> None:
-        """Everything up to the start of a run, verified."""
-        # The checksum comes first: from here on it tells of a word that strays into a memory. The
-        # reset brings the count of cycles to 0, which tells whether the engine started, and when.
-        self._set("load_crc", 0)
-        self.reset()
-        self._set("vectors", len(x))
-        crc = 0
-        units = port_units(image.input, image.config)
-        for unit, words in zip(units, to_words(x, image.input, image.config), strict=True):
-            address = activation_address(image.input, unit, image.config)
-            crc = self._write_checked(address, words, crc)
-        expected = {"load_crc": crc, "vectors": len(x), "cycles": 0, "image_id": image.id}
-        self._verify("the inputs", expected)
+    def _runs(self) -> int:
+        """How many runs were started."""
+        return self._bus.registers()["status"] >> _RUNS
 
-    def _write_checked(self, address: int, words: NDArray[np.uint32], crc: int) -> int:
-        """Write to a window; returns the checksum that the device should have afterwards."""
-        self._transport.write(address, words)
-        pairs = np.empty((len(words), 2), "<u4")
-        pairs[:, 0] = address + np.arange(len(words))
-        pairs[:, 1] = words
-        return zlib.crc32(pairs.tobytes(), crc)
+    def _layer(self) -> int:
+        return (self._bus.registers()["status"] >> _LAYER) & 0xFF
 
-    def _verify(self, what: str, expected: Mapping[str, int]) -> None:
-        """Compare registers, all read at once, with what they should hold."""
-        values = self._transport.read(0, len(REGISTERS))
-        for name, value in expected.items():
-            found = int(values[_ADDRESS[name]])
-            if found != value:
-                where = "checksum" if name == "load_crc" else f"register {name}"
-                raise DeviceError(
-                    f"{what} did not arrive whole: the device's {where} is {found:08x}, it should "
-                    f"be {value:08x}; check the cable and the baud rate, then load the image again"
-                )
-
-    def _forget(self) -> None:
-        """Neither side takes what is in the memories for an image any more."""
-        self._image = None
-        self._set("image_id", 0)
+    def _check_image(self, image: Image) -> None:
+        found = self.image_id
+        if found != image.id:
+            holds = f"image {found:08x}" if found else "no image"
+            raise DeviceError(f"the device holds {holds}, not {image.id:08x}; load it first")
 
     def _check_digest(self, config: AcceleratorConfig) -> None:
         found = self.config_digest
@@ -288,14 +260,47 @@ class Accelerator:
             raise DeviceError("no image is loaded; call load() first")
         return self._image
 
-    def _idle_within(self, timeout: float) -> bool:
-        return self._transport.poll(_ADDRESS["status"], _BUSY, 0, timeout)
 
-    def _get(self, register: str) -> int:
-        return int(self._transport.read(_ADDRESS[register], 1)[0])
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """One run of the device: its number, and its clock cycles."""
 
-    def _set(self, register: str, value: int) -> None:
-        self._transport.write(_ADDRESS[register], np.array([value], np.uint32))
+    number: int
+    cycles: int
+
+
+def _idle_after(number: int, status: int) -> bool:
+    """Whether that run was the last, and is over."""
+    return status >> _RUNS == number and not status & _BUSY
+
+
+def _identify(transport: Transport) -> None:
+    """Refuse what is no accelerator of this register map, or does not answer.
+
+    It may not have a checksum, so it is asked several times instead.
+    """
+    expected = {"magic": MAGIC, "version": VERSION}
+    for attempt in range(1, _IDENTIFY_MAX + 1):
+        try:
+            found = [int(transport.read(PLACE[name], 1)[0]) for name in expected]
+        except PortError:
+            raise
+        except LinkError:
+            if attempt == _IDENTIFY_MAX:
+                raise
+            continue
+        if found == list(expected.values()):
+            return
+    magic, version = found
+    if magic != MAGIC:
+        raise DeviceError(
+            f"the device answers {magic:#010x} where a Thresher accelerator has {MAGIC:#010x}; "
+            "is the right bitstream loaded?"
+        )
+    raise DeviceError(
+        f"the device has version {version} of the register map, this driver {VERSION}; "
+        "build the bitstream and the driver from the same release"
+    )
 
 
 def _checked_inputs(x: NDArray[np.integer], image: Image) -> NDArray[np.int64]:

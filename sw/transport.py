@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import secrets
 import struct
 import time
 from typing import Any, Protocol
@@ -35,10 +36,20 @@ _FORGET_SECONDS = 0.1
 # How long a command may take by the baud rate: half of it is left for gaps that USB makes.
 _COMMAND_SECONDS = _FORGET_SECONDS / 2
 
+_LOOK_SECONDS = 0.05  # between two looks at the clock
+_WRITE_SECONDS = 30.0  # for a burst to be taken: a port that is stuck takes none
+
 _BITS_PER_BYTE = 10  # with start and stop bit
 _HEADER_BYTES = 6
 _WORD_BYTES = 4
 _BURST_MAX = 255
+_COMMAND_BYTES_MAX = _HEADER_BYTES + _BURST_MAX * _WORD_BYTES
+
+_RECENT_BYTES = 4096.0
+_PATIENCE = 4  # times as long as what was sent should take
+_RESYNCHRONISE_MAX = 20
+_SILENT_MAX = 3
+_SCRATCH = next(place for place, register in enumerate(REGISTERS) if register.name == "scratch")
 
 _WRITE, _READ, _WRITE_FIXED = 1, 2, 3  # hw/link/uartbone.py; 4, a read of one address, is not used
 
@@ -73,6 +84,10 @@ class Transport(Protocol):
         """Wait until ``word & mask == value``; False if it is not so within `timeout` seconds."""
         ...
 
+    def resynchronise(self) -> None:
+        """Make ready for the next transfer after one that went wrong."""
+        ...
+
     def close(self) -> None:
         """Let go of the port."""
         ...
@@ -85,8 +100,8 @@ class ByteStream(Protocol):
         """Send all of `data`."""
         ...
 
-    def read(self, count: int, /) -> bytes:
-        """Wait for `count` bytes; fewer on time-out, which must be longer than 100 ms."""
+    def read(self, count: int, seconds: float, /) -> bytes:
+        """Wait for `count` bytes; fewer if none comes for so many seconds."""
         ...
 
     def close(self) -> None:
@@ -108,7 +123,8 @@ class UartBone:
     baud : int
         Bits per second. It bounds a burst, for the gateware forgets a command that takes 100 ms.
     timeout : float
-        Seconds after which `stream` gives up a read; used in messages only.
+        Seconds after which a silent device is given up; longer if what was sent before takes long,
+        or did lately.
 
     Raises
     ------
@@ -124,6 +140,11 @@ class UartBone:
         self._baud = baud
         self._timeout = timeout
         self._burst = _burst_or_refuse(baud, port)
+        # What was sent and heard lately, to know how long that takes.
+        self._bytes = _RECENT_BYTES
+        self._seconds = _RECENT_BYTES * _BITS_PER_BYTE / baud
+        self._unanswered = 0  # bytes that were sent since the last answer
+        self._since = 0.0  # when the first of them was
 
     def write(self, address: int, words: NDArray[np.uint32], *, fixed: bool = False) -> None:
         """Write words; returns when they are on their way, for a write is not answered.
@@ -149,7 +170,7 @@ class UartBone:
                 if fixed
                 else _header(_WRITE, len(burst), address + start)
             )
-            self._stream.write(header + burst.astype(">u4").tobytes())
+            self._send(header + burst.astype(">u4").tobytes())
 
     def read(self, address: int, count: int) -> NDArray[np.uint32]:
         """Read words from successive addresses.
@@ -179,20 +200,38 @@ class UartBone:
         return np.frombuffer(b"".join(answers), ">u4").astype(np.uint32)
 
     def _read_burst(self, address: int, count: int) -> bytes:
-        self._stream.write(_header(_READ, count, address))
+        self._send(_header(_READ, count, address))
         wanted = count * _WORD_BYTES
-        answer = self._stream.read(wanted)
+        answer, patience = self._hear(wanted)
         if not answer:
             raise DeviceSilent(
-                f"{self._port}: no answer to a read of {_name(address)} within {self._timeout:g} s;"
+                f"{self._port}: no answer to a read of {_name(address)} within {patience:.2g} s;"
                 f" is the board programmed and is {self._baud} its baud rate?"
             )
         if len(answer) < wanted:
             raise LinkError(
-                f"{self._port}: only {len(answer)} of {wanted} bytes came within {self._timeout:g}"
+                f"{self._port}: only {len(answer)} of {wanted} bytes came within {patience:.2g}"
                 f" s in answer to a read of {_name(address)}; is {self._baud} its baud rate?"
             )
         return answer
+
+    def _send(self, data: bytes) -> None:
+        if not self._unanswered:
+            self._since = time.monotonic()
+        self._unanswered += len(data)
+        self._stream.write(data)
+
+    def _hear(self, wanted: int) -> tuple[bytes, float]:
+        """An answer of so many bytes, or what came of it; how long the device was waited for."""
+        sent, self._unanswered = self._unanswered, 0
+        patience = self._timeout + _PATIENCE * sent * self._seconds / self._bytes
+        answer = self._stream.read(wanted, patience)
+        if sent and len(answer) == wanted:
+            self._bytes += sent + wanted
+            self._seconds += time.monotonic() - self._since
+            forget = max(1.0, self._bytes / _RECENT_BYTES)
+            self._bytes, self._seconds = self._bytes / forget, self._seconds / forget
+        return answer, patience
 
     def poll(self, address: int, mask: int, value: int, timeout: float) -> bool:
         """Read one word again and again until ``word & mask == value``.
@@ -226,20 +265,34 @@ class UartBone:
     def resynchronise(self) -> None:
         """Bring a bridge that is in the middle of a command back to its start.
 
-        Nothing is sent until the bridge has forgotten its command, and what it has sent is thrown
-        away; takes the time-out of the stream.
+        It is sent zeros: they end whatever command it is in, and are none themselves. What it may
+        write by them is at an address at which something was written just now. Then it must answer
+        to what nobody has asked before; all that it says until then is thrown away.
 
         Raises
         ------
+        DeviceSilent
+            If it does not answer at all.
         LinkError
-            If the device keeps sending although nothing was asked.
+            If it answers something else.
         """
-        for _ in range(3):
-            if not self._stream.read(1 << 16):
-                return
+        silent = 0
+        for _ in range(_RESYNCHRONISE_MAX):
+            word = secrets.token_bytes(_WORD_BYTES)
+            self._send(bytes(_COMMAND_BYTES_MAX))
+            self._send(_header(_WRITE, 1, _SCRATCH) + word)
+            self._send(_header(_READ, 1, _SCRATCH))
+            heard = b""
+            while (byte := self._hear(1)[0]) and len(heard) < _COMMAND_BYTES_MAX:
+                heard += byte
+                if heard.endswith(word):
+                    return
+            silent = 0 if heard else silent + 1
+            if silent == _SILENT_MAX:
+                raise DeviceSilent(f"{self._port}: the device has stopped answering")
         raise LinkError(
-            f"{self._port}: the device keeps sending although it was asked nothing;"
-            f" is this the port of the board and is {self._baud} its baud rate?"
+            f"{self._port}: the device does not answer as it should; is this the port of the board"
+            f" and is {self._baud} its baud rate?"
         )
 
     def close(self) -> None:
@@ -273,7 +326,7 @@ def open_serial(port: str, baud: int = BAUD, *, timeout: float = 1.0) -> UartBon
     baud : int
         Bits per second.
     timeout : float
-        Seconds to wait for an answer, 0.2 or more.
+        Seconds to wait for an answer (see `UartBone`).
 
     Raises
     ------
@@ -283,7 +336,7 @@ def open_serial(port: str, baud: int = BAUD, *, timeout: float = 1.0) -> UartBon
     _burst_or_refuse(baud, port)
     try:
         connection = serial.serial_for_url(
-            port, baud, timeout=timeout, write_timeout=timeout, exclusive=True
+            port, baud, timeout=_LOOK_SECONDS, write_timeout=_WRITE_SECONDS, exclusive=True
         )
     except (OSError, ValueError, OverflowError) as error:
         ports = ", ".join(sorted(info.device for info in list_ports.comports())) or "none"
@@ -310,11 +363,17 @@ class _SerialStream:
         except OSError as error:
             raise self._lost(error) from error
 
-    def read(self, count: int, /) -> bytes:
+    def read(self, count: int, seconds: float, /) -> bytes:
+        data = bytearray()
+        heard = time.monotonic()
         try:
-            return bytes(self._connection.read(count))
+            while len(data) < count and time.monotonic() < heard + seconds:
+                if more := self._connection.read(count - len(data)):
+                    data += more
+                    heard = time.monotonic()
         except OSError as error:
             raise self._lost(error) from error
+        return bytes(data)
 
     def close(self) -> None:
         self._connection.close()

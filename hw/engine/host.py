@@ -1,4 +1,4 @@
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
@@ -11,13 +11,16 @@ from ..regmap import MAGIC, REGISTERS, VERSION, Window, window_items
 
 __all__ = ["HostPort"]
 
+_PLACE = {register.name: place for place, register in enumerate(REGISTERS)}
+
 
 class HostPort(wiring.Component):
     """The bus target: registers, and the way to the memory windows.
 
-    A register access takes three cycles, a window access six at most. Every word written to a
-    window enters the checksum with its address, so that the host can tell that all of them
-    arrived, in order and unchanged.
+    A register access takes three cycles, a window access six at most. Every transfer enters the
+    CRC, so that the host can tell that it took place, and with which word. Writes to windows take
+    effect between two addresses that the host has set, so that none that goes astray on a bad line
+    spoils anything else.
 
     Members
     -------
@@ -54,42 +57,30 @@ class HostPort(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # Processor of `amaranth.lib.crc`; little-endian words give the CRC-32 of zlib.
-        m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=layouts.BUS_BITS).create()
         bus, address = self.bus, self.bus.address
-        in_window = address.window != Window.REGISTERS
-        is_counter, value = Signal(), Signal(layouts.BUS_BITS)
+        accepted, is_counter = Signal(), Signal()
+        value, restart, writable = self._registers(m, accepted)
+        crc, of_crc = self._crc(m, accepted, restart)
         m.d.comb += is_counter.eq(self.read_address.window == Window.COUNTERS)
-        m.d.sync += [
-            bus.acknowledge.eq(0),
-            self.load.windows.eq(0),
-            self.start.eq(0),
-            self.abort.eq(0),
-            crc.valid.eq(0),
-            crc.start.eq(0),
-            crc.data.eq(address),
-        ]
+        m.d.sync += [bus.acknowledge.eq(0), self.load.windows.eq(0)]
         with m.FSM():
             with m.State("IDLE"), m.If(bus.request & ~bus.acknowledge):
+                m.d.comb += accepted.eq(1)
                 m.d.sync += [self.read_address.eq(address), self.load.address.eq(address)]
                 m.d.sync += self.load.data.eq(bus.w_data)
-                with m.If(~in_window):
-                    self._registers(m, crc, value)
+                with m.If(address.window == Window.REGISTERS):
                     m.next = "REGISTER"
                 with m.Elif(bus.write):
-                    m.d.sync += crc.valid.eq(1)
-                    m.next = "CHECKSUM"
+                    m.next = "CHOOSE"
                 with m.Else():
                     m.next = "READ"
             with m.State("REGISTER"):
-                m.d.sync += [bus.r_data.eq(value), bus.acknowledge.eq(1)]
+                # By now, the CRC has the word of the transfer before.
+                m.d.sync += [bus.r_data.eq(Mux(of_crc, crc, value)), bus.acknowledge.eq(1)]
                 m.next = "IDLE"
-            with m.State("CHECKSUM"):
-                m.d.sync += [
-                    crc.valid.eq(1),
-                    crc.data.eq(self.load.data),
-                    self.load.windows.eq(self._windows(self.load.address)),
-                ]
+            with m.State("CHOOSE"):
+                with m.If(writable):
+                    m.d.sync += self.load.windows.eq(self._windows(self.load.address))
                 m.next = "WRITE"
             # Until it can be read: a start may follow at once.
             with m.State("WRITE"):
@@ -111,6 +102,25 @@ class HostPort(wiring.Component):
                 m.next = "IDLE"
         return m
 
+    def _crc(self, m, accepted, restart):
+        """The CRC of all transfers; whether the one under way is its own, from the second cycle on.
+
+        The address enters after the first cycle, the word after the last.
+        """
+        # Processor of `amaranth.lib.crc`; little-endian words give the CRC-32 of zlib.
+        m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=layouts.BUS_BITS).create()
+        bus, began, own = self.bus, Signal(), Signal()
+        m.d.sync += [
+            own.eq(Value.cast(bus.address) == _PLACE["crc"]),
+            began.eq(accepted),
+            crc.start.eq(restart),
+            crc.valid.eq((began | bus.acknowledge) & ~own),
+            crc.data.eq(Cat(bus.address, Const(0, 1), bus.write)),
+        ]
+        with m.If(bus.acknowledge):
+            m.d.sync += crc.data.eq(Mux(bus.write, bus.w_data, bus.r_data))
+        return crc.crc, own
+
     def _windows(self, address):
         """Which window an address is in, one-hot, if it is within the depth of its memories."""
         windows = []
@@ -120,10 +130,18 @@ class HostPort(wiring.Component):
             windows.append((address.window == window) & (address.offset < items))
         return Cat(windows)
 
-    def _registers(self, m, crc, value):
-        """One register access; what is read goes into `value`."""
-        bus, offset = self.bus, self.bus.address.offset
+    def _registers(self, m, accepted):
+        """The register that is read, from the second cycle on; two results of writes to them.
+
+        Returns
+        -------
+        Its value, but for the CRC's; whether the CRC restarts; whether the bus may write to
+        windows at its address, a cycle late.
+        """
+        bus, address = self.bus, Value.cast(self.bus.address)
         scratch, image_id = Signal(32), Signal(32, init=self.image_id)
+        runs, value, restart, writable = Signal(16), Signal(layouts.BUS_BITS), Signal(), Signal()
+        write_first, write_last = Signal.like(address), Signal.like(address, init=-1)
         values = {
             "magic": MAGIC,
             "version": VERSION,
@@ -131,25 +149,38 @@ class HostPort(wiring.Component):
             "scratch": scratch,
             "image_id": image_id,
             "control": 0,
-            "status": self.busy | (self.layer << 8),
+            "status": Cat(self.busy, Const(0, 7), self.layer, runs),
             "vectors": self.vectors,
-            "load_crc": crc.crc,
+            "crc": 0,
             "cycles": self.cycles,
+            "write_first": write_first,
+            "write_last": write_last,
         }
-        place = {register.name: place for place, register in enumerate(REGISTERS)}
         table = Array(values[register.name] for register in REGISTERS)
-        m.d.sync += value.eq(Mux(offset < len(REGISTERS), table[offset[:4]], 0))
-        with m.If(bus.write), m.Switch(offset):
-            with m.Case(place["scratch"]):
-                m.d.sync += scratch.eq(bus.w_data)
-            with m.Case(place["image_id"]):
-                m.d.sync += image_id.eq(bus.w_data)
-            with m.Case(place["control"]):
+        m.d.sync += [
+            value.eq(Mux(address < len(REGISTERS), table[address[:4]], 0)),
+            writable.eq((address >= write_first) & (address <= write_last)),
+            self.start.eq(0),
+            self.abort.eq(0),
+        ]
+        held = {
+            "scratch": scratch,
+            "image_id": image_id,
+            "vectors": self.vectors,
+            "write_first": write_first,
+            "write_last": write_last,
+        }
+        with m.If(accepted & bus.write), m.Switch(address):
+            for name, register in held.items():
+                with m.Case(_PLACE[name]):
+                    m.d.sync += register.eq(bus.w_data)
+            with m.Case(_PLACE["control"]):
                 m.d.sync += [
                     self.start.eq(bus.w_data[0] & ~self.busy),
                     self.abort.eq(bus.w_data[1]),
                 ]
-            with m.Case(place["vectors"]):
-                m.d.sync += self.vectors.eq(bus.w_data)
-            with m.Case(place["load_crc"]):
-                m.d.sync += crc.start.eq(1)
+            with m.Case(_PLACE["crc"]):
+                m.d.comb += restart.eq(1)
+        with m.If(self.start):
+            m.d.sync += runs.eq(runs + 1)
+        return value, restart, writable

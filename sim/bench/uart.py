@@ -71,8 +71,8 @@ class SimulatedUart:
         """`send` for blocking code."""
         resume(self.send)(data)
 
-    def read(self, count: int, /) -> bytes:
-        """`receive` for blocking code."""
+    def read(self, count: int, _seconds: float, /) -> bytes:
+        """`receive` for blocking code, with its own time-out: seconds are of the wall."""
         return resume(self.receive)(count)
 
     def close(self) -> None:

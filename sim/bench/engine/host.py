@@ -13,7 +13,7 @@ import cocotb
 from cocotb.triggers import ClockCycles, RisingEdge
 
 from hw import layouts
-from hw.regmap import MAGIC, REGISTERS, VERSION, Window, window_items
+from hw.regmap import CRC_WRITE, MAGIC, REGISTERS, VERSION, Window, window_items
 from sim.bench.blocks import Trace, bits_of, configuration, drive, fields_of
 from sim.bench.latencies import HOST_READ, LOOKUP
 from sim.bench.streams import parameters, start
@@ -32,6 +32,7 @@ SIGNALS = (
     "load__data",
 )
 MASK = (1 << layouts.BUS_BITS) - 1
+LAST = (1 << layouts.BUS_ADDRESS_BITS) - 1
 
 
 def address_of(window: Window, unit: int, offset: int) -> int:
@@ -63,9 +64,9 @@ def strobes(address: int) -> int:
     return 1 << window if fields["offset"] < words_of(window) else 0
 
 
-def checksum(words: Sequence[tuple[int, int]]) -> int:
+def checksum(transfers: Sequence[tuple[int, int]]) -> int:
     """The reference: CRC-32 of zlib over the (address, word) pairs, little-endian."""
-    return zlib.crc32(b"".join(struct.pack("<II", *pair) for pair in words))
+    return zlib.crc32(b"".join(struct.pack("<II", *pair) for pair in transfers))
 
 
 class Bus:
@@ -74,11 +75,13 @@ class Bus:
     Attributes
     ----------
     cycles : how long the last transfer took, from the request to the acknowledge
+    transfers : (address and direction, word) of all but those of the CRC, since it was written
     """
 
     def __init__(self, dut: Any) -> None:
         self._dut = dut
         self.cycles = 0
+        self.transfers: list[tuple[int, int]] = []
         drive(dut, bus__request=0, bus__write=0)
 
     async def transfer(self, address: int, word: int | None = None) -> int:
@@ -91,14 +94,28 @@ class Bus:
                 # What is on the bus between transfers is nothing to heed.
                 drive(dut, bus__request=0, bus__write=1, bus__address=PLACE["control"])
                 self.cycles = cycle
-                return int(dut.bus__r_data.value)
+                found = int(dut.bus__r_data.value)
+                self._record(address, word, found)
+                return found
         raise AssertionError(f"{address:#x} was not acknowledged")
+
+    def _record(self, address: int, word: int | None, found: int) -> None:
+        if address != PLACE["crc"]:
+            write = 0 if word is None else CRC_WRITE
+            self.transfers.append((write | address, found if word is None else word))
+        elif word is not None:
+            self.transfers = []
 
     async def read(self, name: str) -> int:
         return await self.transfer(PLACE[name])
 
     async def write(self, name: str, word: int) -> None:
         await self.transfer(PLACE[name], word)
+
+
+async def registers(bus: Bus) -> dict[str, int]:
+    """Values of all registers but the CRC, which reading changes."""
+    return {name: await bus.read(name) for name in PLACE if name != "crc"}
 
 
 async def begin(dut: Any) -> tuple[Trace, Bus]:
@@ -111,25 +128,26 @@ async def begin(dut: Any) -> tuple[Trace, Bus]:
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def registers_read_what_they_should(dut: Any) -> None:
     _, bus = await begin(dut)
-    expected = {register.name: 0 for register in REGISTERS}
+    expected = {name: 0 for name in PLACE if name != "crc"}
     expected |= {"magic": MAGIC, "version": VERSION, "image_id": IMAGE_ID}
-    expected |= {"config_digest": CONFIG.digest}
-    assert {name: await bus.read(name) for name in PLACE} == expected
+    expected |= {"config_digest": CONFIG.digest, "write_last": LAST}
+    assert await registers(bus) == expected
     drive(dut, busy=1, layer=0xA5, cycles=0xDEADBEEF)
     expected |= {"status": 0xA501, "cycles": 0xDEADBEEF}
-    assert {name: await bus.read(name) for name in PLACE} == expected
+    assert await registers(bus) == expected
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def registers_hold_what_may_be_written_and_no_more(dut: Any) -> None:
     _, bus = await begin(dut)
     held = {"scratch": MASK, "image_id": MASK, "vectors": 0xFFFF}
+    held |= {"write_first": LAST, "write_last": LAST}
     for word in (0x12345678, MASK, 0):
-        before = {name: await bus.read(name) for name in PLACE}
+        before = await registers(bus)
         for register in REGISTERS:
             if register.name != "control":
                 await bus.write(register.name, word)
-        after = {name: await bus.read(name) for name in PLACE}
+        after = await registers(bus)
         assert after == before | {name: word & mask for name, mask in held.items()}
         assert int(dut.vectors.value) == word & 0xFFFF
 
@@ -137,24 +155,29 @@ async def registers_hold_what_may_be_written_and_no_more(dut: Any) -> None:
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def places_without_a_register_read_0_and_take_nothing(dut: Any) -> None:
     _, bus = await begin(dut)
-    before = {name: await bus.read(name) for name in PLACE}
-    for offset in (len(REGISTERS), 15, 16 + PLACE["magic"], 16 + PLACE["scratch"], 1 << 17):
-        assert await bus.transfer(offset) == 0
-        await bus.transfer(offset, MASK)
-    assert {name: await bus.read(name) for name in PLACE} == before
+    before = await registers(bus)
+    others = (len(REGISTERS), 15, 16 + PLACE["magic"], 16 + PLACE["scratch"], 1 << 17)
+    units = [1 << layouts.address["unit"].offset | PLACE[name] for name in ("magic", "scratch")]
+    for address in (*others, *units):
+        assert await bus.transfer(address) == 0
+        await bus.transfer(address, MASK)
+    assert await registers(bus) == before
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def reset_restores_the_registers(dut: Any) -> None:
     _, bus = await begin(dut)
-    before = {name: await bus.read(name) for name in PLACE}
-    await bus.transfer(address_of(Window.BIAS, 0, 0), 1)
-    for name in ("scratch", "image_id", "vectors"):
+    before = await registers(bus)
+    await bus.write("control", 1)
+    for name in ("scratch", "image_id", "vectors", "write_first", "write_last"):
         await bus.write(name, 0x1234)
+    assert before.keys() == {name for name in PLACE if name != "crc"}
+    assert (await registers(bus))["status"] == 1 << 16
     drive(dut, rst=1)
     await RisingEdge(dut.clk)
     drive(dut, rst=0)
-    assert {name: await bus.read(name) for name in PLACE} == before
+    assert await bus.read("crc") == 0
+    assert await registers(bus) == before
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -169,6 +192,7 @@ async def commands_are_pulses_of_one_cycle(dut: Any, busy: int) -> None:
     assert await bus.read("control") == 0
     await ClockCycles(dut.clk, 5)
     assert len(trace.times(lambda c: c["start"])) == (0 if busy else 2)
+    assert await bus.read("status") == (1 if busy else 2 << 16)
     assert len(trace.times(lambda c: c["abort"])) == 2
 
 
@@ -194,8 +218,8 @@ async def every_access_takes_as_long_as_it_should(dut: Any) -> None:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def window_writes_are_loaded_and_enter_the_checksum(dut: Any) -> None:
-    """Beyond the depth of a window, they only enter the checksum.
+async def window_writes_are_loaded(dut: Any) -> None:
+    """Not beyond the depth of a window.
 
     Address and data stay for a cycle, in which it is known who is meant.
     """
@@ -203,12 +227,8 @@ async def window_writes_are_loaded_and_enter_the_checksum(dut: Any) -> None:
     for seed in range(3):
         words = random_window_words(seed, 60)
         before = len(trace.times(lambda c: c["load__windows"]))
-        for count, (address, word) in enumerate(words, 1):
+        for address, word in words:
             await bus.transfer(address, word)
-            if count % 20 == 0:
-                await bus.write("scratch", count)  # registers do not enter
-                await bus.transfer(address)  # nor does what is read
-                assert await bus.read("load_crc") == checksum(words[:count])
         loads = trace.times(lambda c: c["load__windows"])[before:]
         cycles = [trace.cycles[time] for time in loads]
         loaded = [(c["load__windows"], c["load__address"], c["load__data"]) for c in cycles]
@@ -217,8 +237,44 @@ async def window_writes_are_loaded_and_enter_the_checksum(dut: Any) -> None:
         after = [trace.cycles[time + 1] for time in loads]
         stayed = [(c["load__windows"], c["load__address"], c["load__data"]) for c in after]
         assert stayed == [(0, address, word) for _, address, word in inside]
-        await bus.write("load_crc", seed)
-        assert await bus.read("load_crc") == 0
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def every_transfer_enters_the_crc(dut: Any) -> None:
+    """Read at once after any of them, or later; a write of any word restarts it."""
+    _, bus = await begin(dut)
+    cocotb.start_soon(serve(dut))
+    numbers = random.Random(8)
+    for _ in range(8):
+        await bus.write("crc", numbers.getrandbits(32))
+        assert await bus.read("crc") == 0
+        for address, word in random_window_words(numbers.randrange(99), 30):
+            place = numbers.choice((address, numbers.randrange(16)))
+            await bus.transfer(place, numbers.choice((word, None)))
+            if wait := numbers.choice((0, 0, 1, 4)):
+                await ClockCycles(dut.clk, wait)
+            if numbers.random() < 0.3:
+                assert await bus.read("crc") == checksum(bus.transfers)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def windows_are_written_between_two_addresses_alone(dut: Any) -> None:
+    trace, bus = await begin(dut)
+    numbers = random.Random(9)
+    for _ in range(20):
+        words = [
+            pair for pair in random_window_words(numbers.randrange(99), 12) if strobes(pair[0])
+        ]
+        bounds = sorted(address for address, _ in numbers.sample(words, 2))
+        if numbers.random() < 0.2:
+            bounds.reverse()  # nothing lies between
+        await bus.write("write_first", bounds[0])
+        await bus.write("write_last", bounds[1])
+        before = len(trace.cycles)
+        for address, word in words:
+            await bus.transfer(address, word)
+        loaded = [c["load__address"] for c in trace.cycles[before:] if c["load__windows"]]
+        assert loaded == [at for at, _ in words if bounds[0] <= at <= bounds[1]]
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")

@@ -1,0 +1,79 @@
+"""The top level with its pins as ports: what a simulation has for a board."""
+
+import dataclasses
+
+from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Fragment, Module, ResetSignal
+from amaranth.lib import io, wiring
+from amaranth.lib.wiring import In, Out
+
+from .boards import Board
+from .config import AcceleratorConfig
+from .top import Top
+
+__all__ = ["VirtualTop"]
+
+
+class VirtualTop(wiring.Component):
+    """`Top` with its pins as ports, and the engine's clock apart from the others'.
+
+    Both clocks rise together; that of the engine may stay low while `awake` has been low for
+    `board_server.cpp`'s `kAwakeCycles`: nothing in the engine changes then, and a simulation that
+    does not clock it is many times as fast.
+
+    Members
+    -------
+    engine_clk : In(1)
+    rx : In(1)
+    tx : Out(1)
+    leds : Out(2)
+    awake : Out(1)
+        The engine runs, or is asked for something.
+    """
+
+    def __init__(self, config: AcceleratorConfig, board: Board):
+        self.top = Top(config, board)
+        super().__init__(
+            {
+                "engine_clk": In(1),
+                "rx": In(1, init=1),
+                "tx": Out(1),
+                "leds": Out(2),
+                "awake": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.domains.engine = ClockDomain("engine")
+        accelerator, pins = self.top.accelerator, _Pins(platform)
+        accelerator.engine = DomainRenamer("engine")(accelerator.engine)
+        m.submodules.top = Fragment.get(self.top, pins)
+        m.d.comb += [
+            ClockSignal("engine").eq(self.engine_clk),
+            ResetSignal("engine").eq(ResetSignal("sync")),
+            pins.uart.rx.i.eq(self.rx),
+            self.tx.eq(pins.uart.tx.o),
+            self.leds[0].eq(pins.led[0].o),
+            self.leds[1].eq(pins.led[1].o),
+            self.awake.eq(accelerator.busy | accelerator.link.bus.request),
+        ]
+        return m
+
+
+@dataclasses.dataclass
+class _Uart:
+    rx: io.SimulationPort
+    tx: io.SimulationPort
+
+
+class _Pins:
+    """A platform: the pins that `Top` asks for, and the memories of the simulation's platform."""
+
+    def __init__(self, platform):
+        self.get_memory = platform.get_memory
+        self.uart = _Uart(io.SimulationPort("i", 1), io.SimulationPort("o", 1))
+        self.led = [io.SimulationPort("o", 1), io.SimulationPort("o", 1)]
+
+    def request(self, name, number, *, dir):
+        found = {"uart": [self.uart], "led": self.led}
+        return found[name][number]

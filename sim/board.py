@@ -1,0 +1,148 @@
+"""The virtual board: the design of a board's bitstream, Verilated, behind a port for its host.
+
+All that is in the bitstream is in it but for the clock and the reset: the same top level. A C++
+program (sim/board_server.cpp) drives its UART bit by bit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import socket
+import subprocess
+import tempfile
+import tty
+from pathlib import Path
+
+from hw.boards import Board
+from hw.config import AcceleratorConfig
+from hw.virtual import VirtualTop
+
+from . import verilated, verilog
+
+__all__ = ["Line", "VirtualBoard", "build"]
+
+_TOP = "board"
+_SERVER = Path(__file__).with_name("board_server.cpp")
+_LOOPBACK = "127.0.0.1"
+_END_SECONDS = 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """The serial line between host and board.
+
+    Attributes
+    ----------
+    baud : int
+        Of the host, in bits per second of the board's time.
+    spoiled : int
+        One byte in so many is lost, doubled or changed, in each direction; none if 0.
+    seed : int
+        Of the spoiling.
+    """
+
+    baud: int
+    spoiled: int = 0
+    seed: int = 0
+
+
+def build(board: Board, config: AcceleratorConfig) -> Path:
+    """The program that is the virtual board; at once if it was built before.
+
+    Raises
+    ------
+    BadInput
+        If a tool is missing.
+    """
+    key = f"{board.name} {board.clock_hz} {board.divisor} {config!r}"
+    text = verilog.cached_verilog(_TOP, key, lambda: VirtualTop(config, board))
+    return verilated.build(text, _TOP, main=_SERVER)
+
+
+class VirtualBoard:
+    """A virtual board that runs, as after power-up: a context manager.
+
+    Its time passes as fast as the simulation goes, which is slower than that of the wall.
+
+    Parameters
+    ----------
+    program : Path
+        What `build` returned.
+    board : Board
+        What it was built for.
+    line : Line, optional
+        At the board's baud rate, and sound, if not given.
+    tcp_port : int
+        Of the loopback address; any that is free if 0.
+
+    Attributes
+    ----------
+    port : str
+        The pseudo-terminal, like the name of a serial port.
+    url : str
+        The TCP port as pyserial takes it.
+
+    Raises
+    ------
+    OSError
+        If the TCP port cannot be had.
+    """
+
+    def __init__(
+        self, program: Path, board: Board, line: Line | None = None, tcp_port: int = 0
+    ) -> None:
+        line = line or Line(board.baud)
+        with contextlib.ExitStack() as stack:
+            listener = stack.enter_context(socket.create_server((_LOOPBACK, tcp_port)))
+            master, terminal = os.openpty()
+            stack.callback(os.close, master)
+            # Kept open, for a terminal that nobody has open would end.
+            self._terminal = terminal
+            tty.setraw(terminal)
+            self.port = os.ttyname(terminal)
+            self.url = f"socket://{_LOOPBACK}:{listener.getsockname()[1]}"
+            fds = (master, listener.fileno())
+            numbers = (*fds, board.clock_hz, line.baud, line.spoiled, line.seed)
+            self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (close does it)
+            self._child = subprocess.Popen(
+                [str(program), *map(str, numbers)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+                pass_fds=fds,
+            )
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Until the board's program ends by itself, which only an error makes it do.
+
+        Raises
+        ------
+        SimulationCrash
+            When it does.
+        TimeoutExpired
+            From `subprocess`, if it runs on for `timeout` seconds.
+        """
+        status = self._child.wait(timeout)
+        self._errors.seek(0)
+        tail = self._errors.read()[-4000:].decode(errors="replace").strip()
+        raise verilated.SimulationCrash(f"the virtual board ended with status {status}: {tail}")
+
+    def close(self) -> None:
+        """Switch the board off."""
+        if self._child.stdin is not None:
+            self._child.stdin.close()  # at whose end the program ends, too
+        try:
+            self._child.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+        os.close(self._terminal)
+        self._errors.close()
+
+    def __enter__(self) -> VirtualBoard:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,223 @@
+"""Transfers that are known to have taken place: what a bad line spoils is found, and repeated.
+
+UARTBone has no checksum. The gateware therefore keeps one of all transfers, reads and writes, and
+writes reach its memories between two addresses only (`hw.regmap`: crc, write_first, write_last).
+An exchange restarts the checksum, makes its transfers and reads the checksum: if that is what it
+should be, all of them took place as they were meant, once and in order, and all words that were
+read are those that were there.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw.layouts import BUS_ADDRESS_BITS
+from hw.regmap import CRC_WRITE, REGISTERS
+
+from .transport import LinkError, PortError, Transport
+
+__all__ = ["PLACE", "LineError", "VerifiedBus"]
+
+PLACE = {register.name: place for place, register in enumerate(REGISTERS)}
+
+Part = tuple[int, NDArray[np.uint32]]
+T = TypeVar("T")
+
+_WORDS_MAX = 1 << 12  # of an exchange; halved when one is spoiled, doubled when one is not
+_WORDS_MIN = 16
+# Exchanges that are spoiled one after the other before the line is given up: with one byte in 50
+# spoiled, every third of a few words comes through.
+_SPOILED_MAX = 40
+_NOTHING = (1 << BUS_ADDRESS_BITS) - 1, 0  # writable: no address lies between
+_EVERYTHING = 0, (1 << BUS_ADDRESS_BITS) - 1
+
+
+class LineError(LinkError):
+    """So much is spoiled on the line that nothing gets through."""
+
+
+class _Spoiled(LinkError):
+    """An exchange did not take place as it should."""
+
+
+class VerifiedBus:
+    """The accelerator's bus as the driver sees it.
+
+    Every method raises `LineError`, or what the transport does, when the accelerator cannot be
+    reached, and `PortError` at once when the port is lost.
+
+    Parameters
+    ----------
+    transport : Transport
+        Closed by the caller.
+
+    Attributes
+    ----------
+    repeated : int
+        Exchanges that were spoiled, and repeated, so far.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._words = _WORDS_MAX
+        self._in_a_row = 0
+        self._writable: tuple[int, int] | None = None  # not known
+        self.repeated = 0
+
+    def read(self, address: int, count: int) -> NDArray[np.uint32]:
+        """Words from successive addresses; of the register crc, no matter what."""
+        words = np.empty(count, np.uint32)
+        done = 0
+        while done < count:
+            size = min(self._words, count - done)
+            found = self._attempt(functools.partial(self._read, address + done, size))
+            if found is not None:
+                words[done : done + size] = found
+                done += size
+        return words
+
+    def registers(self) -> dict[str, int]:
+        """The values of all registers, read together; that of crc is no matter."""
+        return dict(zip(PLACE, self.read(0, len(PLACE)).tolist(), strict=True))
+
+    def set(self, register: str, *values: int) -> None:
+        """Write a register, and those behind it; again if need be, so twice must be as once."""
+        write = functools.partial(self._write, [(PLACE[register], np.array(values, np.uint32))])
+        while self._attempt(write) is None:
+            pass
+
+    def command(self, register: str, value: int) -> bool:
+        """Write a register that must not be written twice: False if nobody knows whether it was."""
+        write = functools.partial(self._write, [(PLACE[register], np.array([value], np.uint32))])
+        return self._attempt(write) is not None
+
+    def write(
+        self, parts: Sequence[Part], progress: Callable[[float], None] = lambda _share: None
+    ) -> None:
+        """Write to windows: (address of the first word, words) of places that do not overlap.
+
+        Where something is spoiled, other words at addresses between those may be, too, but none
+        below the lowest and none above the highest.
+
+        Parameters
+        ----------
+        progress : called with the share that is written, growing to 1
+        """
+        parts = sorted(parts, key=lambda part: part[0])
+        total = sum(len(words) for _, words in parts)
+        done = 0
+        try:
+            while done < total:
+                chosen = list(_between(parts, done, self._words))
+                last, words = chosen[-1]
+                self._let_write(chosen[0][0], last + len(words) - 1)
+                if self._attempt(functools.partial(self._write, chosen)) is not None:
+                    done += sum(len(words) for _, words in chosen)
+                    progress(done / total)
+        except LinkError:
+            raise  # there is no way to it any more
+        except BaseException:
+            self._let_write(*_NOTHING)
+            raise
+        self._let_write(*_NOTHING)
+
+    def poll(self, register: str, mask: int, value: int, timeout: float) -> bool:
+        """Wait until ``register & mask == value``; False if it is not so within `timeout` seconds.
+
+        It is looked at once at least.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            self._attempt(
+                functools.partial(self._transport.poll, PLACE[register], mask, value, left)
+            )
+            if int(self.read(PLACE[register], 1)[0]) & mask == value:
+                return True
+            if time.monotonic() >= deadline:
+                return False
+
+    def release(self) -> None:
+        """Leave the device as after power-up, in that all addresses may be written to."""
+        self._let_write(*_EVERYTHING)
+
+    def _let_write(self, first: int, last: int) -> None:
+        if self._writable != (first, last):
+            self._writable = None
+            self.set("write_first", first, last)
+            self._writable = first, last
+
+    def _attempt(self, exchange: Callable[[], T]) -> T | None:
+        """What an exchange returns; None if it was spoiled, and then the line is ready again.
+
+        Raises
+        ------
+        LinkError
+            If too many were spoiled in a row, the device is silent, or the port is lost.
+        """
+        try:
+            result = exchange()
+        except PortError:
+            raise
+        except LinkError as error:
+            self._in_a_row += 1
+            self.repeated += 1
+            if self._in_a_row >= _SPOILED_MAX:
+                raise LineError(
+                    f"{error}; {self._in_a_row} exchanges in a row were spoiled: check the cable "
+                    "and the baud rate"
+                ) from error
+            self._words = max(_WORDS_MIN, self._words // 2)
+            self._transport.resynchronise()
+            return None
+        self._in_a_row = 0
+        self._words = min(_WORDS_MAX, self._words * 2)
+        return result
+
+    def _read(self, address: int, count: int) -> NDArray[np.uint32]:
+        self._restart()
+        words = self._transport.read(address, count)
+        self._check([(address, words)], 0)
+        return words
+
+    def _write(self, parts: Sequence[Part]) -> bool:
+        self._restart()
+        for address, words in parts:
+            self._transport.write(address, words)
+        self._check(parts, CRC_WRITE)
+        return True
+
+    def _restart(self) -> None:
+        self._transport.write(PLACE["crc"], np.zeros(1, np.uint32))
+
+    def _check(self, parts: Sequence[Part], direction: int) -> None:
+        expected = 0
+        for address, words in parts:
+            pairs = np.empty((len(words), 2), "<u4")
+            pairs[:, 0] = address + np.arange(len(words)) + direction
+            pairs[:, 1] = words
+            of_others = pairs[:, 0] != PLACE["crc"] + direction
+            expected = zlib.crc32(pairs[of_others].tobytes(), expected)
+        found = int(self._transport.read(PLACE["crc"], 1)[0])
+        if found != expected:
+            raise _Spoiled(
+                f"the checksum of what was sent and received is {found:08x}, it should be "
+                f"{expected:08x}"
+            )
+
+
+def _between(parts: Sequence[Part], start: int, count: int) -> Iterator[Part]:
+    """Of all words together, those from `start` on, `count` at most."""
+    for address, words in parts:
+        if start < len(words) and count > 0:
+            chosen = words[start : start + count]
+            yield address + start, chosen
+            count -= len(chosen)
+        start = max(0, start - len(words))
