@@ -77,12 +77,16 @@ REGISTERS = (
     Register("scratch", "rw", "holds what was written; no other effect"),
     Register("image_id", "rw", "Image.id of what the memories hold; 0 when nothing is loaded"),
     Register("control", "rw", "write bit 0: start; bit 1: abort and reset the engine; reads 0"),
-    Register("status", "ro", "bit 0: busy; 15..8: layer being executed; 31..16: runs started"),
+    Register("status", "ro", "bit 0: busy; 15..8: layer being executed; 31..16: starts and aborts"),
     Register("vectors", "rw", "input vectors of a run, 1 or more"),
     Register("crc", "rw", "CRC-32 of all transfers but its own; a write restarts it"),
     Register("cycles", "ro", "clock cycles of the last run, from start to the last word written"),
-    Register("write_first", "rw", "word address: writes to windows below it are ignored"),
-    Register("write_last", "rw", "word address: writes to windows above it are ignored"),
+    Register(
+        "write_first", "rw", "writes to windows and image_id below this word address are ignored"
+    ),
+    Register(
+        "write_last", "rw", "writes to windows and image_id above this word address are ignored"
+    ),
 )
 
 # What is counted while a layer runs, in the order of the window. `busy` and `stalled` are summed

@@ -101,7 +101,7 @@ class VerifiedBus:
     def write(
         self, parts: Sequence[Part], progress: Callable[[float], None] = lambda _share: None
     ) -> None:
-        """Write to windows: (address of the first word, words) of places that do not overlap.
+        """Write to windows, or to image_id: (address of the first, words); none may overlap.
 
         Where something is spoiled, other words at addresses between those may be, too, but none
         below the lowest and none above the highest.

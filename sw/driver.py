@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["Accelerator", "DeviceError", "LayerCounts"]
 
 _BUSY = 1
-_LAYER, _RUNS = 8, 16  # from which bit on the register status has them
-_RUNS_MODULUS = 1 << 16
+_LAYER, _COMMANDS = 8, 16  # from which bit on the register status has them
+_COMMANDS_MODULUS = 1 << 16
 _START, _ABORT = 1, 2
 _RESET_SECONDS = 1.0
 _IDENTIFY_MAX = 4
@@ -116,11 +116,11 @@ class Accelerator:
         self._image = self._last = None
         self._check_digest(image.config)
         # Before all else, since whatever stops the load must not leave the image before its id.
-        self._bus.set("image_id", 0)
+        self._name(0)
         self.reset()
         self._bus.write(image_words(image), progress)
         self.reset()  # nothing runs that a stray command started
-        self._bus.set("image_id", image.id)
+        self._name(image.id)
         self._image = image
 
     def attach(self, image: Image) -> None:
@@ -133,7 +133,7 @@ class Accelerator:
         """
         self._image = self._last = None
         self._check_digest(image.config)
-        self._check_image(image)
+        _check_image(image, self.image_id)
         self._image = image
 
     def reset(self) -> None:
@@ -141,6 +141,10 @@ class Accelerator:
         self._bus.set("control", _ABORT)
         if not self._bus.poll("status", _BUSY, 0, _RESET_SECONDS):
             raise DeviceError(f"the device was not ready {_RESET_SECONDS:g} s after a reset")
+
+    def release(self) -> None:
+        """Leave the device to others as it was after power-up: all its memories may be written."""
+        self._bus.release()
 
     def run(self, x: NDArray[np.integer], timeout: float = 10.0) -> NDArray[np.int64]:
         """Integer outputs (n, outputs) for integer inputs (n, inputs).
@@ -181,7 +185,8 @@ class Accelerator:
         sums = np.zeros((len(image.layer_ports), len(COUNTERS)), np.int64)
         for step, layer in enumerate(image.steps):
             sums[layer] += self._bus.read(word_address(Window.COUNTERS, step), len(COUNTERS))
-        if self._last is not None and self._runs() != self._last.number:
+        status = self._bus.registers()["status"]
+        if self._last is not None and not _idle_after(self._last.number, status):
             raise DeviceError("the device has run again since the run whose counters are asked for")
         counts = []
         for values in sums:
@@ -194,7 +199,6 @@ class Accelerator:
     def _run(self, image: Image, x: NDArray[np.int64], timeout: float) -> NDArray[np.int64]:
         for _ in range(_RUNS_MAX):
             number = self._ready(image, x)
-            # A run that nobody meant would read the inputs, and may write over them.
             if number is None or not self._bus.command("control", _START):
                 continue
             if not self._bus.poll("status", _BUSY, 0, timeout):
@@ -206,7 +210,7 @@ class Accelerator:
                 )
             outputs = self._outputs(image, len(x))
             registers = self._bus.registers()
-            if _idle_after(number, registers["status"]):
+            if _idle_after(number, registers["status"]):  # nothing else ran, nothing was aborted
                 self._last = _Run(number, registers["cycles"])
                 return outputs
         raise DeviceError(
@@ -214,17 +218,29 @@ class Accelerator:
         )
 
     def _ready(self, image: Image, x: NDArray[np.int64]) -> int | None:
-        """Everything up to the start: the number that the run will have, if all is well."""
+        """Everything up to the start: the number that it will have, if all is well.
+
+        It is not if a command that went astray has started or aborted something, for the engine
+        may then have written over the inputs, or not taken them; or if it changed a register.
+        """
         self._bus.set("vectors", len(x))
         self.reset()
-        number = self._runs()
+        status = self._bus.registers()["status"]
+        number = status >> _COMMANDS
+        if not _idle_after(number, status):
+            return None
         units = port_units(image.input, image.config)
         places = [activation_address(image.input, unit, image.config) for unit in units]
         words = to_words(x, image.input, image.config)
         self._bus.write(list(zip(places, words, strict=True)))
-        self._check_image(image)
-        idle = _idle_after(number, self._bus.registers()["status"])
-        return (number + 1) % _RUNS_MODULUS if idle else None
+        registers = self._bus.registers()
+        _check_image(image, registers["image_id"])
+        if registers["vectors"] != len(x) or not _idle_after(number, registers["status"]):
+            return None
+        return (number + 1) % _COMMANDS_MODULUS
+
+    def _name(self, image_id: int) -> None:
+        self._bus.write([(PLACE["image_id"], np.array([image_id], np.uint32))])
 
     def _outputs(self, image: Image, vectors: int) -> NDArray[np.int64]:
         count = vectors * image.output.words * activation_stride(image.config)
@@ -234,18 +250,8 @@ class Accelerator:
         ]
         return from_words(groups, image.output, image.config)
 
-    def _runs(self) -> int:
-        """How many runs were started."""
-        return self._bus.registers()["status"] >> _RUNS
-
     def _layer(self) -> int:
         return (self._bus.registers()["status"] >> _LAYER) & 0xFF
-
-    def _check_image(self, image: Image) -> None:
-        found = self.image_id
-        if found != image.id:
-            holds = f"image {found:08x}" if found else "no image"
-            raise DeviceError(f"the device holds {holds}, not {image.id:08x}; load it first")
 
     def _check_digest(self, config: AcceleratorConfig) -> None:
         found = self.config_digest
@@ -263,15 +269,21 @@ class Accelerator:
 
 @dataclasses.dataclass(frozen=True)
 class _Run:
-    """One run of the device: its number, and its clock cycles."""
+    """A run of the device: its number among starts and aborts, and its clock cycles."""
 
     number: int
     cycles: int
 
 
+def _check_image(image: Image, found: int) -> None:
+    if found != image.id:
+        holds = f"image {found:08x}" if found else "no image"
+        raise DeviceError(f"the device holds {holds}, not {image.id:08x}; load it first")
+
+
 def _idle_after(number: int, status: int) -> bool:
-    """Whether that run was the last, and is over."""
-    return status >> _RUNS == number and not status & _BUSY
+    """Whether that start or abort was the last, and what it did is over."""
+    return status >> _COMMANDS == number and not status & _BUSY
 
 
 def _identify(transport: Transport) -> None:

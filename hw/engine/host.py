@@ -18,9 +18,9 @@ class HostPort(wiring.Component):
     """The bus target: registers, and the way to the memory windows.
 
     A register access takes three cycles, a window access six at most. Every transfer enters the
-    CRC, so that the host can tell that it took place, and with which word. Writes to windows take
-    effect between two addresses that the host has set, so that none that goes astray on a bad line
-    spoils anything else.
+    CRC, so that the host can tell that it took place, and with which word. Writes to windows and to
+    image_id take effect between two addresses that the host has set, so that none that goes astray
+    on a bad line spoils anything else.
 
     Members
     -------
@@ -58,9 +58,10 @@ class HostPort(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         bus, address = self.bus, self.bus.address
-        accepted, is_counter = Signal(), Signal()
-        value, restart, writable = self._registers(m, accepted)
-        crc, of_crc = self._crc(m, accepted, restart)
+        accepted, began, is_counter = Signal(), Signal(), Signal()
+        m.d.sync += began.eq(accepted)
+        value, restart, writable = self._registers(m, accepted, began)
+        crc, of_crc = self._crc(m, began, restart)
         m.d.comb += is_counter.eq(self.read_address.window == Window.COUNTERS)
         m.d.sync += [bus.acknowledge.eq(0), self.load.windows.eq(0)]
         with m.FSM():
@@ -102,17 +103,16 @@ class HostPort(wiring.Component):
                 m.next = "IDLE"
         return m
 
-    def _crc(self, m, accepted, restart):
+    def _crc(self, m, began, restart):
         """The CRC of all transfers; whether the one under way is its own, from the second cycle on.
 
         The address enters after the first cycle, the word after the last.
         """
         # Processor of `amaranth.lib.crc`; little-endian words give the CRC-32 of zlib.
         m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=layouts.BUS_BITS).create()
-        bus, began, own = self.bus, Signal(), Signal()
+        bus, own = self.bus, Signal()
         m.d.sync += [
             own.eq(Value.cast(bus.address) == _PLACE["crc"]),
-            began.eq(accepted),
             crc.start.eq(restart),
             crc.valid.eq((began | bus.acknowledge) & ~own),
             crc.data.eq(Cat(bus.address, Const(0, 1), bus.write)),
@@ -130,7 +130,7 @@ class HostPort(wiring.Component):
             windows.append((address.window == window) & (address.offset < items))
         return Cat(windows)
 
-    def _registers(self, m, accepted):
+    def _registers(self, m, accepted, began):
         """The register that is read, from the second cycle on; two results of writes to them.
 
         Returns
@@ -140,7 +140,12 @@ class HostPort(wiring.Component):
         """
         bus, address = self.bus, Value.cast(self.bus.address)
         scratch, image_id = Signal(32), Signal(32, init=self.image_id)
-        runs, value, restart, writable = Signal(16), Signal(layouts.BUS_BITS), Signal(), Signal()
+        commands, value, restart, writable = (
+            Signal(16),
+            Signal(layouts.BUS_BITS),
+            Signal(),
+            Signal(),
+        )
         write_first, write_last = Signal.like(address), Signal.like(address, init=-1)
         values = {
             "magic": MAGIC,
@@ -149,7 +154,7 @@ class HostPort(wiring.Component):
             "scratch": scratch,
             "image_id": image_id,
             "control": 0,
-            "status": Cat(self.busy, Const(0, 7), self.layer, runs),
+            "status": Cat(self.busy, Const(0, 7), self.layer, commands),
             "vectors": self.vectors,
             "crc": 0,
             "cycles": self.cycles,
@@ -165,7 +170,6 @@ class HostPort(wiring.Component):
         ]
         held = {
             "scratch": scratch,
-            "image_id": image_id,
             "vectors": self.vectors,
             "write_first": write_first,
             "write_last": write_last,
@@ -181,6 +185,9 @@ class HostPort(wiring.Component):
                 ]
             with m.Case(_PLACE["crc"]):
                 m.d.comb += restart.eq(1)
-        with m.If(self.start):
-            m.d.sync += runs.eq(runs + 1)
+        with m.If(began & writable & bus.write & (address == _PLACE["image_id"])):
+            m.d.sync += image_id.eq(bus.w_data)
+        # Whoever has seen the same number twice knows that nothing happened in between.
+        with m.If(self.start | self.abort):
+            m.d.sync += commands.eq(commands + 1)
         return value, restart, writable

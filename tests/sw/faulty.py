@@ -1,4 +1,4 @@
-"""A link on which one word goes wrong, and an image in which some words are wrong."""
+"""Links on which one word goes wrong, and an image in which some words are wrong."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from hw.regmap import REGISTERS, Window
 from sw.pack import pack
-from sw.transport import Transport
+from sw.transport import DeviceSilent, LinkError, Transport
 
 
 class Faulty:
@@ -19,26 +19,59 @@ class Faulty:
     device : the sound transport
     place : which of the words written is the wrong one, from 0 on
     fault : (address, words, index of the wrong one) -> writes that take place instead
+
+    Attributes
+    ----------
+    words : how many were written
     """
 
-    def __init__(self, device, place, fault):
+    def __init__(self, device, place=None, fault=None):
         self._device: Transport = device
-        self._left = place
-        self._fault = fault
+        self._place, self._fault = place, fault
+        self.words = 0
         self.read, self.poll, self.close = device.read, device.poll, device.close
+        self.resynchronise = device.resynchronise
 
     @property
     def struck(self):
-        return self._left < 0
+        return self._place is not None and self.words > self._place
 
     def write(self, address, words, *, fixed=False):
         assert not fixed
         writes = [(address, words)]
-        if 0 <= self._left < len(words):
-            writes = self._fault(address, words, self._left)
-        self._left -= len(words)
+        if self._place is not None and 0 <= self._place - self.words < len(words):
+            writes = self._fault(address, words, self._place - self.words)
+        self.words += len(words)
         for first, burst in writes:
             self._device.write(first, np.asarray(burst, np.uint32))
+
+
+class FaultyReads:
+    """A transport on which one word is read wrongly, as `Faulty` is for those written.
+
+    Parameters
+    ----------
+    place : which of the words read is the wrong one, from 0 on
+    fault : (words, index of the wrong one) -> words that are read instead
+    """
+
+    def __init__(self, device, place=None, fault=None):
+        self._device: Transport = device
+        self._place, self._fault = place, fault
+        self.words = 0
+        self.write, self.poll, self.close = device.write, device.poll, device.close
+        self.resynchronise = device.resynchronise
+
+    @property
+    def struck(self):
+        return self._place is not None and self.words > self._place
+
+    def read(self, address, count):
+        words = self._device.read(address, count)
+        before, self.words = self.words, self.words + count
+        if self._place is not None and 0 <= self._place - before < count:
+            return self._fault(words, self._place - before)
+        return words
 
 
 def flipped(dice):
@@ -85,6 +118,35 @@ def to_place(place):
     ]
 
 
+def misread(dice):
+    def fault(words, at):
+        changed = words.copy()
+        changed[at] ^= np.uint32(1 << dice.randrange(32))
+        return changed
+
+    return fault
+
+
+def shifted(_):
+    """A byte is lost on the way, and another comes from somewhere."""
+    return lambda words, at: np.concatenate([words[:at], words[at:] << np.uint32(8)])
+
+
+def cut_short(_):
+    def fault(words, at):
+        raise LinkError("only 3 of 8 bytes came")
+
+    return fault
+
+
+def unanswered(_):
+    def fault(words, at):
+        raise DeviceSilent("no answer")
+
+    return fault
+
+
+READ_FAULTS = {fault.__name__: fault for fault in (misread, shifted, cut_short, unanswered)}
 FAULTS = {fault.__name__: fault for fault in (flipped, dropped, missing, doubled, astray)}
 
 
