@@ -1,8 +1,8 @@
 """What an engine will cost an FPGA: memories by their sizes, logic by a fit to counted engines.
 
 Memories are given to block RAM or to LUTs as Yosys does: the cheaper, by the costs in its
-descriptions of the FPGA. A queue, which is read without a clock, is always of LUTs. What remains of
-the LUTs is logic,
+descriptions of the FPGA. Queues and segments, which are read without a clock, are of LUTs. What
+remains of the LUTs is logic,
 
     logic = base + per_lane * lanes + per_group * groups + per_element * lanes * groups,
 
@@ -123,7 +123,14 @@ def memories(config: AcceleratorConfig) -> list[Memory]:
     sizes = {window: window_items(window, config) for window in Window}
     elements, accumulators = config.elements, config.accumulator_depth
     found = [
-        Memory(window.name.lower(), units, depth, width, loaded=True)
+        Memory(
+            window.name.lower(),
+            units,
+            depth,
+            width,
+            clocked=window is not Window.SEGMENTS,  # near the feeder, so of LUTs
+            loaded=True,
+        )
         for window, (units, depth, width) in sizes.items()
         if window not in (Window.REGISTERS, Window.COUNTERS, Window.POINTERS, Window.CODEBOOK)
     ]

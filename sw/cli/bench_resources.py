@@ -41,7 +41,7 @@ __all__ = ["engine_resources"]
 _LANES = (1, 4, 8, 16, 32)
 _WHOLE = "engine"
 _ROUTED = "ulx3s"
-_SECTIONS = ("presets", "lanes", "boards", "routed", "largest")
+_SECTIONS = ("presets", "lanes", "boards", "routed", "routed_lanes", "largest")
 
 Note = Callable[[str], None]
 
@@ -70,6 +70,7 @@ class _Request:
     presets_only: bool
     whole_boards: bool
     route: bool
+    route_lanes: bool
     seeds: tuple[int, ...]
     largest: bool
     write: bool
@@ -103,7 +104,7 @@ class _Request:
           what one processing element takes
       thresher bench resources --presets-only --write
           the figures that the tests hold, written anew in a few minutes
-      thresher bench resources --route --largest --boards --write
+      thresher bench resources --route --route-lanes --largest --boards --write
           the whole table, for hours
 
     What was synthesised or routed once is kept in build/ and not done again.
@@ -127,11 +128,8 @@ class _Request:
 @click.option("--block", metavar="NAME", help="Count this block alone; `engine`: the whole.")
 @click.option("--presets-only", is_flag=True, help="Count the presets, not engines over lanes.")
 @click.option("--boards", "whole_boards", is_flag=True, help="Count the boards' whole designs.")
-@click.option(
-    "--route",
-    is_flag=True,
-    help=f"Route the whole design of {_ROUTED}; with --lanes, engines of these instead.",
-)
+@click.option("--route", is_flag=True, help=f"Route the whole design of {_ROUTED}.")
+@click.option("--route-lanes", is_flag=True, help="Route it with engines over lanes, too.")
 @click.option(
     "--seeds",
     metavar="N,N,...",
@@ -154,11 +152,11 @@ def engine_resources(as_json: bool, **options: Any) -> None:
     --largest searches the grid with the most elements that fits the board's part with the shipped
     LeNet-300-100 resident, its memories just large enough.
 
-    --write takes the presets and the default engines; figures of --route, --boards and --largest
-    that are not measured in this run are kept.
+    --write takes the presets and the default engines; figures of --route, --route-lanes, --boards
+    and --largest that are not measured in this run are kept.
 
-    JSON: `yosys`, and of what was asked for `presets`, `lanes`, `boards`, `routed`, `largest`, as
-    in sw/data/resources.json.
+    JSON: `yosys`, and of what was asked for `presets`, `lanes`, `boards`, `routed`,
+    `routed_lanes`, `largest`, as in sw/data/resources.json.
     """
     request = _Request(**options)
     request.check()
@@ -189,8 +187,13 @@ def _measure(request: _Request, note: Note) -> dict[str, Any]:
     if request.whole_boards:
         record["boards"] = _boards(note)
     if request.route:
-        grids = [(lanes, groups) for lanes in request.lanes] if request.lanes else [None]
-        record["routed"] = [_route(grid, request.seeds, note) for grid in grids]
+        record["routed"] = _route(PRESETS[boards.find(_ROUTED).preset], request.seeds, note)
+    if request.route_lanes:
+        preset = PRESETS[boards.find(_ROUTED).preset]
+        record["routed_lanes"] = [
+            _route(dataclasses.replace(preset, lanes=lanes, groups=groups), request.seeds, note)
+            for lanes in request.lanes or _LANES
+        ]
     if request.largest:
         model = networks.LENET300100
         record["largest"] = largest_grid(board, model, thr.read(model), note)
@@ -245,11 +248,9 @@ def _boards(note: Note) -> dict[str, Any]:
     return counted
 
 
-def _route(grid: tuple[int, int] | None, seeds: Sequence[int], note: Note) -> dict[str, Any]:
+def _route(config: AcceleratorConfig, seeds: Sequence[int], note: Note) -> dict[str, Any]:
     board = boards.find(_ROUTED)
-    config = PRESETS[board.preset]
-    if grid is not None:
-        config = dataclasses.replace(config, lanes=grid[0], groups=grid[1])
+    note(f"{board.title} with {config.lanes} × {config.groups} elements")
     return {
         "board": board.name,
         "part": board.part,
@@ -265,8 +266,6 @@ def _write(record: Mapping[str, Any]) -> tuple[Path, Path]:
     file = table_file()
     before, now = read_table(), hardware_digest()
     table = {**before, **record}
-    if "routed" in record:
-        table["routed"] = record["routed"][0]
     table = {section: table[section] for section in ("yosys", *_SECTIONS) if section in table}
     measured = before.get("measured", {})
     table["measured"] = {
@@ -309,7 +308,8 @@ def _show(record: Mapping[str, Any]) -> Group:
         shown += [title, _table(rows)]
     for name, row in record.get("boards", {}).items():
         shown.append(f"{name}, whole: {used_words(row['used'])}")
-    for row in record.get("routed", []):
+    routed = [record["routed"]] if "routed" in record else []
+    for row in routed + record.get("routed_lanes", []):
         shown += [*_clocks(row)]
     if "largest" in record:
         row = record["largest"]

@@ -121,8 +121,14 @@ def document(table: Mapping[str, Any]) -> str:
     for preset, counted in table["presets"].items():
         for family, rows in counted.items():
             parts.append(f"## Preset {preset}: {_FAMILIES[family]}\n\n{_blocks(rows)}")
-    sections = (("lanes", _lanes), ("boards", _boards), ("routed", _routed), ("largest", _largest))
-    for key, show in sections:
+    sections: dict[str, Callable[[Any], str]] = {
+        "lanes": _lanes,
+        "boards": _boards,
+        "routed": _routed,
+        "routed_lanes": _routed_lanes,
+        "largest": _largest,
+    }
+    for key, show in sections.items():
         if key in table:
             parts.append(show(table[key]))
             if is_stale(table, key):
@@ -216,6 +222,26 @@ def _routed(row: Mapping[str, Any]) -> str:
         f"The whole design of {row['board']}, {row['lanes']} × {row['groups']} elements, by "
         f"nextpnr with {row['target_mhz']:g} MHz as its aim: median {row['median_mhz']} MHz, best "
         f"{row['best_mhz']} MHz; {used_words(row['used'])}.\n\n{seeds}"
+    )
+
+
+def _routed_lanes(rows: list[dict[str, Any]]) -> str:
+    clocks = _markdown(
+        ["engine", "seeds", "median MHz", "best MHz", *(_NAMES[name] for name in rows[0]["used"])],
+        (
+            [
+                f"{row['lanes']} × {row['groups']}",
+                len(row["seeds"]),
+                row["median_mhz"],
+                row["best_mhz"],
+                *_numbers(row["used"]),
+            ]
+            for row in rows
+        ),
+    )
+    return (
+        f"## Routed over lanes\n\nThe whole design of {rows[0]['board']} with other engines, "
+        f"lanes × groups, by nextpnr with\n{rows[0]['target_mhz']:g} MHz as its aim.\n\n{clocks}"
     )
 
 
