@@ -283,10 +283,15 @@ class UartBone:
             self._send(_header(_WRITE, 1, _SCRATCH) + word)
             self._send(_header(_READ, 1, _SCRATCH))
             heard = b""
-            while (byte := self._hear(1)[0]) and len(heard) < _COMMAND_BYTES_MAX:
+            while byte := self._hear(1)[0]:
                 heard += byte
                 if heard.endswith(word):
                     return
+                if len(heard) > 2 * _COMMAND_BYTES_MAX:  # more than all answers there may be
+                    raise LinkError(
+                        f"{self._port}: the device keeps sending although it was asked nothing;"
+                        f" is this the port of the board and is {self._baud} its baud rate?"
+                    )
             silent = 0 if heard else silent + 1
             if silent == _SILENT_MAX:
                 raise DeviceSilent(f"{self._port}: the device has stopped answering")

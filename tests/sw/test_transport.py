@@ -42,6 +42,8 @@ class Device:
                 data = os.read(self._master, 4096)
                 self.received += data
                 pending += data
+            while pending and not pending[0]:
+                del pending[0]
             while len(pending) >= 6 and len(pending) >= (size := command_size(pending)):
                 self.say(self._answer(bytes(pending[:size])))
                 del pending[:size]
@@ -65,6 +67,22 @@ class Device:
 
 def command_size(header):
     return 6 + (4 * header[1] if header[0] in (1, 3) else 0)
+
+
+def memory():
+    """A device in which every word holds its own address until it is written to."""
+    words = {}
+
+    def answer(command):
+        first = int.from_bytes(command[2:6], "big")
+        if command[0] == 1:
+            words[first] = command[6:10]
+        if command[0] != 2:
+            return b""
+        places = range(first, first + command[1])
+        return b"".join(words.get(n, n.to_bytes(4, "big")) for n in places)
+
+    return answer
 
 
 @contextlib.contextmanager
@@ -169,10 +187,33 @@ def test_garbage_from_before_a_command_is_not_its_answer():
 
 
 def test_resynchronise_throws_away_what_came():
-    with opened(address_as_data) as (bone, device):
+    with opened(memory()) as (bone, device):
         device.say(b"xyz")
         bone.resynchronise()
         assert bone.read(0x78, 1).tolist() == [0x78]
+
+
+def test_resynchronise_with_a_device_that_has_stopped_answering():
+    with opened() as (bone, _), pytest.raises(transport.DeviceSilent, match="stopped answering"):
+        bone.resynchronise()
+
+
+def test_resynchronise_with_a_device_that_answers_something_else():
+    with (
+        opened(address_as_data) as (bone, _),
+        pytest.raises(transport.LinkError, match="does not answer as it should; is this the port"),
+    ):
+        bone.resynchronise()
+
+
+def test_zeros_are_no_commands():
+    """What `resynchronise` sends to end whatever is there."""
+    with opened(memory()) as (bone, device):
+        bone.resynchronise()
+        sent = device.await_bytes(1026 + 10 + 6)
+        assert not any(sent[:1026])
+        assert sent[1026:1032] == bytes.fromhex("01 01 00000003")
+        assert sent[1036:] == bytes.fromhex("02 01 00000003")
 
 
 def test_device_that_never_stops_sending():
@@ -180,8 +221,8 @@ def test_device_that_never_stops_sending():
     with opened() as (bone, device):
 
         def babble():
-            while not done.wait(0.02):
-                device.say(b"$GPGGA,")
+            while not done.wait(0.01):
+                device.say(b"$GPGGA," * 10)
 
         thread = threading.Thread(target=babble)
         thread.start()
