@@ -11,6 +11,8 @@
 #include <cstring>
 #include <deque>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <random>
 #include <string>
@@ -224,6 +226,8 @@ class Ports {
         }
         client_ = fd;
         unblock(fd);
+        const int on = 1;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }
 
     void hang_up() {

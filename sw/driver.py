@@ -289,19 +289,23 @@ def _idle_after(number: int, status: int) -> bool:
 def _identify(transport: Transport) -> None:
     """Refuse what is no accelerator of this register map, or does not answer.
 
-    It may not have a checksum, so it is asked several times instead.
+    It may have no checksum, so it is asked several times instead.
     """
-    expected = {"magic": MAGIC, "version": VERSION}
+    found: list[int] = []
     for attempt in range(1, _IDENTIFY_MAX + 1):
         try:
-            found = [int(transport.read(PLACE[name], 1)[0]) for name in expected]
+            found = [int(transport.read(PLACE[name], 1)[0]) for name in ("magic", "version")]
         except PortError:
             raise
-        except LinkError:
+        except LinkError as error:
             if attempt == _IDENTIFY_MAX:
                 raise
-            continue
-        if found == list(expected.values()):
+            # Somebody may have left it in the middle of a command.
+            try:
+                transport.resynchronise()
+            except LinkError:
+                raise error from None
+        if found == [MAGIC, VERSION]:
             return
     magic, version = found
     if magic != MAGIC:

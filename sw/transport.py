@@ -48,7 +48,7 @@ _COMMAND_BYTES_MAX = _HEADER_BYTES + _BURST_MAX * _WORD_BYTES
 _RECENT_BYTES = 4096.0
 _PATIENCE = 4  # times as long as what was sent should take
 _RESYNCHRONISE_MAX = 20
-_SILENT_MAX = 3
+_SILENT_MAX = 2
 _SCRATCH = next(place for place, register in enumerate(REGISTERS) if register.name == "scratch")
 
 _WRITE, _READ, _WRITE_FIXED = 1, 2, 3  # hw/link/uartbone.py; 4, a read of one address, is not used

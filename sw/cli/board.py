@@ -1,0 +1,101 @@
+"""`thresher board`: a virtual board that host programs cannot tell from one on a cable."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from typing import Any
+
+import click
+from rich.table import Table
+
+from hw import boards
+from hw.boards import Board
+from sim import board as virtual_board
+from sw.errors import BadInput
+from sw.transport import burst_words
+
+from .output import console, emit, json_option
+from .target import board_config
+
+__all__ = ["board"]
+
+
+@click.command(
+    epilog="""
+    \b
+    Example, in two terminals:
+      thresher board --virtual arty
+      thresher run lenet.thr --port THE-PORT-IT-PRINTED --dataset mnist --count 10
+    """
+)
+@click.option("--virtual", "name", metavar="NAME", required=True, help="Which board.")
+@click.option("--baud", metavar="N", type=int, help="Of its UART.  [default: the board's]")
+@click.option(
+    "--tcp",
+    "tcp_port",
+    metavar="PORT",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="TCP port of the loopback address.  [default: any that is free]",
+)
+@click.option(
+    "--spoil",
+    metavar="N",
+    type=click.IntRange(2),
+    help="A bad cable: one byte in N is lost, doubled or changed.",
+)
+@click.option("--seed", metavar="S", type=int, default=0, help="Of --spoil.  [default: 0]")
+@json_option
+def board(
+    name: str, baud: int | None, tcp_port: int, spoil: int | None, seed: int, as_json: bool
+) -> None:
+    """Run a board's whole design in simulation, behind a serial port, until it is stopped.
+
+    What is simulated is the top level of the bitstream, its UART bit by bit at --baud: all but the
+    clock and the reset. Any program that opens serial ports may talk to it: through a
+    pseudo-terminal, like /dev/ttyUSB1, and through a TCP port of the loopback address. The engine
+    holds no network at first. Ctrl-C ends it.
+
+    Compiling it takes a minute or two, once. Then it runs about a twentieth as fast as the board.
+    """
+    chosen = _at_baud(boards.find(name), baud)
+    console().print(f"compiling {chosen.title}, unless that was done before ...")
+    program = virtual_board.build(chosen, board_config(name))
+    line = virtual_board.Line(chosen.baud, spoil or 0, seed)
+    try:
+        started = virtual_board.VirtualBoard(program, chosen, line, tcp_port)
+    except OSError as error:
+        raise BadInput(f"--tcp {tcp_port}: this port cannot be had ({error.strerror})") from error
+    with started as running:
+        emit(_record(chosen, running), _show(chosen, running), as_json)
+        with contextlib.suppress(KeyboardInterrupt):
+            running.wait()
+
+
+def _at_baud(board: Board, baud: int | None) -> Board:
+    if baud is None:
+        return board
+    if not burst_words(baud) or board.clock_hz // baud < 4:
+        most = board.clock_hz // 4
+        raise BadInput(f"--baud is {baud}; {board.name}'s UART takes 2000 to {most}")
+    return dataclasses.replace(board, baud=baud)
+
+
+def _record(board: Board, running: virtual_board.VirtualBoard) -> dict[str, Any]:
+    return {
+        "board": board.name,
+        "port": running.port,
+        "url": running.url,
+        "baud": board.baud,
+        "clock_hz": board.clock_hz,
+    }
+
+
+def _show(board: Board, running: virtual_board.VirtualBoard) -> Table:
+    table = Table(show_header=False)
+    table.add_row("virtual board", f"{board.title}, {board.clock_hz / 1e6:g} MHz")
+    table.add_row("port", f"{running.port}, {board.baud:,} baud")
+    table.add_row("the same by TCP", running.url)
+    table.add_row("to end it", "Ctrl-C")
+    return table
