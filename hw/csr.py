@@ -106,9 +106,11 @@ def regmap_markdown() -> str:
     )
     rows = ["| byte address | register | access | what |", "|---|---|---|---|"]
     rows += [
-        f"| {place * _WORD_BYTES:#06x} | {register.name} | {register.access} | {register.doc} |"
+        f"| {place * _WORD_BYTES:#06x} | {register.name} | {register.access}"
+        f"{', guarded' if register.guarded else ''} | {register.doc} |"
         for place, register in enumerate(REGISTERS)
     ]
+    rows += ["", "All windows are guarded, too."]
     rows += ["", "## Memory windows", ""]
     rows += [
         f"A word address is a byte address divided by four: {fields}. An item of more than 32 bits",

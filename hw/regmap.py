@@ -68,25 +68,29 @@ class Register:
     name: str
     access: str  # "ro" or "rw"
     doc: str
+    guarded: bool = False  # as all windows are, by write_first and write_last
 
 
+# A write whose count of words is garbled runs on to the registers behind its own. Those that are
+# written most come last, therefore, and before them those that do no harm.
 REGISTERS = (
     Register("magic", "ro", "0x54485253: this is a Thresher accelerator"),
     Register("version", "ro", "version of this register map"),
     Register("config_digest", "ro", "AcceleratorConfig.digest that the gateware was built for"),
-    Register("scratch", "rw", "holds what was written; no other effect"),
-    Register("image_id", "rw", "Image.id of what the memories hold; 0 when nothing is loaded"),
-    Register("control", "rw", "write bit 0: start; bit 1: abort and reset the engine; reads 0"),
     Register("status", "ro", "bit 0: busy; 15..8: layer being executed; 31..16: starts and aborts"),
-    Register("vectors", "rw", "input vectors of a run, 1 or more"),
-    Register("crc", "rw", "CRC-32 of all transfers but its own; a write restarts it"),
     Register("cycles", "ro", "clock cycles of the last run, from start to the last word written"),
+    Register("write_first", "rw", "writes to what is guarded below this word address are ignored"),
+    Register("write_last", "rw", "writes to what is guarded above this word address are ignored"),
     Register(
-        "write_first", "rw", "writes to windows and image_id below this word address are ignored"
+        "image_id",
+        "rw",
+        "Image.id of what the memories hold; 0 when nothing is loaded",
+        guarded=True,
     ),
-    Register(
-        "write_last", "rw", "writes to windows and image_id above this word address are ignored"
-    ),
+    Register("vectors", "rw", "input vectors of a run, 1 or more", guarded=True),
+    Register("control", "rw", "write bit 0: start; bit 1: abort and reset the engine; reads 0"),
+    Register("scratch", "rw", "holds what was written; no other effect"),
+    Register("crc", "rw", "CRC-32 of all transfers but its own; a write restarts it"),
 )
 
 # What is counted while a layer runs, in the order of the window. `busy` and `stalled` are summed

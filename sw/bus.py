@@ -89,6 +89,9 @@ class VerifiedBus:
 
     def set(self, register: str, *values: int) -> None:
         """Write a register, and those behind it; again if need be, so twice must be as once."""
+        if REGISTERS[PLACE[register]].guarded:
+            self.write([(PLACE[register], np.array(values, np.uint32))])
+            return
         write = functools.partial(self._write, [(PLACE[register], np.array(values, np.uint32))])
         while self._attempt(write) is None:
             pass
@@ -101,7 +104,7 @@ class VerifiedBus:
     def write(
         self, parts: Sequence[Part], progress: Callable[[float], None] = lambda _share: None
     ) -> None:
-        """Write to windows, or to image_id: (address of the first, words); none may overlap.
+        """Write to what is guarded: (address of the first, words), where none may overlap.
 
         Where something is spoiled, other words at addresses between those may be, too, but none
         below the lowest and none above the highest.
@@ -144,13 +147,17 @@ class VerifiedBus:
             if time.monotonic() >= deadline:
                 return False
 
+    def guard(self) -> None:
+        """From now on, what is guarded is written by `write` and `set` alone."""
+        self._let_write(*_NOTHING)
+
     def release(self) -> None:
         """Leave the device as after power-up, in that all addresses may be written to."""
         self._let_write(*_EVERYTHING)
 
-    def _let_write(self, first: int, last: int) -> None:
-        if self._writable != (first, last):
-            self._writable = None
+    def _let_write(self, first: int, last: int, *, surely: bool = False) -> None:
+        if surely or self._writable != (first, last):
+            self._writable = None  # not known in between
             self.set("write_first", first, last)
             self._writable = first, last
 
@@ -176,6 +183,9 @@ class VerifiedBus:
                 ) from error
             self._words = max(_WORDS_MIN, self._words // 2)
             self._transport.resynchronise()
+            # What was garbled may have opened other places to be written to.
+            if self._writable is not None:
+                self._let_write(*_NOTHING, surely=True)
             return None
         self._in_a_row = 0
         self._words = min(_WORDS_MAX, self._words * 2)

@@ -85,6 +85,7 @@ class Accelerator:
         self._image: Image | None = None
         self._last: _Run | None = None
         _identify(transport)
+        self._bus.guard()
 
     @property
     def config_digest(self) -> int:
@@ -116,11 +117,11 @@ class Accelerator:
         self._image = self._last = None
         self._check_digest(image.config)
         # Before all else, since whatever stops the load must not leave the image before its id.
-        self._name(0)
+        self._bus.set("image_id", 0)
         self.reset()
         self._bus.write(image_words(image), progress)
         self.reset()  # nothing runs that a stray command started
-        self._name(image.id)
+        self._bus.set("image_id", image.id)
         self._image = image
 
     def attach(self, image: Image) -> None:
@@ -238,9 +239,6 @@ class Accelerator:
         if registers["vectors"] != len(x) or not _idle_after(number, registers["status"]):
             return None
         return (number + 1) % _COMMANDS_MODULUS
-
-    def _name(self, image_id: int) -> None:
-        self._bus.write([(PLACE["image_id"], np.array([image_id], np.uint32))])
 
     def _outputs(self, image: Image, vectors: int) -> NDArray[np.int64]:
         count = vectors * image.output.words * activation_stride(image.config)

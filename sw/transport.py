@@ -47,7 +47,7 @@ _COMMAND_BYTES_MAX = _HEADER_BYTES + _BURST_MAX * _WORD_BYTES
 
 _RECENT_BYTES = 4096.0
 _PATIENCE = 4  # times as long as what was sent should take
-_RESYNCHRONISE_MAX = 20
+_RESYNCHRONISE_MAX = 10
 _SILENT_MAX = 2
 _SCRATCH = next(place for place, register in enumerate(REGISTERS) if register.name == "scratch")
 
@@ -221,10 +221,10 @@ class UartBone:
         self._unanswered += len(data)
         self._stream.write(data)
 
-    def _hear(self, wanted: int) -> tuple[bytes, float]:
+    def _hear(self, wanted: int, times: int = 1) -> tuple[bytes, float]:
         """An answer of so many bytes, or what came of it; how long the device was waited for."""
         sent, self._unanswered = self._unanswered, 0
-        patience = self._timeout + _PATIENCE * sent * self._seconds / self._bytes
+        patience = times * (self._timeout + _PATIENCE * sent * self._seconds / self._bytes)
         answer = self._stream.read(wanted, patience)
         if sent and len(answer) == wanted:
             self._bytes += sent + wanted
@@ -277,13 +277,14 @@ class UartBone:
             If it answers something else.
         """
         silent = 0
-        for _ in range(_RESYNCHRONISE_MAX):
+        for attempt in range(1, _RESYNCHRONISE_MAX + 1):
             word = secrets.token_bytes(_WORD_BYTES)
             self._send(bytes(_COMMAND_BYTES_MAX))
             self._send(_header(_WRITE, 1, _SCRATCH) + word)
             self._send(_header(_READ, 1, _SCRATCH))
             heard = b""
-            while byte := self._hear(1)[0]:
+            # Longer and longer: what is sent too early makes it later still.
+            while byte := self._hear(1, attempt)[0]:
                 heard += byte
                 if heard.endswith(word):
                     return

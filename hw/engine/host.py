@@ -18,9 +18,9 @@ class HostPort(wiring.Component):
     """The bus target: registers, and the way to the memory windows.
 
     A register access takes three cycles, a window access six at most. Every transfer enters the
-    CRC, so that the host can tell that it took place, and with which word. Writes to windows and to
-    image_id take effect between two addresses that the host has set, so that none that goes astray
-    on a bad line spoils anything else.
+    CRC, so that the host can tell that it took place, and with which word. What is guarded,
+    windows among it, is written between two addresses alone, which the host has set: so nothing
+    that goes astray on a bad line spoils anything else.
 
     Members
     -------
@@ -135,8 +135,8 @@ class HostPort(wiring.Component):
 
         Returns
         -------
-        Its value, but for the CRC's; whether the CRC restarts; whether the bus may write to
-        windows at its address, a cycle late.
+        Its value, but for the CRC's; whether the CRC restarts; whether what is guarded may be
+        written at the address of the bus, a cycle late.
         """
         bus, address = self.bus, Value.cast(self.bus.address)
         scratch, image_id = Signal(32), Signal(32, init=self.image_id)
@@ -168,12 +168,8 @@ class HostPort(wiring.Component):
             self.start.eq(0),
             self.abort.eq(0),
         ]
-        held = {
-            "scratch": scratch,
-            "vectors": self.vectors,
-            "write_first": write_first,
-            "write_last": write_last,
-        }
+        held = {"scratch": scratch, "write_first": write_first, "write_last": write_last}
+        guarded = {"image_id": image_id, "vectors": self.vectors}
         with m.If(accepted & bus.write), m.Switch(address):
             for name, register in held.items():
                 with m.Case(_PLACE[name]):
@@ -185,8 +181,10 @@ class HostPort(wiring.Component):
                 ]
             with m.Case(_PLACE["crc"]):
                 m.d.comb += restart.eq(1)
-        with m.If(began & writable & bus.write & (address == _PLACE["image_id"])):
-            m.d.sync += image_id.eq(bus.w_data)
+        with m.If(began & writable & bus.write), m.Switch(address):
+            for name, register in guarded.items():
+                with m.Case(_PLACE[name]):
+                    m.d.sync += register.eq(bus.w_data)
         # Whoever has seen the same number twice knows that nothing happened in between.
         with m.If(self.start | self.abort):
             m.d.sync += commands.eq(commands + 1)

@@ -212,8 +212,8 @@ def test_zeros_are_no_commands():
         bone.resynchronise()
         sent = device.await_bytes(1026 + 10 + 6)
         assert not any(sent[:1026])
-        assert sent[1026:1032] == bytes.fromhex("01 01 00000003")
-        assert sent[1036:] == bytes.fromhex("02 01 00000003")
+        assert sent[1026:1032] == bytes.fromhex("01 01 0000000A")
+        assert sent[1036:] == bytes.fromhex("02 01 0000000A")
 
 
 def test_device_that_never_stops_sending():

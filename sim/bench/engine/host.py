@@ -273,7 +273,9 @@ async def windows_are_written_between_two_addresses_alone(dut: Any) -> None:
         await bus.write("write_first", bounds[0])
         await bus.write("write_last", bounds[1])
         await bus.write("image_id", 5)
+        await bus.write("vectors", 5)
         assert await bus.read("image_id") == IMAGE_ID
+        assert await bus.read("vectors") == 0
         before = len(trace.cycles)
         for address, word in words:
             await bus.transfer(address, word)
