@@ -289,22 +289,23 @@ def _identify(transport: Transport) -> None:
 
     It may have no checksum, so it is asked several times instead.
     """
-    found: list[int] = []
     for attempt in range(1, _IDENTIFY_MAX + 1):
+        failure, found = None, [0, 0]
         try:
             found = [int(transport.read(PLACE[name], 1)[0]) for name in ("magic", "version")]
-        except PortError:
-            raise
         except LinkError as error:
-            if attempt == _IDENTIFY_MAX:
-                raise
-            # Somebody may have left it in the middle of a command.
-            try:
-                transport.resynchronise()
-            except LinkError:
-                raise error from None
+            failure = error
         if found == [MAGIC, VERSION]:
             return
+        if attempt == _IDENTIFY_MAX or isinstance(failure, PortError):
+            break
+        # Somebody may have left it in the middle of a command, or of an answer.
+        try:
+            transport.resynchronise()
+        except LinkError:
+            break
+    if failure is not None:
+        raise failure
     magic, version = found
     if magic != MAGIC:
         raise DeviceError(

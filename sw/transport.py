@@ -47,7 +47,7 @@ _COMMAND_BYTES_MAX = _HEADER_BYTES + _BURST_MAX * _WORD_BYTES
 
 _RECENT_BYTES = 4096.0
 _PATIENCE = 4  # times as long as what was sent should take
-_RESYNCHRONISE_MAX = 10
+_RESYNCHRONISE_MAX = 6
 _SILENT_MAX = 2
 _SCRATCH = next(place for place, register in enumerate(REGISTERS) if register.name == "scratch")
 

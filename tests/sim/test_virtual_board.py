@@ -195,16 +195,14 @@ def test_nothing_changes_in_an_engine_at_rest(tmp_path):
 def scopes_of_signals(vcd):
     """Identifier of a VCD file -> paths of the signals that have it, each ending in its name."""
     found, path = {}, []
-    for kind, scope, code, name in re.findall(
-        r"\$(?:(scope|upscope) ?(?:module|struct|\w+)? ?(\S+)?|var wire +\d+ (\S+) (\S+).*) \$end",
-        vcd,
-    ):
-        if kind == "scope":
-            path.append(scope)
-        elif kind == "upscope":
-            path.pop()
-        else:
-            found.setdefault(code, []).append((*path, name))
+    for line in vcd[: vcd.index("$enddefinitions")].splitlines():
+        match line.split():
+            case ["$scope", _, name, *_]:
+                path.append(name)
+            case ["$upscope", *_]:
+                path.pop()
+            case ["$var", _, _, code, name, *_]:
+                found.setdefault(code, []).append((*path, name))
     return found
 
 
@@ -248,8 +246,8 @@ def test_litex_reads_and_writes_registers_and_memories(program, csr_csv):
             done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
             return done.stdout
 
-        shown = dict(re.findall(r"0x[0-9a-f]+ : (0x[0-9a-f]+) thresher_(\w+)", litex_cli("--regs")))
-        registers = {name: int(value, 16) for value, name in shown.items()}
+        shown = re.findall(r"^0x\w+ : (0x\w+) thresher_(\w+)$", litex_cli("--regs"), re.M)
+        registers = {name: int(value, 16) for value, name in shown}
         assert registers.keys() == PLACE.keys()
         assert registers["magic"] == MAGIC
         assert registers["config_digest"] == TINY.digest
