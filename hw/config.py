@@ -44,8 +44,8 @@ class AcceleratorConfig:
     groups : int
         Sets of lanes over which the columns are spread; each has its own feeder and memory bank.
     queue_depth : int
-        Places in a processing element's queue of non-empty columns. The feeder stops when fewer
-        than four are left, since as many columns may be on their way.
+        Places in a processing element's queue of non-empty columns. The feeder stops when five are
+        left, since as many columns may be on their way.
     activation_bits, weight_bits, accumulator_bits : int
         Width of signed activations, codebook values and accumulators.
     entry_bits : int
@@ -157,7 +157,7 @@ PRESETS = {
         column_depth=1024,
         segment_depth=128,
         activation_depth=512,
-        accumulator_depth=64,
+        accumulator_depth=32,
         codebook_depth=1024,
         bias_depth=256,
     ),

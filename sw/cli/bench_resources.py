@@ -129,7 +129,7 @@ class _Request:
 @click.option("--presets-only", is_flag=True, help="Count the presets, not engines over lanes.")
 @click.option("--boards", "whole_boards", is_flag=True, help="Count the boards' whole designs.")
 @click.option("--route", is_flag=True, help=f"Route the whole design of {_ROUTED}.")
-@click.option("--route-lanes", is_flag=True, help="Route it with engines over lanes, too.")
+@click.option("--route-lanes", is_flag=True, help=f"Route {_ROUTED} with the engines over lanes.")
 @click.option(
     "--seeds",
     metavar="N,N,...",
@@ -174,11 +174,11 @@ def _measure(request: _Request, note: Note) -> dict[str, Any]:
     record: dict[str, Any] = {"yosys": yosys.version()}
     if request.write or request.presets_only:
         record["presets"] = _presets(note)
+    configs = [
+        dataclasses.replace(PRESETS[board.preset], lanes=lanes, groups=groups)
+        for lanes in request.lanes or _LANES
+    ]
     if not request.presets_only:
-        configs = [
-            dataclasses.replace(PRESETS[board.preset], lanes=lanes, groups=groups)
-            for lanes in request.lanes or _LANES
-        ]
         record["lanes"] = [
             _engine(config, board, family, request.block, note)
             for family in request.families
@@ -189,11 +189,7 @@ def _measure(request: _Request, note: Note) -> dict[str, Any]:
     if request.route:
         record["routed"] = _route(PRESETS[boards.find(_ROUTED).preset], request.seeds, note)
     if request.route_lanes:
-        preset = PRESETS[boards.find(_ROUTED).preset]
-        record["routed_lanes"] = [
-            _route(dataclasses.replace(preset, lanes=lanes, groups=groups), request.seeds, note)
-            for lanes in request.lanes or _LANES
-        ]
+        record["routed_lanes"] = [_route(config, request.seeds, note) for config in configs]
     if request.largest:
         model = networks.LENET300100
         record["largest"] = largest_grid(board, model, thr.read(model), note)
@@ -304,7 +300,7 @@ def _show(record: Mapping[str, Any]) -> Group:
             rows[_WHOLE] = {"copies": 1, "used": row["engine"]}
         title = f"{row['lanes']} lanes × {row['groups']} groups, {row['family']}"
         if "engine" in row:
-            title += f": {row['engine']['lut'] / row['elements']:,.0f} LUT per element"
+            title += f": {row['engine']['lut'] / row['elements']:,.0f} LUT of the engine over its elements"
         shown += [title, _table(rows)]
     for name, row in record.get("boards", {}).items():
         shown.append(f"{name}, whole: {used_words(row['used'])}")

@@ -166,7 +166,7 @@ def _lanes(rows: list[dict[str, Any]]) -> str:
         )
         parts.append(
             _markdown(
-                ["engine", *(_NAMES[name] for name in chosen[0]["engine"]), "LUT per element"],
+                ["engine", *(_NAMES[name] for name in chosen[0]["engine"]), "LUT over elements"],
                 (
                     [
                         cells,
@@ -240,8 +240,8 @@ def _routed_lanes(rows: list[dict[str, Any]]) -> str:
         ),
     )
     return (
-        f"## Routed over lanes\n\nThe whole design of {rows[0]['board']} with other engines, "
-        f"lanes × groups, by nextpnr with\n{rows[0]['target_mhz']:g} MHz as its aim.\n\n{clocks}"
+        f"## Routed over lanes\n\nThe whole design of {rows[0]['board']} with the engines over "
+        f"lanes, by nextpnr with\n{rows[0]['target_mhz']:g} MHz as its aim.\n\n{clocks}"
     )
 
 

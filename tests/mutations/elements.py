@@ -17,7 +17,7 @@ FAULTS = {
         ),
     ),
     ("memory.py", "tests/hw/engine/test_segments.py"): (
-        ("an item goes on while it is to stay", "with m.If(self.enable):", "with m.If(1):"),
+        ("an item goes on while it is to stay", "with m.If(enable):", "with m.If(1):"),
     ),
     ("pe/tables.py", "tests/hw/pe/test_tables.py"): (
         (

@@ -171,10 +171,10 @@ FAULTS = {
         ),
         (
             "a window ends a position too early",
-            "row.final.eq(ended)",
-            "row.final.eq(left == 1)",
+            "row.final.eq(ends[0])",
+            "row.final.eq(ends[1])",
         ),
-        ("the next window begins where the last one ended", "first.eq(ended)", "first.eq(0)"),
+        ("the next window begins where the last one ended", "first.eq(ends[0])", "first.eq(0)"),
         (
             "a loop that starts again goes round but once",
             "next_time(repeat, left, ended)",
@@ -204,7 +204,7 @@ FAULTS = {
             "((address.unit == self.unit) | (address.unit == layouts.ALL_UNITS))",
             "(address.unit == self.unit)",
         ),
-        ("what is read is taken at once", "with m.If(self.take):", "with m.If(1):"),
+        ("what is read is taken at once", "enable=self.take", "enable=1"),
         ("a word is read over one that is to stay", "read.en.eq(self.enable)", "read.en.eq(1)"),
     ),
     ("engine/sequencer.py", "tests/hw/engine/test_sequencer.py"): (
@@ -270,9 +270,28 @@ FAULTS = {
     ("engine/host.py", "tests/hw/engine/test_host.py"): (
         (
             "the checksum knows the words but not their addresses",
-            "crc.data.eq(address)",
+            "crc.data.eq(Cat(bus.address, Const(0, 1), bus.write))",
             "crc.data.eq(bus.w_data)",
         ),
+        (
+            "the checksum takes a read for a write",
+            "crc.data.eq(Cat(bus.address, Const(0, 1), bus.write))",
+            "crc.data.eq(bus.address)",
+        ),
+        (
+            "the checksum knows nothing of what is read",
+            "Mux(bus.write, bus.w_data, bus.r_data)",
+            "bus.w_data",
+        ),
+        ("the checksum takes itself in", "& ~own", ""),
+        ("a window is written wherever it is", "with m.If(writable):", "with m.If(1):"),
+        (
+            "registers are not guarded",
+            "with m.If(began & writable & bus.write)",
+            "with m.If(began & bus.write)",
+        ),
+        ("what is above the guard is written", "& (address <= write_last)", ""),
+        ("aborts are not counted", "with m.If(self.start | self.abort):", "with m.If(self.start):"),
         (
             "what lies beyond a memory is loaded into it",
             "(address.window == window) & (address.offset < items)",
@@ -291,8 +310,8 @@ FAULTS = {
         ("a window's word is taken a cycle too early", 'm.next = "TAKE"', 'm.next = "ANSWER"'),
         (
             "a word is loaded again in every cycle until the next",
-            "self.load.windows.eq(0),",
-            "",
+            ", self.load.windows.eq(0)]",
+            "]",
         ),
     ),
     ("stream.py", "tests/hw/test_stream.py"): (
