@@ -300,7 +300,7 @@ def _show(record: Mapping[str, Any]) -> Group:
             rows[_WHOLE] = {"copies": 1, "used": row["engine"]}
         title = f"{row['lanes']} lanes × {row['groups']} groups, {row['family']}"
         if "engine" in row:
-            title += f": {row['engine']['lut'] / row['elements']:,.0f} LUT of the engine over its elements"
+            title += f": {row['engine']['lut'] / row['elements']:,.0f} LUT over elements"
         shown += [title, _table(rows)]
     for name, row in record.get("boards", {}).items():
         shown.append(f"{name}, whole: {used_words(row['used'])}")

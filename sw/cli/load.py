@@ -50,7 +50,9 @@ def open_device(port: str, board: str, baud: int | None) -> Iterator[Accelerator
     """The accelerator at a serial port; the port is closed in the end."""
     rate = boards.find(board).baud if baud is None else baud
     with contextlib.closing(open_serial(port, rate)) as transport:
-        yield Accelerator(transport)
+        accelerator = Accelerator(transport)
+        yield accelerator
+        accelerator.release()
 
 
 def load_image(accelerator: Accelerator, image: Image) -> int:

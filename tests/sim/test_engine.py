@@ -16,6 +16,7 @@ from sim.engine import open_engine
 from sim.random_graph import Limits, random_graph, random_planes
 from sim.random_network import Recipe, random_inputs, random_network
 from sim.walk import walk
+from sw.bus import PLACE
 from sw.driver import Accelerator
 from sw.errors import BadInput
 from sw.pack import pack
@@ -236,13 +237,15 @@ def test_abort_in_mid_vector():
     accelerator = engine("tiny")
     accelerator.load(pack(network, ENGINES["tiny"]))
     expected = golden.run(network, x)[-1]
-    transport = accelerator._transport
+    np.testing.assert_array_equal(accelerator.run(x), expected)
+    transport = accelerator._bus._transport
     aborted = 0
     for delay in range(1, 200, 7):
-        accelerator._set("vectors", 2)
-        accelerator._set("control", 1)
+        transport.write(
+            PLACE["control"], np.ones(1, np.uint32)
+        )  # with the vectors of the run before
         transport.idle(delay)
-        busy = accelerator._get("status") & 1
+        busy = int(transport.read(PLACE["status"], 1)[0]) & 1
         aborted += busy
         accelerator.reset()
         np.testing.assert_array_equal(accelerator.run(x), expected)

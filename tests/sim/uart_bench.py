@@ -16,10 +16,10 @@ async def answers_blocking_code(dut):
     def host():
         data = bytes(range(250, 256)) + bytes(range(4))
         uart.write(data)
-        answer = uart.read(len(data))
-        nothing = uart.read(1)
+        answer = uart.read(len(data), 1.0)
+        nothing = uart.read(1, 1.0)
         uart.write(b"\x41")
-        some = uart.read(2)
+        some = uart.read(2, 1.0)
         uart.close()
         return data, answer, nothing, some
 

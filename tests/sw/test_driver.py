@@ -185,9 +185,8 @@ class TestLoad:
             def write(self, address, words, *, fixed=False):
                 self._device.write(address, words ^ np.uint32(1))
 
-        accelerator = Accelerator(Hopeless(device))
         with pytest.raises(LineError, match="40 exchanges in a row were spoiled: check the cable"):
-            accelerator.load(IMAGE)
+            Accelerator(Hopeless(device))
 
 
 class TestAttach:
