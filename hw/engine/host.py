@@ -15,7 +15,8 @@ __all__ = ["HostPort"]
 class HostPort(wiring.Component):
     """The bus target: registers, and the way to the memory windows.
 
-    A register access takes three cycles, a window access six at most. Every word written to a
+    A register access takes three cycles, a window access six at most, or seven more on a platform
+    with `small_checksum`, which takes a byte a cycle. Every word written to a
     window enters the checksum with its address, so that the host can tell that all of them
     arrived, in order and unchanged.
 
@@ -55,7 +56,9 @@ class HostPort(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         # Processor of `amaranth.lib.crc`; little-endian words give the CRC-32 of zlib.
-        m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=layouts.BUS_BITS).create()
+        small = getattr(platform, "small_checksum", False)
+        crc_bits = 8 if small else layouts.BUS_BITS
+        m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=crc_bits).create()
         bus, address = self.bus, self.bus.address
         in_window = address.window != Window.REGISTERS
         is_counter, value = Signal(), Signal(layouts.BUS_BITS)
@@ -77,7 +80,8 @@ class HostPort(wiring.Component):
                     self._registers(m, crc, value)
                     m.next = "REGISTER"
                 with m.Elif(bus.write):
-                    m.d.sync += crc.valid.eq(1)
+                    if not small:
+                        m.d.sync += crc.valid.eq(1)
                     m.next = "CHECKSUM"
                 with m.Else():
                     m.next = "READ"
@@ -85,12 +89,14 @@ class HostPort(wiring.Component):
                 m.d.sync += [bus.r_data.eq(value), bus.acknowledge.eq(1)]
                 m.next = "IDLE"
             with m.State("CHECKSUM"):
-                m.d.sync += [
-                    crc.valid.eq(1),
-                    crc.data.eq(self.load.data),
-                    self.load.windows.eq(self._windows(self.load.address)),
-                ]
-                m.next = "WRITE"
+                writes = self.load.windows.eq(self._windows(self.load.address))
+                if small:
+                    with m.If(self._check_byte(m, crc)):
+                        m.d.sync += writes
+                        m.next = "WRITE"
+                else:
+                    m.d.sync += [crc.valid.eq(1), crc.data.eq(self.load.data), writes]
+                    m.next = "WRITE"
             # Until it can be read: a start may follow at once.
             with m.State("WRITE"):
                 m.next = "WRITTEN"
@@ -110,6 +116,18 @@ class HostPort(wiring.Component):
                 ]
                 m.next = "IDLE"
         return m
+
+    def _check_byte(self, m, crc):
+        """Gives the checksum a byte of the word's address or of the word; whether that is all."""
+        address, number = Signal(layouts.BUS_BITS), Signal(3)
+        m.d.comb += address.eq(self.load.address)
+        both = Cat(address, self.load.data)
+        m.d.sync += [
+            crc.valid.eq(1),
+            crc.data.eq(both.word_select(number, 8)),
+            number.eq(number + 1),
+        ]
+        return number == 7
 
     def _windows(self, address):
         """Which window an address is in, one-hot, if it is within the depth of its memories."""
