@@ -36,9 +36,15 @@ def to_verilog(component: Component, name: str) -> str:
     return _kept(name, to_rtlil(component, name), lambda: _convert(component, name))
 
 
-def to_rtlil(component: Component, name: str) -> str:
-    """RTLIL with top module `name`: what Yosys reads, written at once."""
-    text: str = rtlil.convert(component, name=name, ports=_ports(component), emit_src=False)
+def to_rtlil(component: Component, name: str, platform: object = None) -> str:
+    """RTLIL with top module `name`: what Yosys reads, written at once.
+
+    Parameters
+    ----------
+    platform : what components ask for memories in another form
+    """
+    options = {"ports": _ports(component), "platform": platform, "emit_src": False}
+    text: str = rtlil.convert(component, name=name, **options)
     return text
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from hw.boards import BOARDS
 from hw.config import PRESETS
+from sw import networks
 from sw.cli import main
 
 # The smallest engine.
@@ -29,7 +31,7 @@ class TestListBoards:
         status, out, _ = thresher("--list-boards", "--json")
         boards = {board["name"]: board for board in json.loads(out)["boards"]}
         assert status == 0
-        assert set(boards) == {"arty_a7_35t", "arty_a7_100t", "ulx3s_85f"}
+        assert set(boards) == set(BOARDS)
         assert boards["arty_a7_35t"]["capacity"] == {
             "lut": 20_800,
             "ff": 41_600,
@@ -58,6 +60,10 @@ class TestBadInput:
             (["--board", "ulx3s", "--toolchain", "vivado"], "it can be auto, nextpnr or yosys"),
             (["--board", "arty", "--model", "no.thr", "--no-model"], "give one of them"),
             (["--board", "arty", "--model", "no.thr"], "no.thr"),
+            (
+                ["--board", "icebreaker", "--model", networks.LENET300100],
+                "the memories of icebreaker hold nothing at power-up",
+            ),
         ],
     )
     def test_one_sentence(self, tmp_path, arguments, message):
