@@ -64,6 +64,7 @@ _ICE40 = {
     },
     "SB_RAM40_4K": {"ebr4": 1},
 }
+_ICE40_FREE = frozenset({"SB_CARRY", "SB_IO", "SB_GB", "SB_GB_IO", "SB_PLL40_PAD", "SB_PLL40_CORE"})
 _ICE40UP = _ICE40 | {"SB_MAC16": {"dsp": 1}, "SB_SPRAM256KA": {"spram": 1}}
 # An ALU is a LUT with its carry; a distributed memory is four LUTs, and two whose inputs its write
 # port takes; a multiplier of 9 × 9 bits is half of one of 18 × 18 (Gowin UG288, UG285, UG287).
@@ -99,13 +100,13 @@ FAMILIES = {
         "synth_ice40 -device u -dsp",
         "",
         _ICE40UP,
-        frozenset({"SB_CARRY", "SB_IO", "SB_GB", "SB_PLL40_PAD", "SB_PLL40_CORE"}),
+        _ICE40_FREE,
     ),
     "ice40hx": Family(
         "synth_ice40 -device hx",
         "",
         _ICE40,
-        frozenset({"SB_CARRY", "SB_IO", "SB_GB", "SB_PLL40_PAD", "SB_PLL40_CORE"}),
+        _ICE40_FREE,
     ),
     "gw1n": Family(
         "synth_gowin -family gw1n",
