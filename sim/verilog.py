@@ -20,8 +20,8 @@ from sim import toolchain
 
 __all__ = ["DEEP", "build_folder", "cached_verilog", "hardware_digest", "to_rtlil", "to_verilog"]
 
-# From this depth on a memory without initial contents is sim/deep_memory.sv. No board's engine has
-# such a memory, so those are simulated as they are synthesised.
+# From this depth on a memory without initial contents is sim/deep_memory.sv. Of the boards' engines
+# only the iCEBreaker's has such a memory, in SPRAM; all others are simulated as they are synthesised.
 DEEP = 1 << 13
 _DEEP_MEMORY = Path(__file__).with_name("deep_memory.sv")
 

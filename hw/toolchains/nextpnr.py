@@ -25,12 +25,15 @@ class _Flow:
     resources : kind of site, as nextpnr reports it -> resource, as `Board.capacity` has it
     bitstream : str
         Name of the file.
+    options : str
+        Of nextpnr, beside those of all.
     """
 
     place: str
     pack: str
     resources: Mapping[str, str]
     bitstream: str
+    options: str = ""
 
     @property
     def tools(self) -> dict[str, str]:
@@ -51,6 +54,8 @@ _FLOWS = {
         "icepack",
         _ICE40 | {"ICESTORM_DSP": "dsp", "ICESTORM_SPRAM": "spram"},
         "top.bin",
+        # Else the placer leaves a tenth of each place free, which a full part has not.
+        "--placer-heap-beta 1.0",
     ),
     "ice40hx": _Flow("nextpnr-ice40", "icepack", _ICE40, "top.bin"),
     "gw1n": _Flow(
@@ -68,12 +73,13 @@ def overrides(board: Board) -> dict[str, str]:
     A clock that is missed is not nextpnr's to refuse: it would not write the report that says by
     how much.
     """
-    options = FAMILIES[board.family].options
+    synthesis = FAMILIES[board.family].options
+    routing = "--report top_report.json --timing-allow-fail --seed 1"
     return {
         "script_after_read": yosys.PREPARE,
         "script_after_synth": "tee -q -o top_statistics.json stat -json",
-        "nextpnr_opts": "--report top_report.json --timing-allow-fail --seed 1",
-        **({"synth_opts": options} if options else {}),
+        "nextpnr_opts": f"{routing} {_FLOWS[board.family].options}".strip(),
+        **({"synth_opts": synthesis} if synthesis else {}),
     }
 
 
