@@ -21,7 +21,7 @@ from sim import toolchain
 __all__ = ["DEEP", "build_folder", "cached_verilog", "hardware_digest", "to_rtlil", "to_verilog"]
 
 # From this depth on a memory without initial contents is sim/deep_memory.sv. Of the boards' engines
-# only the iCEBreaker's has such a memory, in SPRAM; all others are simulated as they are synthesised.
+# only the iCEBreaker's has such a memory, in SPRAM; others are simulated as they are synthesised.
 DEEP = 1 << 13
 _DEEP_MEMORY = Path(__file__).with_name("deep_memory.sv")
 

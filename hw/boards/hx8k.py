@@ -21,7 +21,7 @@ ICE40_HX8K_B_EVN = Board(
     # Lattice FPGA-DS-02029.
     capacity={"lut": 7_680, "ff": 7_680, "ebr4": 32},
     preset="ice40hx8k",
-    clock_hz=60_000_000,
+    clock_hz=42_000_000,
     toolchains=("nextpnr", "yosys"),
     loader=("--board", "ice40_generic"),
     make_platform=_Hx8kPlatform,

@@ -25,7 +25,7 @@ from sw.pack import pack
 
 from .output import console, emit, json_option
 
-__all__ = ["boards", "collect", "document", "read_figures", "state"]
+__all__ = ["boards", "collect", "document", "read_figures", "shipped", "state"]
 
 REWRITE = "make boards"
 _NAMES = {"bram36": "BRAM36", "ebr": "EBR", "ebr4": "EBR", "bsram": "BSRAM", "spram": "SPRAM"}
@@ -77,6 +77,8 @@ def boards(folder: Path, write: bool, as_json: bool) -> None:
         missing = [name for name in BOARDS if name not in figures["builds"]]
         if missing:
             raise BadInput(f"{folder} has no build of {', '.join(missing)}: {REWRITE} makes all")
+        for name, build in figures["builds"].items():
+            build["shipped"] = shipped(BOARDS[name])
         file, shown = _figures_file(), _document_file()
         file.write_text(json.dumps(figures, indent=1) + "\n")
         shown.write_text(document(figures))
@@ -121,9 +123,22 @@ def collect(folder: Path) -> dict[str, Any]:
 
 
 def read_figures() -> dict[str, Any]:
-    """The figures that docs/boards.md is made from."""
+    """The figures that docs/boards.md is made from: those of `collect`, and `shipped` of each."""
     figures: dict[str, Any] = json.loads(_figures_file().read_text())
     return figures
+
+
+def shipped(board: Board) -> list[str]:
+    """Names of the shipped networks that the board's engine holds."""
+    names = []
+    for name in networks.NAMES:
+        path = networks.path(name)
+        try:
+            pack(thr.read(path), PRESETS[board.preset])
+        except BadInput:
+            continue
+        names.append(name)
+    return names
 
 
 def state(build: Mapping[str, Any]) -> str:
@@ -148,7 +163,7 @@ def document(figures: Mapping[str, Any]) -> str:
             _LARGEST,
             _markdown(
                 [*_SIZES, "shipped networks that fit"],
-                (_largest(board) for board in builds),
+                (_largest(board, build) for board, build in builds.items()),
             ),
             "## Notes\n",
             *(f"- **{board.title}** (`--board {board.name}`): {_notes(board)}" for board in builds),
@@ -186,7 +201,7 @@ def _row(board: Board, build: Mapping[str, Any]) -> list[object]:
     ]
 
 
-def _largest(board: Board) -> list[object]:
+def _largest(board: Board, build: Mapping[str, Any]) -> list[object]:
     config = PRESETS[board.preset]
     bits = (config.activation_bits, config.weight_bits, config.accumulator_bits)
     return [
@@ -197,21 +212,8 @@ def _largest(board: Board) -> list[object]:
         f"{config.elements * config.activation_depth:,}",
         config.layer_depth,
         "/".join(map(str, bits)),
-        ", ".join(_shipped(board)) or "none",
+        ", ".join(build["shipped"]) or "none",
     ]
-
-
-def _shipped(board: Board) -> list[str]:
-    """Names of the shipped networks that the board's engine holds."""
-    names = []
-    for name in networks.NAMES:
-        path = networks.path(name)
-        try:
-            pack(thr.read(path), PRESETS[board.preset])
-        except BadInput:
-            continue
-        names.append(name)
-    return names
 
 
 def _notes(board: Board) -> str:

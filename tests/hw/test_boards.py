@@ -61,7 +61,7 @@ class TestDividers:
         assert 25 / divide_in >= 3.125
         assert 400 <= megahertz * divide_out <= 800
 
-    @pytest.mark.parametrize("megahertz", [12, 18, 21, 24, 36, 48, 60, 96])
+    @pytest.mark.parametrize("megahertz", [18, 21, 24, 36, 42, 48, 60, 96])
     def test_ice40(self, megahertz):
         multiplier, power = ice40.pll_dividers(12_000_000, megahertz * 1_000_000)
         assert 12 * (multiplier + 1) == megahertz * 2**power

@@ -80,7 +80,7 @@ PINS = types.MappingProxyType(
         "colorlight_5a75b": ("P6 M13 P11 F3 F1", "25000000", ".CLKFB_DIV(32'd18)"),
         "orangecrab": ("A9 J17 N17 M18 M3 J3", "48000000", ".CLKFB_DIV(32'd2)"),
         "icebreaker": ("35 10 6 9 11 37", "12.0", ".DIVF(32'd55)"),
-        "ice40_hx8k_b_evn": ("J3 B10 B12 C3 B3", "12.0", ".DIVF(32'd79)"),
+        "ice40_hx8k_b_evn": ("J3 B10 B12 C3 B3", "12.0", ".DIVF(32'd55)"),
         "tang_nano_9k": ("52 3 18 17 10 11", "", ".FBDIV_SEL(32'd7)"),
     }
 )
