@@ -1,4 +1,8 @@
-"""Lattice iCE40HX8K breakout board: 12 MHz oscillator, FT2232H as serial port, no button."""
+"""Lattice iCE40HX8K breakout board: 12 MHz oscillator, FT2232H as serial port, no button.
+
+All numbers have 8 bits, accumulators 24: networks are to be compressed for that (`coding` in a
+recipe: `activation_bits`, `weight_bits`, `accumulator_bits`).
+"""
 
 from amaranth_boards.ice40_hx8k_b_evn import ICE40HX8KBEVNPlatform
 
