@@ -173,6 +173,20 @@ PRESETS = {
         codebook_depth=1024,
         bias_depth=256,
     ),
+    # That of the Arty with half of the accumulators, which are then of LUTs: with theirs it takes 140
+    # block RAMs of the part's 135.
+    "nexys_a7": AcceleratorConfig(
+        lanes=8,
+        groups=4,
+        entry_bits=12,
+        entry_depth=4096,
+        column_depth=1024,
+        segment_depth=128,
+        activation_depth=512,
+        accumulator_depth=32,
+        codebook_depth=1024,
+        bias_depth=256,
+    ),
     # Of every board with an LFE5U-25F.
     "ecp5_25f": AcceleratorConfig(
         lanes=4,
