@@ -173,7 +173,7 @@ PRESETS = {
         codebook_depth=1024,
         bias_depth=256,
     ),
-    # That of the Arty with half of the accumulators, which are then of LUTs: with theirs it takes 140
+    # The Arty's with half of the accumulators, which are then of LUTs: with all of them it takes 140
     # block RAMs of the part's 135.
     "nexys_a7": AcceleratorConfig(
         lanes=8,

@@ -35,6 +35,7 @@ _STATES = {
     "routed": "routed here, no bitstream",
     "counted": "sources made and counted here, not routed",
 }
+_NONE = "no build succeeded"
 _HEAD = """\
 # Boards
 
@@ -44,8 +45,9 @@ makes; the figures are in `sw/data/boards.json`, and tests hold both equal.
 **Nothing here has been tried on hardware: no board was at hand.** *Bitstream made here*: placed,
 routed and packed by the open tools, with a clock that the routed design meets. *Sources made and
 counted here*: the project for Vivado was written, and Yosys, which knows no timing, counted what
-the design takes; Vivado makes a bitstream of it, where that is installed. `thresher program --board
-B` writes a bitstream into a board.
+the design takes; Vivado makes a bitstream of it, where that is installed. *No build succeeded*: the
+design does not fit the part, or not its clock; `thresher build` says by how much. `thresher program
+--board B` writes a bitstream into a board.
 """
 
 
@@ -74,9 +76,11 @@ def boards(folder: Path, write: bool, as_json: bool) -> None:
     """Show each board's newest build of its own engine: resources, clock, and how far it went."""
     figures = collect(folder)
     if write:
+        if not figures["builds"]:
+            raise BadInput(f"{folder} has no build of any board: {REWRITE} makes all")
         missing = [name for name in BOARDS if name not in figures["builds"]]
         if missing:
-            raise BadInput(f"{folder} has no build of {', '.join(missing)}: {REWRITE} makes all")
+            console().print(f"note: {folder} has no build of {', '.join(missing)}")
         for name, build in figures["builds"].items():
             build["shipped"] = shipped(BOARDS[name])
         file, shown = _figures_file(), _document_file()
@@ -157,7 +161,7 @@ def document(figures: Mapping[str, Any]) -> str:
             f"Tools: {'; '.join(figures['tools'])}, one seed.\n",
             _markdown(
                 ["board", "part", "elements", "used of what is there", "clock", "Fmax", "state"],
-                (_row(board, build) for board, build in builds.items()),
+                (_row(board, builds.get(board)) for board in BOARDS.values()),
             ),
             "Elements are lanes × groups. A LUT of the iCE40 is a logic cell. Clock, Fmax: MHz.\n",
             _LARGEST,
@@ -166,7 +170,10 @@ def document(figures: Mapping[str, Any]) -> str:
                 (_largest(board, build) for board, build in builds.items()),
             ),
             "## Notes\n",
-            *(f"- **{board.title}** (`--board {board.name}`): {_notes(board)}" for board in builds),
+            *(
+                f"- **{board.title}** (`--board {board.name}`): {_notes(board)}"
+                for board in BOARDS.values()
+            ),
             "",
         ]
     )
@@ -184,7 +191,11 @@ fits: `thresher fit NET.thr --board B`.
 """
 
 
-def _row(board: Board, build: Mapping[str, Any]) -> list[object]:
+def _row(board: Board, build: Mapping[str, Any] | None) -> list[object]:
+    if build is None:
+        grid = PRESETS[board.preset]
+        clock = f"{board.clock_hz / 1e6:g}"
+        return [board.title, board.part, f"{grid.lanes} × {grid.groups}", "", clock, "", _NONE]
     config, fmax = build["config"], build["fmax_mhz"]
     used = ", ".join(
         f"{each['used']:,g} of {each['available']:,} {_NAMES.get(name, name.upper())}"
@@ -232,11 +243,8 @@ def _show(figures: Mapping[str, Any]) -> Table:
     for heading in ("board", "elements", "used", "clock", "Fmax", "state"):
         table.add_column(heading)
     for name, board in BOARDS.items():
-        if name in figures["builds"]:
-            _, _, *cells = _row(board, figures["builds"][name])
-            table.add_row(name, *map(str, cells))
-        else:
-            table.add_row(name, "", "", "", "", "not built")
+        _, _, *cells = _row(board, figures["builds"].get(name))
+        table.add_row(name, *map(str, cells))
     return table
 
 

@@ -46,8 +46,9 @@ class TestFigures:
 
     def test_every_board_as_it_is_now(self):
         builds = self.FIGURES["builds"]
-        assert list(builds) == list(BOARDS), bench_boards.REWRITE
-        for name, board in BOARDS.items():
+        # The Arty A7-100T's preset takes 140 of 135 block RAMs.
+        assert [*builds] == [n for n in BOARDS if n != "arty_a7_100t"], bench_boards.REWRITE
+        for name, board in ((name, BOARDS[name]) for name in builds):
             assert builds[name]["config"] == dataclasses.asdict(PRESETS[board.preset]), name
             assert builds[name]["clock_mhz"] == board.clock_hz / 1e6, name
             available = {key: each["available"] for key, each in builds[name]["resources"].items()}
@@ -69,8 +70,9 @@ class TestFigures:
     def test_shipped_networks_that_fit(self, preset, monkeypatch):
         small = [name for name in networks.NAMES if name.endswith("best")]
         monkeypatch.setattr(networks, "NAMES", small)
-        for board in (board for board in BOARDS.values() if board.preset == preset):
-            fit = [n for n in self.FIGURES["builds"][board.name]["shipped"] if n in small]
+        builds = self.FIGURES["builds"]
+        for board in (BOARDS[name] for name in builds if BOARDS[name].preset == preset):
+            fit = [n for n in builds[board.name]["shipped"] if n in small]
             assert fit == bench_boards.shipped(board)
 
 
@@ -99,7 +101,7 @@ class TestCollect:
         build(tmp_path, "icebreaker-1", "icebreaker", bitstream=None, fmax_mhz=None)
         status, out, _ = bench("--build", tmp_path)
         assert status == 0
-        assert "not built" in out
+        assert "no build succeeded" in out
         assert "counted" in out
 
     @pytest.mark.parametrize("text", ["", "[]", '{"board": "icebreaker"}'])
@@ -110,9 +112,7 @@ class TestCollect:
         assert "summary.json is not the summary of a build" in err
         assert err.count("\n") == 1
 
-    def test_a_part_is_not_written(self, tmp_path):
-        build(tmp_path, "icebreaker-1", "icebreaker")
+    def test_nothing_is_not_written(self, tmp_path):
         status, out, err = bench("--build", tmp_path, "--write")
         assert (status, out) == (2, "")
-        assert "has no build of arty_a7_35t, " in err
-        assert "icebreaker" not in err
+        assert "has no build of any board" in err
