@@ -173,8 +173,8 @@ PRESETS = {
         codebook_depth=1024,
         bias_depth=256,
     ),
-    # The Arty's with half of the accumulators, which are then of LUTs: with all of them it takes 140
-    # block RAMs of the part's 135.
+    # The Arty's with half of the accumulators, which are then of LUTs: with all of them it takes
+    # 140 block RAMs of the part's 135.
     "nexys_a7": AcceleratorConfig(
         lanes=8,
         groups=4,
