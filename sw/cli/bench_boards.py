@@ -35,7 +35,7 @@ _STATES = {
     "routed": "routed here, no bitstream",
     "counted": "sources made and counted here, not routed",
 }
-_NONE = "no build succeeded"
+_NONE = "no build here"
 _HEAD = """\
 # Boards
 
@@ -45,9 +45,9 @@ makes; the figures are in `sw/data/boards.json`, and tests hold both equal.
 **Nothing here has been tried on hardware: no board was at hand.** *Bitstream made here*: placed,
 routed and packed by the open tools, with a clock that the routed design meets. *Sources made and
 counted here*: the project for Vivado was written, and Yosys, which knows no timing, counted what
-the design takes; Vivado makes a bitstream of it, where that is installed. *No build succeeded*: the
-design does not fit the part, or not its clock; `thresher build` says by how much. `thresher program
---board B` writes a bitstream into a board.
+the design takes; Vivado makes a bitstream of it, where that is installed. *No build here*: none
+was made for this table, or it failed; `thresher build` says by how much. `thresher program --board
+B` writes a bitstream into a board.
 """
 
 
@@ -154,20 +154,20 @@ def state(build: Mapping[str, Any]) -> str:
 
 def document(figures: Mapping[str, Any]) -> str:
     """docs/boards.md."""
-    builds = {BOARDS[name]: build for name, build in figures["builds"].items()}
+    builds = figures["builds"]
     return "\n".join(
         [
             _HEAD,
             f"Tools: {'; '.join(figures['tools'])}, one seed.\n",
             _markdown(
                 ["board", "part", "elements", "used of what is there", "clock", "Fmax", "state"],
-                (_row(board, builds.get(board)) for board in BOARDS.values()),
+                (_row(board, builds.get(name)) for name, board in BOARDS.items()),
             ),
             "Elements are lanes × groups. A LUT of the iCE40 is a logic cell. Clock, Fmax: MHz.\n",
             _LARGEST,
             _markdown(
                 [*_SIZES, "shipped networks that fit"],
-                (_largest(board, build) for board, build in builds.items()),
+                (_largest(BOARDS[name], build) for name, build in builds.items()),
             ),
             "## Notes\n",
             *(

@@ -40,14 +40,17 @@ def build(folder, name, board, *, lut=1, age=0, **differs):
     os.utime(file, (1e9 - age, 1e9 - age))
     return file
 
+# The Arty A7-100T's preset takes 140 of its part's 135 block RAMs; the others take long.
+NOT_BUILT = ["arty_a7_100t", "nexys_a7", "ulx3s_85f"]
+
 
 class TestFigures:
     FIGURES = bench_boards.read_figures()
 
     def test_every_board_as_it_is_now(self):
         builds = self.FIGURES["builds"]
-        # The Arty A7-100T's preset takes 140 of 135 block RAMs.
-        assert [*builds] == [n for n in BOARDS if n != "arty_a7_100t"], bench_boards.REWRITE
+        missing = [name for name in BOARDS if name not in builds]
+        assert missing == NOT_BUILT, bench_boards.REWRITE
         for name, board in ((name, BOARDS[name]) for name in builds):
             assert builds[name]["config"] == dataclasses.asdict(PRESETS[board.preset]), name
             assert builds[name]["clock_mhz"] == board.clock_hz / 1e6, name
@@ -101,7 +104,7 @@ class TestCollect:
         build(tmp_path, "icebreaker-1", "icebreaker", bitstream=None, fmax_mhz=None)
         status, out, _ = bench("--build", tmp_path)
         assert status == 0
-        assert "no build succeeded" in out
+        assert "no build here" in out
         assert "counted" in out
 
     @pytest.mark.parametrize("text", ["", "[]", '{"board": "icebreaker"}'])
