@@ -4,7 +4,7 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 TRAINING := $(VENV)/.training
 
-.PHONY: demo test lint mutants soak bench networks fuzz clean
+.PHONY: demo test lint mutants soak bench boards networks fuzz clean
 
 demo: $(STAMP)
 	$(PYTHON) -m sw.cli demo
@@ -36,6 +36,13 @@ bench: $(TRAINING)
 	$(PYTHON) -m sw.cli bench resources
 	$(PYTHON) -m sw.cli bench kmeans
 	$(PYTHON) -m sw.cli bench packing
+
+# A bitstream for every board, or as much as its tools here make of it; half an hour or more. The
+# table says which build failed.
+boards: $(STAMP)
+	-for board in $$($(PYTHON) -c 'from hw.boards import BOARDS; print(*BOARDS)'); do \
+	  $(PYTHON) -m hw.build --board $$board; done
+	$(PYTHON) -m sw.cli bench boards --write
 
 # The shipped networks, from MNIST's IDX files in DATA; an hour or two.
 networks: $(TRAINING)

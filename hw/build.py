@@ -107,15 +107,38 @@ def _configuration(
 
 
 def _design(board: Board, config: AcceleratorConfig, model: Path | None) -> Design:
-    """With the network of a file in its memories, or with empty ones."""
+    """With the network of a file in its memories, or with empty ones.
+
+    Raises
+    ------
+    BadInput
+        If the network does not fit, or nothing can be in the memories of this board.
+    """
     from sw.format import read
     from sw.pack import pack_file
 
     if model is None:
         return Design(board, config)
+    if not board.resident:
+        raise BadInput(
+            f"{model} cannot be built in: the memories of {board.name} hold nothing at power-up; "
+            "build with --no-model, and load it by thresher load"
+        )
     network = read(model)
     image = pack_file(model, network, config)
     return Design(board, config, image.contents, image.id, str(model))
+
+
+def _with_shipped(board: Board, config: AcceleratorConfig, notes: Console) -> Design:
+    """With the shipped network in its memories, if that is there and fits."""
+    reason = "the shipped network is not installed"
+    if networks.LENET300100.exists():
+        try:
+            return _design(board, config, networks.LENET300100)
+        except BadInput as error:
+            reason = str(error)
+    notes.print(f"note: memories are left empty: {reason}")
+    return Design(board, config)
 
 
 def _show(summary: dict[str, Any], folder: Path) -> Group:
@@ -162,7 +185,7 @@ def _show(summary: dict[str, Any], folder: Path) -> Group:
     "--model",
     metavar="M.thr",
     type=click.Path(path_type=Path),
-    help="Network that the memories hold at power-up; if not given, the shipped one.",
+    help="Network that the memories hold at power-up; if not given, the shipped one, if it fits.",
 )
 @click.option("--no-model", is_flag=True, help="Leave the memories empty; load a network later.")
 @click.option(
@@ -215,11 +238,9 @@ def build(
     chosen = choose(board, toolchain)
     notes = console()
     if model is None and not no_model:
-        if networks.LENET300100.exists():
-            model = networks.LENET300100
-        else:
-            notes.print("note: the shipped network is not installed; memories are left empty")
-    design = _design(board, config, model)
+        design = _with_shipped(board, config, notes)
+    else:
+        design = _design(board, config, model)
     notes.print(f"{board.title}: {config.lanes} × {config.groups} elements, toolchain {chosen}")
     if chosen == "yosys":
         notes.print("note: resources are counted by Yosys, not routed; no bitstream is made")

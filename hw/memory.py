@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Module, Signal, unsigned
+from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import bits_for
+from amaranth.utils import bits_for, ceil_log2
 
 from . import layouts
 from .regmap import Window
 
-__all__ = ["LoadSignature", "LoadedMemory", "items_to_ints", "read_register"]
+__all__ = ["LoadSignature", "LoadedMemory", "SerialMemory", "items_to_ints", "read_register"]
 
 
 class LoadSignature(wiring.Signature):
@@ -68,6 +68,9 @@ class LoadedMemory(wiring.Component):
     made of LUTs, and that register is the only one. Reading an item in the cycle in which it is
     written, the one after `load.windows`, gives no defined value.
 
+    Platforms may have another in its place: what their `get_loaded_memory(memory)` returns, if it
+    is not None. As with `get_memory` of Amaranth's memories, it drives the same members.
+
     Parameters
     ----------
     window, unit : Window, int or None
@@ -104,6 +107,7 @@ class LoadedMemory(wiring.Component):
         self.width, self.depth = width, depth
         self.init = items_to_ints(init)
         self.distributed = distributed
+        self.in_turns = False  # whether it is to be a `SerialMemory`
         super().__init__(
             {
                 "load": In(LoadSignature()),
@@ -113,7 +117,21 @@ class LoadedMemory(wiring.Component):
             }
         )
 
+    @property
+    def selected(self):
+        """Whether the word of `load` is one of this memory's."""
+        selected = self.load.windows[self.window]
+        if self.unit is not None:
+            selected &= self.load.address.unit == self.unit
+        return selected
+
     def elaborate(self, platform):
+        if self.in_turns:
+            return SerialMemory(self)
+        if hasattr(platform, "get_loaded_memory"):
+            other = platform.get_loaded_memory(self)
+            if other is not None:
+                return other
         m = Module()
         wide = self.width > layouts.BUS_BITS
         parts = -(-self.width // layouts.BUS_BITS)
@@ -127,10 +145,7 @@ class LoadedMemory(wiring.Component):
         write = memory.write_port(granularity=layouts.BUS_BITS if wide else None)
 
         part_bits = (layouts.stride(self.width) - 1).bit_length()
-        address = self.load.address
-        selected = self.load.windows[self.window]
-        if self.unit is not None:
-            selected &= address.unit == self.unit
+        address, selected = self.load.address, self.selected
         m.d.comb += [
             write.addr.eq(address.offset >> part_bits),
             write.data.eq(Cat(self.load.data for _ in range(parts))),
@@ -141,4 +156,54 @@ class LoadedMemory(wiring.Component):
         for part in range(len(write.en)):
             this_part = address.offset[:part_bits] == part
             m.d.sync += write.en[part].eq(selected & this_part)
+        return m
+
+
+class SerialMemory(Elaboratable):
+    """In place of a `LoadedMemory` with wide items: words of 32 bits, read one a cycle, in turns.
+
+    For few wide items, which would leave block RAMs all but empty. The item at a new index is whole
+    after `latency` cycles; until then it is of both. `enable` is not heeded.
+    """
+
+    def __init__(self, memory: LoadedMemory):
+        self.memory = memory
+
+    @staticmethod
+    def latency(width: int) -> int:
+        """Cycles from an index to its item, with as many bits: one for each word, one to read."""
+        return -(-width // layouts.BUS_BITS) + 1
+
+    def elaborate(self, platform):
+        m = Module()
+        this, stride = self.memory, layouts.stride(self.memory.width)
+        parts = -(-this.width // layouts.BUS_BITS)
+        mask = (1 << layouts.BUS_BITS) - 1
+        words = [
+            (item >> (layouts.BUS_BITS * part)) & mask
+            for item in this.init
+            for part in range(stride)
+        ]
+        m.submodules.memory = memory = Memory(
+            shape=layouts.BUS_BITS, depth=this.depth * stride, init=words
+        )
+        read, write = memory.read_port(), memory.write_port()
+        turn = Signal(range(parts))
+        last = turn == parts - 1
+        before = Signal(parts)  # the part that was asked for, one-hot
+        m.d.sync += [
+            write.en.eq(this.selected),
+            turn.eq(Mux(last, 0, turn + 1)),
+            before.eq(1 << turn),
+        ]
+        m.d.comb += [
+            write.addr.eq(this.load.address.offset),
+            write.data.eq(this.load.data),
+            read.addr.eq(Cat(turn, Const(0, ceil_log2(stride) - len(turn)), this.index)),
+        ]
+        taken = [
+            read_register(m, read.data, name=f"part_{part}", enable=before[part])
+            for part in range(parts)
+        ]
+        m.d.comb += this.item.eq(Cat(taken))
         return m

@@ -96,7 +96,7 @@ def write_sources(design: Design, folder: Path) -> tuple[tuple[str, ...], ...]:
             Top(config, board, design.contents, design.image_id),
             do_build=False,
             emit_src=False,
-            **TOOLCHAINS[board.toolchains[0]].OVERRIDES,
+            **TOOLCHAINS[board.toolchains[0]].overrides(board),
         )
     # Amaranth can write a second Verilog file for debugging; it was not asked to.
     plan.files.pop("top.debug.v", None)

@@ -20,14 +20,19 @@ def engine_verilog(config: AcceleratorConfig) -> str:
     return verilog.cached_verilog(_TOP, f"{config!r}", lambda: Engine(config))
 
 
-def engine_rtlil(config: AcceleratorConfig) -> str:
+def engine_rtlil(config: AcceleratorConfig, platform: object = None) -> str:
     """RTLIL of an engine with empty memories, its top module called `engine`."""
-    return verilog.to_rtlil(Engine(config), _TOP)
+    return verilog.to_rtlil(Engine(config), _TOP, platform)
 
 
-def engine_netlist(config: AcceleratorConfig, family: str) -> Netlist:
-    """An engine with empty memories, synthesised for a family of `sim.netlist.FAMILIES`."""
-    return netlist(engine_rtlil(config), _TOP, family)
+def engine_netlist(config: AcceleratorConfig, family: str, platform: object = None) -> Netlist:
+    """An engine with empty memories, synthesised for a family that `sim.netlist` has models of.
+
+    Parameters
+    ----------
+    platform : see `sim.verilog.to_rtlil`
+    """
+    return netlist(engine_rtlil(config, platform), _TOP, family)
 
 
 def open_engine(

@@ -21,12 +21,15 @@ __all__ = ["FAMILIES", "Netlist", "netlist"]
 _MODELS = {
     "xc7": ("xilinx/cells_sim.v",),
     "ecp5": ("ecp5/common_sim.vh", "ecp5/ccu2c_sim.vh"),
+    "ice40up": ("ice40/cells_sim.v",),
 }
-FAMILIES = tuple(_MODELS)
+# Those whose blocks are counted.
+FAMILIES = ("xc7", "ecp5")
 _OWN_MODELS = Path(__file__).with_name("cells")
 
 _MODULE = re.compile(r"^module\s+(\w+)\b.*?^endmodule\b", re.DOTALL | re.MULTILINE)
 _TIMING = re.compile(r"^\s*specify\b.*?\bendspecify\b", re.DOTALL | re.MULTILINE)
+_MACRO = re.compile(r"^`(?!timescale).*$", re.MULTILINE)  # before a file's first module
 _CELL = re.compile(r"^\s*(\w+)\s+(?:#\s*\(|\\?\S+\s*\()", re.MULTILINE)
 
 
@@ -36,7 +39,7 @@ class Netlist:
 
     Attributes
     ----------
-    family : one of `FAMILIES`
+    family : a key of `_MODELS`
     top : name of its module
     used : resource -> number, as `hw.toolchains.yosys.count` has them
     file : Verilog of its cells, flattened
@@ -50,21 +53,25 @@ class Netlist:
     def simulated(self) -> str:
         """Verilog with models of the cells: Yosys' own, and ours where Yosys has none.
 
-        Ours are block RAMs and the ECP5's multiplier, see sim/cells/. Timing is left out.
+        Ours are block RAMs and the ECP5's multiplier, see sim/cells/; of the iCE40 Yosys has all.
+        Timing is left out.
 
         Raises
         ------
         hw.toolchains.ToolchainError
             If no package with Yosys' models is installed.
         """
-        texts = [(_OWN_MODELS / f"{name}.v").read_text() for name in (self.family, "block_ram")]
+        own = (_OWN_MODELS / f"{name}.v" for name in (self.family, "block_ram"))
+        texts = [path.read_text() for path in own if path.exists()]
         texts += [(yosys.share() / name).read_text() for name in _MODELS[self.family]]
         models: dict[str, str] = {}
+        macros = []
         for text in texts:
+            macros += _MACRO.findall(text.partition("\nmodule ")[0])
             for module in _MODULE.finditer(_TIMING.sub("", text)):
                 models.setdefault(module[1], module[0])
         cells = self.file.read_text()
-        return "\n".join([cells, *_needed(cells, models)])
+        return "\n".join([cells, *macros, *_needed(cells, models)])
 
 
 def _needed(text: str, models: dict[str, str]) -> list[str]:

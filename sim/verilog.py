@@ -20,8 +20,8 @@ from sim import toolchain
 
 __all__ = ["DEEP", "build_folder", "cached_verilog", "hardware_digest", "to_rtlil", "to_verilog"]
 
-# From this depth on a memory without initial contents is sim/deep_memory.sv. No board's engine has
-# such a memory, so those are simulated as they are synthesised.
+# From this depth on a memory without initial contents is sim/deep_memory.sv. Of the boards' engines
+# only the iCEBreaker's has such a memory, in SPRAM; others are simulated as they are synthesised.
 DEEP = 1 << 13
 _DEEP_MEMORY = Path(__file__).with_name("deep_memory.sv")
 
@@ -36,9 +36,15 @@ def to_verilog(component: Component, name: str) -> str:
     return _kept(name, to_rtlil(component, name), lambda: _convert(component, name))
 
 
-def to_rtlil(component: Component, name: str) -> str:
-    """RTLIL with top module `name`: what Yosys reads, written at once."""
-    text: str = rtlil.convert(component, name=name, ports=_ports(component), emit_src=False)
+def to_rtlil(component: Component, name: str, platform: object = None) -> str:
+    """RTLIL with top module `name`: what Yosys reads, written at once.
+
+    Parameters
+    ----------
+    platform : what components ask for memories in another form
+    """
+    options = {"ports": _ports(component), "platform": platform, "emit_src": False}
+    text: str = rtlil.convert(component, name=name, **options)
     return text
 
 

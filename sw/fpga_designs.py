@@ -26,7 +26,8 @@ __all__ = [
 BOARD_CLOCK = "of the board, not routed"
 """What a clock is that no tool has proved."""
 
-_EBR_PER_BRAM36 = 2  # an ECP5's block RAM has 18 kbit, a 7-series' 36
+# Of block RAMs, by their names in `hw.boards.Board.capacity`.
+_RAM_KBIT = {"bram36": 36, "ebr": 18, "ebr4": 4, "bsram": 18, "spram": 256}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +160,7 @@ def resources_of(used: Mapping[str, float]) -> dict[str, Any]:
     """The resources of a `Build`, from numbers named as in `hw.boards.Board.capacity`."""
     return {
         "lut": used["lut"],
-        "bram36": used["bram36"] if "bram36" in used else used["ebr"] / _EBR_PER_BRAM36,
-        "dsp": used["dsp"],
+        "bram36": sum(used.get(name, 0) * kbit / 36 for name, kbit in _RAM_KBIT.items()),
+        "dsp": used.get("dsp", 0),
         "used": used,
     }

@@ -4,11 +4,33 @@ import difflib
 
 from .arty import ARTY_A7_35T, ARTY_A7_100T
 from .board import Board, BoardError
-from .ulx3s import ULX3S_85F
+from .cmod import CMOD_A7_35T
+from .colorlight import COLORLIGHT_5A75B
+from .hx8k import ICE40_HX8K_B_EVN
+from .icebreaker import ICEBREAKER
+from .nexys import NEXYS_A7
+from .orangecrab import ORANGECRAB
+from .tang_nano import TANG_NANO_9K
+from .ulx3s import ULX3S_25F, ULX3S_85F
 
 __all__ = ["BOARDS", "Board", "BoardError", "find"]
 
-BOARDS = {board.name: board for board in (ARTY_A7_35T, ARTY_A7_100T, ULX3S_85F)}
+BOARDS = {
+    board.name: board
+    for board in (
+        ARTY_A7_35T,
+        ARTY_A7_100T,
+        NEXYS_A7,
+        CMOD_A7_35T,
+        ULX3S_85F,
+        ULX3S_25F,
+        COLORLIGHT_5A75B,
+        ORANGECRAB,
+        ICEBREAKER,
+        ICE40_HX8K_B_EVN,
+        TANG_NANO_9K,
+    )
+}
 
 
 def find(name: str) -> Board:

@@ -25,9 +25,12 @@ class Board:
     aliases : tuple of str
         Other names that find it.
     part, family : str
-        The FPGA as its vendor writes it, and "xc7" or "ecp5".
+        The FPGA as its vendor writes it, and a key of `hw.toolchains.yosys.FAMILIES`.
     capacity : resource -> number
-        What the part has: lut, ff, dsp, and bram36 (36 kbit) or ebr (18 kbit).
+        What the part has: lut, ff, dsp (multipliers of 16 × 16 bits or more), and block RAMs:
+        bram36 (Xilinx, 36 kbit), ebr (ECP5, 18 kbit), ebr4 (iCE40, 4 kbit), spram (iCE40, 256
+        kbit), bsram (Gowin, 18 kbit). A lut of the iCE40 is a logic cell: a LUT, a carry and a
+        flip-flop, each used or not.
     preset : str
         Its entry in `hw.config.PRESETS`.
     clock_hz : int
@@ -37,6 +40,10 @@ class Board:
         Of the UART.
     toolchains : tuple of str
         Names in `hw.toolchains`; the first that is installed is the one that "auto" takes.
+    resident : bool
+        Whether all memories can hold a network at power-up.
+    loader : tuple of str
+        openFPGALoader's arguments that name the board, or the cable to it.
     make_platform : clock_hz -> Platform
         Pins, constraints and the clock of the board; raises `BoardError` for a clock that it
         cannot make.
@@ -52,6 +59,8 @@ class Board:
     clock_hz: int
     baud: int = 1_000_000
     toolchains: tuple[str, ...]
+    resident: bool = True
+    loader: tuple[str, ...]
     make_platform: Callable[[int], Platform] = field(repr=False)
 
     @property

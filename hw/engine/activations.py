@@ -54,17 +54,18 @@ class ActivationMemory(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # The host sees packed bits, 32 at a time; a write touches only the bits of its own word.
+        # The host sees packed bits, 32 at a time; a write touches only the bits of its own word. Of
+        # a word that is less than those, no more is kept.
         width = self.config.lanes * self.config.activation_bits
         parts = -(-width // layouts.BUS_BITS)
         part_bits = (layouts.stride(width) - 1).bit_length()
         m.submodules.memory = memory = Memory(
-            shape=unsigned(parts * layouts.BUS_BITS),
+            shape=unsigned(parts * layouts.BUS_BITS if parts > 1 else width),
             depth=self.config.activation_depth,
             init=self.init,
         )
         read = memory.read_port()
-        write = memory.write_port(granularity=layouts.BUS_BITS)
+        write = memory.write_port(granularity=layouts.BUS_BITS if parts > 1 else None)
 
         address = self.load.address
         selected = (

@@ -24,6 +24,9 @@ class LayerCounters(wiring.Component):
     read_layer, read_counter : In
         `value` is that counter two cycles later.
     value : Out(32)
+
+    On a platform with `narrow_memories` a layer's counters can be read `len(COUNTERS)` cycles after
+    `done`, which must not come again before.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -58,6 +61,14 @@ class LayerCounters(wiring.Component):
             with m.If(self.start):
                 m.d.sync += counter.eq(step)
 
+        if getattr(platform, "narrow_memories", False):
+            self._keep_word_by_word(m, counters)
+        else:
+            self._keep(m, counters)
+        return m
+
+    def _keep(self, m, counters):
+        """All counters of a layer side by side, written at once."""
         m.submodules.memory = memory = Memory(
             shape=unsigned(32 * len(COUNTERS)), depth=self.config.layer_depth, init=[]
         )
@@ -71,4 +82,29 @@ class LayerCounters(wiring.Component):
             read.addr.eq(self.read_layer),
         ]
         m.d.sync += self.value.eq(read.data.word_select(which, 32))
-        return m
+
+    def _keep_word_by_word(self, m, counters):
+        """One counter a word, written one a cycle: layers must take longer than that."""
+        number = len(counters)
+        left, part, to = Signal(range(number + 1)), Signal(range(number)), Signal.like(self.layer)
+        waiting = Signal(32 * number)
+        with m.If(self.done):
+            m.d.sync += [
+                waiting.eq(Cat(counters.values())),
+                to.eq(self.layer),
+                left.eq(number),
+                part.eq(0),
+            ]
+        with m.Elif(left != 0):
+            m.d.sync += [waiting.eq(waiting >> 32), left.eq(left - 1), part.eq(part + 1)]
+        m.submodules.memory = memory = Memory(
+            shape=unsigned(32), depth=self.config.layer_depth << len(part), init=[]
+        )
+        write, read = memory.write_port(), memory.read_port()
+        m.d.comb += [
+            write.addr.eq(Cat(part, to)),
+            write.data.eq(waiting[:32]),
+            write.en.eq(left != 0),
+            read.addr.eq(Cat(self.read_counter, self.read_layer)),
+        ]
+        m.d.sync += self.value.eq(read.data)

@@ -1,6 +1,5 @@
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
-from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
 from .. import layouts
@@ -8,6 +7,7 @@ from ..bus import BusSignature
 from ..config import AcceleratorConfig
 from ..memory import LoadSignature
 from ..regmap import MAGIC, REGISTERS, VERSION, Window, window_items
+from .transfer_crc import TransferCrc
 
 __all__ = ["HostPort"]
 
@@ -17,10 +17,10 @@ _PLACE = {register.name: place for place, register in enumerate(REGISTERS)}
 class HostPort(wiring.Component):
     """The bus target: registers, and the way to the memory windows.
 
-    A register access takes three cycles, a window access six at most. Every transfer enters the
-    CRC, so that the host can tell that it took place, and with which word. What is guarded,
-    windows among it, is written between two addresses alone, which the host has set: so nothing
-    that goes astray on a bad line spoils anything else.
+    A register access takes three cycles, a window access six at most, and eight more on a platform
+    with `small_checksum`. Every transfer enters the CRC, so that the host can tell that it took
+    place, and with which word. What is guarded, windows among it, is written between two addresses
+    alone, which the host has set: so nothing that goes astray on a bad line spoils anything else.
 
     Members
     -------
@@ -61,11 +61,12 @@ class HostPort(wiring.Component):
         accepted, began, is_counter = Signal(), Signal(), Signal()
         m.d.sync += began.eq(accepted)
         value, restart, writable = self._registers(m, accepted, began)
-        crc, of_crc = self._crc(m, began, restart)
+        crc, of_crc = self._crc(m, accepted, began)
+        m.d.comb += crc.restart.eq(restart)
         m.d.comb += is_counter.eq(self.read_address.window == Window.COUNTERS)
         m.d.sync += [bus.acknowledge.eq(0), self.load.windows.eq(0)]
         with m.FSM():
-            with m.State("IDLE"), m.If(bus.request & ~bus.acknowledge):
+            with m.State("IDLE"), m.If(bus.request & ~bus.acknowledge & ~crc.busy):
                 m.d.comb += accepted.eq(1)
                 m.d.sync += [self.read_address.eq(address), self.load.address.eq(address)]
                 m.d.sync += self.load.data.eq(bus.w_data)
@@ -77,7 +78,7 @@ class HostPort(wiring.Component):
                     m.next = "READ"
             with m.State("REGISTER"):
                 # By now, the CRC has the word of the transfer before.
-                m.d.sync += [bus.r_data.eq(Mux(of_crc, crc, value)), bus.acknowledge.eq(1)]
+                m.d.sync += [bus.r_data.eq(Mux(of_crc, crc.crc, value)), bus.acknowledge.eq(1)]
                 m.next = "IDLE"
             with m.State("CHOOSE"):
                 with m.If(writable):
@@ -103,23 +104,23 @@ class HostPort(wiring.Component):
                 m.next = "IDLE"
         return m
 
-    def _crc(self, m, began, restart):
-        """The CRC of all transfers; whether the one under way is its own, from the second cycle on.
+    def _crc(self, m, accepted, began):
+        """The CRC of all transfers but of its register; whether that is what is accessed.
 
-        The address enters after the first cycle, the word after the last.
+        The latter from the second cycle on.
         """
-        # Processor of `amaranth.lib.crc`; little-endian words give the CRC-32 of zlib.
-        m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=layouts.BUS_BITS).create()
-        bus, own = self.bus, Signal()
-        m.d.sync += [
-            own.eq(Value.cast(bus.address) == _PLACE["crc"]),
-            crc.start.eq(restart),
-            crc.valid.eq((began | bus.acknowledge) & ~own),
-            crc.data.eq(Cat(bus.address, Const(0, 1), bus.write)),
+        m.submodules.crc = crc = TransferCrc()
+        bus, own, written = self.bus, Signal(), Signal()
+        m.d.sync += own.eq(Value.cast(bus.address) == _PLACE["crc"])
+        with m.If(accepted):
+            m.d.sync += written.eq(bus.write)
+        m.d.comb += [
+            crc.address.eq(Cat(self.load.address, Const(0, 1), written)),
+            crc.word.eq(Mux(written, self.load.data, bus.r_data)),
+            crc.began.eq(began & ~own),
+            crc.ended.eq(bus.acknowledge & ~own),
         ]
-        with m.If(bus.acknowledge):
-            m.d.sync += crc.data.eq(Mux(bus.write, bus.w_data, bus.r_data))
-        return crc.crc, own
+        return crc, own
 
     def _windows(self, address):
         """Which window an address is in, one-hot, if it is within the depth of its memories."""

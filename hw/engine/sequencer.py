@@ -5,7 +5,7 @@ from amaranth.utils import bits_for
 
 from .. import layouts
 from ..config import AcceleratorConfig
-from ..memory import LoadedMemory, LoadSignature
+from ..memory import LoadedMemory, LoadSignature, SerialMemory
 from ..regmap import Window
 
 __all__ = ["Sequencer"]
@@ -16,6 +16,9 @@ class Sequencer(wiring.Component):
 
     A layer is fed as soon as the elements have nothing more to do for the one before it, while
     write-back still stores that one's last position: the feeders wait for what is not stored yet.
+
+    On a platform with `narrow_memories` the instruction has no register beside that of its memory,
+    a `SerialMemory`: it is read only when it is needed, and each begins `latency` cycles later.
 
     Members
     -------
@@ -76,6 +79,7 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.memory = memory = self.memory
+        memory.in_turns = narrow = getattr(platform, "narrow_memories", False)
         connect(m, flipped(self.load), memory.load)
         # A register of its own: the instruction reaches every element.
         instruction = Signal(layouts.instruction(self.config))
@@ -87,8 +91,9 @@ class Sequencer(wiring.Component):
         ]
         m.d.sync += self.ended_layer.eq(self.layer)
         reads = Signal()
-        with m.If(reads):
-            m.d.sync += instruction.eq(memory.item)
+        if not narrow:
+            with m.If(reads):
+                m.d.sync += instruction.eq(memory.item)
         with m.If(self.busy):
             m.d.sync += self.cycles.eq(self.cycles + 1)
         m.d.sync += self.feed_start.eq(0)
@@ -100,7 +105,7 @@ class Sequencer(wiring.Component):
                 with m.If(self.start):
                     m.d.sync += [self.busy.eq(1), self.layer.eq(0), self.cycles.eq(0), first.eq(1)]
                     m.d.comb += reads.eq(1)
-                    m.next = "BEGIN"
+                    m.next = "READ" if narrow else "BEGIN"
             with m.State("BEGIN"):
                 m.d.sync += self.feed_start.eq(1)
                 with m.If(~first):
@@ -110,7 +115,7 @@ class Sequencer(wiring.Component):
                 with m.If(self.fed & ~final):
                     m.d.comb += reads.eq(1)
                     m.d.sync += self.ahead.eq(1)
-                    m.next = "BEGIN"
+                    m.next = "READ" if narrow else "BEGIN"
                 with m.If(self.stored & self.ahead):
                     m.d.comb += self.store_start.eq(1)
                     m.d.sync += self.ahead.eq(0)
@@ -118,6 +123,40 @@ class Sequencer(wiring.Component):
                     m.d.comb += self.ended.eq(1)
                     m.d.sync += self.busy.eq(0)
                     m.next = "IDLE"
-        # What follows the last layer is the first, of another run.
-        m.d.comb += memory.index.eq(Mux(fsm.ongoing("IDLE") | final, 0, upcoming))
+            if narrow:
+                self._wait(m)
+        if narrow:
+            self._read_late(m, fsm, reads, upcoming)
+            m.d.comb += instruction.eq(memory.item)
+        else:
+            # What follows the last layer is the first, of another run.
+            m.d.comb += memory.index.eq(Mux(fsm.ongoing("IDLE") | final, 0, upcoming))
         return m
+
+    def _wait(self, m):
+        """The state in which an instruction is read part by part."""
+        cycles = SerialMemory.latency(self.memory.width)
+        waited = Signal(range(cycles))
+        with m.State("READ"):
+            m.d.sync += waited.eq(waited + 1)
+            with m.If(waited == cycles - 1):
+                m.d.sync += waited.eq(0)
+                m.next = "BEGIN"
+
+    def _read_late(self, m, fsm, reads, upcoming):
+        """Reads the first instruction while idle, another after `reads`.
+
+        The layer before may be stored while its successor's instruction is being read, which is not
+        whole then: write-back begins with that once it is.
+        """
+        index, late = Signal.like(self.layer), Signal()
+        m.d.comb += self.memory.index.eq(index)
+        with m.If(fsm.ongoing("IDLE")):
+            m.d.sync += index.eq(0)
+        with m.Elif(reads):
+            m.d.sync += index.eq(upcoming)
+        with m.If(self.stored & ~fsm.ongoing("RUN")):
+            m.d.sync += [late.eq(1), self.ahead.eq(0)]
+        with m.If(self.feed_start & late):
+            m.d.comb += self.store_start.eq(1)
+            m.d.sync += late.eq(0)

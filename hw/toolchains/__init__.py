@@ -8,7 +8,7 @@ from .base import Job, Outcome, ToolchainError
 
 __all__ = ["TOOLCHAINS", "Job", "Outcome", "ToolchainError", "choose"]
 
-# Each has available(), run(job) and OVERRIDES: its options for `platform.build`.
+# Each has available(board), run(job) and overrides(board): its options for `platform.build`.
 TOOLCHAINS: dict[str, ModuleType] = {"vivado": vivado, "nextpnr": nextpnr, "yosys": yosys}
 
 
@@ -27,7 +27,7 @@ def choose(board: Board, name: str) -> str:
             f"it can be auto, {' or '.join(board.toolchains)}"
         )
     for candidate in names:
-        if TOOLCHAINS[candidate].available():
+        if TOOLCHAINS[candidate].available(board):
             return candidate
     if name == "vivado":
         raise ToolchainError("Vivado is not on PATH; --toolchain yosys counts without it")

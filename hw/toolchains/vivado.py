@@ -3,18 +3,22 @@
 import os
 import re
 
+from ..boards import Board
 from .base import Job, Outcome, ToolchainError, check_clock, check_fits, find_tool, run_tool
 
-__all__ = ["OVERRIDES", "available", "read_slack", "read_utilization", "run"]
-
-OVERRIDES: dict[str, str] = {}
+__all__ = ["available", "overrides", "read_slack", "read_utilization", "run"]
 
 _SITES = {"Slice LUTs": "lut", "Slice Registers": "ff", "Block RAM Tile": "bram36", "DSPs": "dsp"}
 
 
-def available() -> bool:
+def available(board: Board) -> bool:
     """Whether Vivado can be run here, straight or by the script in AMARANTH_ENV_VIVADO."""
     return "AMARANTH_ENV_VIVADO" in os.environ or find_tool("vivado", "vivado") is not None
+
+
+def overrides(board: Board) -> dict[str, str]:
+    """What `platform.build` is told beside the design."""
+    return {}
 
 
 def read_utilization(text: str) -> dict[str, float]:

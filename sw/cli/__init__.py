@@ -23,10 +23,11 @@ _VERBS = {
     "fit": ("sw.cli.fit:fit", "Tell whether a network fits a board, and what is short."),
     "explore": ("sw.cli.explore:explore", "Show what engines of every shape would make of it."),
     "sim": ("sw.cli.simulate:simulate", "Run a compressed network in simulation, checked."),
+    "build": ("hw.build:build", "Build the accelerator for a board."),
+    "program": ("sw.cli.program:program", "Write a board's newest bitstream into it."),
     "load": ("sw.cli.load:load", "Load a network into a board, verified."),
     "run": ("sw.cli.run:run", "Run a network on a board, checked against the golden model."),
     "board": ("sw.cli.board:board", "Run a virtual board behind a serial port."),
-    "build": ("hw.build:build", "Build the accelerator for a board."),
     "bench": ("sw.cli.bench:bench", "Measure speed and size."),
     "demo": ("sw.cli.demo:demo", "Build for a board, run the shipped network, show figures."),
 }

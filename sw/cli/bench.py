@@ -33,6 +33,10 @@ _BENCHES = {
         "sw.cli.bench_resources:engine_resources",
         "LUT, FF, block RAM and DSP of every block and engine; the routed clock.",
     ),
+    "boards": (
+        "sw.cli.bench_boards:boards",
+        "What the builds of all boards came to: resources, clock, bitstream.",
+    ),
     "compression": (
         "sw.cli.bench_compression:compression",
         "Error and size of compressed networks, trained from nothing.",

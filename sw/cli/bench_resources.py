@@ -28,6 +28,7 @@ from .boards import count_board, route_board
 from .largest_grid import largest_grid
 from .output import console, emit, json_option
 from .resource_table import (
+    PRESETS_COUNTED,
     count_preset,
     document,
     families,
@@ -198,7 +199,7 @@ def _measure(request: _Request, note: Note) -> dict[str, Any]:
 
 def _presets(note: Note) -> dict[str, Any]:
     counted: dict[str, Any] = {}
-    for preset in PRESETS:
+    for preset in PRESETS_COUNTED:
         counted[preset] = {}
         for family in families(preset):
             note(f"preset {preset}, {family}")
@@ -237,6 +238,8 @@ def _engine(
 def _boards(note: Note) -> dict[str, Any]:
     counted = {}
     for name, board in boards.BOARDS.items():
+        if board.preset not in PRESETS_COUNTED:
+            continue
         note(f"whole design of {board.title}")
         config = PRESETS[board.preset]
         used = count_board(Design(board, config))

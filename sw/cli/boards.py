@@ -53,8 +53,8 @@ def route_board(
     hw.toolchains.ToolchainError
         If the tools for the board are not installed, fail, or the design is too large.
     """
-    if not nextpnr.available():
-        raise ToolchainError("nextpnr-ecp5 is not installed: pip install 'thresher[synth]'")
+    if not nextpnr.available(design.board):
+        raise ToolchainError("nextpnr is not installed: pip install 'thresher[synth]'")
     note(f"synthesis of {design.board.title}")
     folder, commands = _synthesised(design, nextpnr.synthesise)
     rows: list[dict[str, Any]] = []
@@ -62,7 +62,7 @@ def route_board(
     for seed in seeds:
         note(f"place and route, seed {seed}")
         report = _routed(folder, commands, seed)
-        used, fmax_mhz, _ = nextpnr.read_report(report)
+        used, fmax_mhz, _ = nextpnr.read_report(report, design.board.family)
         path = nextpnr.critical_path(report)
         rows.append({"seed": seed, "fmax_mhz": round(fmax_mhz, 2), "slowest": _describe(path)})
     clocks = [row["fmax_mhz"] for row in rows]

@@ -24,7 +24,14 @@ from sw.compressed import CompressedNetwork
 from sw.errors import BadInput
 from sw.format import write_file
 from sw.fpga_designs import read_build
-from sw.resource_model import Counted, ResourceModel, counted_engines, fit, memory_bits
+from sw.resource_model import (
+    FAMILIES,
+    Counted,
+    ResourceModel,
+    counted_engines,
+    fit,
+    memory_bits,
+)
 
 from .inputs import choose_inputs, read_shipped
 from .output import check_output, console, emit, json_option
@@ -156,6 +163,11 @@ def explore(model: str, show_all: bool, as_json: bool, **options: Any) -> None:
     board = None if options["board"] is None else boards.find(options["board"])
     like = board or boards.find(_BOARD)
     family = like.family
+    if family not in FAMILIES:
+        raise BadInput(
+            f"--board {like.name}: no engine for {like.part} was counted to predict from; "
+            f"boards with {' or '.join(FAMILIES)} can be explored, such as arty and ulx3s"
+        )
     capacity = (
         {} if board is None else {k: board.capacity[k] for k in _UNITS if k in board.capacity}
     )

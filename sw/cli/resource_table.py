@@ -15,6 +15,7 @@ from sim.engine import engine_netlist
 from .blocks import blocks, count_block
 
 __all__ = [
+    "PRESETS_COUNTED",
     "REWRITE",
     "TOLERANCE",
     "count_preset",
@@ -29,7 +30,13 @@ __all__ = [
 
 TOLERANCE = 0.03
 REWRITE = "thresher bench resources --presets-only --write"
-_NAMES = {"lut": "LUT", "ff": "FF", "bram36": "BRAM36", "ebr": "EBR", "dsp": "DSP"}
+_NAMES = {"lut": "LUT", "ff": "FF", "bram36": "BRAM36", "ebr": "EBR", "dsp": "DSP"} | {
+    "ebr4": "EBR of 4 kbit",
+    "spram": "SPRAM",
+    "bsram": "BSRAM",
+}
+# Presets whose blocks are counted. Of the others' boards docs/boards.md has the whole designs.
+PRESETS_COUNTED = ("tiny", "arty_a7_35t", "arty_a7_100t", "ulx3s_85f")
 _FAMILIES = {"xc7": "Xilinx 7 series, `synth_xilinx`", "ecp5": "Lattice ECP5, `synth_ecp5`"}
 
 Counts = Mapping[str, Mapping[str, Any]]  # block -> {"copies": n, "used": resource -> number}

@@ -4,9 +4,10 @@ import dataclasses
 
 import pytest
 
-from hw.boards import BOARDS, BoardError, find
-from hw.boards.ulx3s import pll_dividers
+from hw.boards import BOARDS, BoardError, ecp5, find, gowin, ice40
 from hw.config import PRESETS
+from hw.toolchains import TOOLCHAINS
+from hw.toolchains.families import FAMILIES
 
 
 class TestBoards:
@@ -17,22 +18,59 @@ class TestBoards:
     def test_presets_exist(self):
         assert {board.preset for board in BOARDS.values()} <= set(PRESETS)
 
+    def test_families_and_toolchains_exist(self):
+        for board in BOARDS.values():
+            assert board.family in FAMILIES
+            assert set(board.toolchains) <= set(TOOLCHAINS)
+
+    def test_names_are_of_one_board_each(self):
+        names = [name for board in BOARDS.values() for name in (board.name, *board.aliases)]
+        assert len(names) == len(set(names))
+
     def test_unknown_names_the_nearest(self):
-        with pytest.raises(BoardError, match="'ulx3s_12f': did you mean ulx3s_85f"):
+        with pytest.raises(BoardError, match="'ulx3s_12f': did you mean ulx3s_25f"):
             find("ulx3s_12f")
 
     def test_baud_is_within_half_a_percent(self):
         for board in BOARDS.values():
             assert board.clock_hz / board.divisor == pytest.approx(board.baud, rel=0.005)
 
+    @pytest.mark.parametrize(
+        ("board", "clock_hz"),
+        [
+            ("ulx3s", 61_234_567),
+            ("arty", 66_666_666),
+            ("cmod", 12_000_000),
+            ("icebreaker", 6_000_000),
+            ("hx8k", 61_234_567),
+            ("tang_nano_9k", 61_234_567),
+        ],
+    )
+    def test_clock_that_cannot_be_made(self, board, clock_hz):
+        with pytest.raises(BoardError, match=r"61\.2346 MHz|66\.6667 MHz|12 MHz|6 MHz"):
+            dataclasses.replace(find(board), clock_hz=clock_hz).platform()
+
+
+class TestDividers:
+    """Each PLL within its limits, which its function tells."""
+
     @pytest.mark.parametrize("megahertz", [25, 50, 60, 75, 80, 100, 125])
-    def test_pll_makes_the_clock_within_its_limits(self, megahertz):
-        divide_in, feedback, divide_out = pll_dividers(25_000_000, megahertz * 1_000_000)
+    def test_ecp5(self, megahertz):
+        divide_in, feedback, divide_out = ecp5.pll_dividers(25_000_000, megahertz * 1_000_000)
         assert 25 * feedback == megahertz * divide_in
         assert 25 / divide_in >= 3.125
         assert 400 <= megahertz * divide_out <= 800
 
-    @pytest.mark.parametrize(("board", "clock_hz"), [("ulx3s", 61_234_567), ("arty", 66_666_666)])
-    def test_clock_that_cannot_be_made(self, board, clock_hz):
-        with pytest.raises(BoardError, match=r"61\.2346 MHz|66\.6667 MHz"):
-            dataclasses.replace(find(board), clock_hz=clock_hz).platform()
+    @pytest.mark.parametrize("megahertz", [18, 21, 24, 36, 42, 48, 60, 96])
+    def test_ice40(self, megahertz):
+        multiplier, power = ice40.pll_dividers(12_000_000, megahertz * 1_000_000)
+        assert 12 * (multiplier + 1) == megahertz * 2**power
+        assert multiplier <= 127
+        assert 533 <= megahertz * 2**power <= 1066
+
+    @pytest.mark.parametrize("megahertz", [27, 45, 54, 60, 63, 72, 81, 108])
+    def test_gowin(self, megahertz):
+        divide_in, feedback, divide_out = gowin.pll_dividers(27_000_000, megahertz * 1_000_000)
+        assert 27 * (feedback + 1) == megahertz * (divide_in + 1)
+        assert 27 / (divide_in + 1) >= 3
+        assert 400 <= megahertz * divide_out <= 1200

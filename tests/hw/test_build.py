@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from hw import build
+from hw.boards import BOARDS
 from hw.config import PRESETS
+from sw import networks
 from sw.cli import main
 
 # The smallest engine.
@@ -29,7 +32,7 @@ class TestListBoards:
         status, out, _ = thresher("--list-boards", "--json")
         boards = {board["name"]: board for board in json.loads(out)["boards"]}
         assert status == 0
-        assert set(boards) == {"arty_a7_35t", "arty_a7_100t", "ulx3s_85f"}
+        assert set(boards) == set(BOARDS)
         assert boards["arty_a7_35t"]["capacity"] == {
             "lut": 20_800,
             "ff": 41_600,
@@ -58,6 +61,10 @@ class TestBadInput:
             (["--board", "ulx3s", "--toolchain", "vivado"], "it can be auto, nextpnr or yosys"),
             (["--board", "arty", "--model", "no.thr", "--no-model"], "give one of them"),
             (["--board", "arty", "--model", "no.thr"], "no.thr"),
+            (
+                ["--board", "icebreaker", "--model", networks.LENET300100],
+                "the memories of icebreaker hold nothing at power-up",
+            ),
         ],
     )
     def test_one_sentence(self, tmp_path, arguments, message):
@@ -139,8 +146,41 @@ class TestFailure:
         assert old.read_text() == "old"
 
 
+class TestShippedNetwork:
+    """What is in the memories if nothing is said."""
+
+    def test_it_does_not_fit(self, tmp_path, monkeypatch):
+        made = []
+        monkeypatch.setattr(build, "build_design", lambda design, *_: made.append(design) or {})
+        monkeypatch.setattr(build, "_show", lambda *_: "")
+        _, _, err = thresher("--board", "hx8k", "--toolchain", "yosys", "--out", tmp_path)
+        assert "note: memories are left empty: " in err
+        assert "compressed for 16-bit activations" in err
+        thresher("--board", "icebreaker", "--toolchain", "yosys", "--out", tmp_path)
+        thresher("--board", "tang", "--toolchain", "yosys", "--out", tmp_path)
+        assert [bool(design.contents) for design in made] == [False, False, True]
+
+
 class TestBitstream:
-    """What really runs Yosys, nextpnr and ecppack."""
+    """What really runs Yosys, nextpnr and what packs the bitstream: one board of each family."""
+
+    @pytest.mark.parametrize(
+        ("arguments", "file", "resource"),
+        [
+            (("--board", "hx8k"), "top.bin", "ebr4"),
+            (("--board", "tang", "--preset", "tiny", "--lanes", "1"), "top.fs", "bsram"),
+        ],
+    )
+    def test_other_families(self, tmp_path, arguments, file, resource):
+        status, out, err = thresher(*arguments, "--no-model", "--out", tmp_path, "--json")
+        assert status == 0, err
+        summary = json.loads(out)
+        assert Path(summary["bitstream"]).name == file
+        assert Path(summary["bitstream"]).stat().st_size > 100_000
+        assert summary["fmax_mhz"] >= summary["clock_mhz"]
+        for each in summary["resources"].values():
+            assert 0 <= each["used"] <= each["available"]
+        assert summary["resources"][resource]["used"] > 0
 
     def test_ulx3s(self, tmp_path):
         arguments = ("--board", "ulx3s", "--preset", "tiny", "--lanes", "1", "--no-model")

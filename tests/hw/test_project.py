@@ -56,33 +56,70 @@ def sources(request, tmp_path_factory):
     return find(request.param), folder
 
 
-class TestSources:
-    vendor_files = types.MappingProxyType(
-        {"xc7": {"top.xdc", "top.tcl"}, "ecp5": {"top.lpf", "top.ys"}}
-    )
+# Of each family: its constraints and script, how a pin and a frequency stand in the former, and how
+# a parameter of the clock's generator stands in top.v.
+FAMILY_FILES = types.MappingProxyType(
+    {
+        "xc7": ("top.xdc", "top.tcl", "LOC {} ", "-period {}"),
+        "ecp5": ("top.lpf", "top.ys", 'SITE "{}"', "{}"),
+        "ice40up": ("top.pcf", "top.ys", " {}\n", "{}"),
+        "ice40hx": ("top.pcf", "top.ys", " {}\n", "{}"),
+        "gw1n": ("top.cst", "top.ys", '" {};', ""),
+    }
+)
+# Of each board: pins of oscillator, reset, RX, TX and the lights; the oscillator's period or
+# frequency as constraints have it; and a parameter by which its clock is made.
+PINS = types.MappingProxyType(
+    {
+        "arty_a7_35t": ("E3 C2 A9 D10 H5 J5", "10.0", ".CLKOUT0_DIVIDE(32'd20)"),
+        "arty_a7_100t": ("E3 C2 A9 D10 H5 J5", "10.0", ".CLKOUT0_DIVIDE(32'd20)"),
+        "nexys_a7": ("E3 C12 C4 D4 H17 K15", "10.0", ".CLKOUT0_DIVIDE(32'd20)"),
+        "cmod_a7_35t": ("L17 A18 J17 J18 A17 C16", "83.3333", ".CLKOUT0_DIVIDE_F(32'd15)"),
+        "ulx3s_85f": ("G2 R1 M1 L4 B2 C2", "25000000", ".CLKFB_DIV(32'd18)"),
+        "ulx3s_25f": ("G2 R1 M1 L4 B2 C2", "25000000", ".CLKFB_DIV(32'd18)"),
+        "colorlight_5a75b": ("P6 M13 P11 F3 F1", "25000000", ".CLKFB_DIV(32'd18)"),
+        "orangecrab": ("A9 J17 N17 M18 M3 J3", "48000000", ".CLKFB_DIV(32'd2)"),
+        "icebreaker": ("35 10 6 9 11 37", "12.0", ".DIVF(32'd55)"),
+        "ice40_hx8k_b_evn": ("J3 B10 B12 C3 B3", "12.0", ".DIVF(32'd55)"),
+        "tang_nano_9k": ("52 3 18 17 10 11", "", ".FBDIV_SEL(32'd7)"),
+    }
+)
 
+
+class TestSources:
     def test_files(self, sources):
         board, folder = sources
         expected = {"top.v", "top.il", "build_top.sh", "config.json", "regmap.json", "csr.csv"}
-        assert expected | self.vendor_files[board.family] <= {
-            path.name for path in folder.iterdir()
-        }
+        expected |= set(FAMILY_FILES[board.family][:2])
+        assert expected <= {path.name for path in folder.iterdir()}
         config = json.loads((folder / "config.json").read_text())
         assert type(ONE_LANE)(**config) == ONE_LANE
 
-    def test_clock_and_serial_port(self, sources):
+    def test_clock_and_pins(self, sources):
+        board, folder = sources
+        file, _, pin, frequency = FAMILY_FILES[board.family]
+        pins, hertz, parameter = PINS[board.name]
+        constraints = (folder / file).read_text()
+        assert [name for name in pins.split() if pin.format(name) not in constraints] == []
+        assert frequency.format(hertz) in constraints
+        assert parameter in (folder / "top.v").read_text()
+
+    def test_part(self, sources):
         board, folder = sources
         if board.family == "xc7":
-            constraints = (folder / "top.xdc").read_text()
-            assert "-period 10.0" in constraints
-            assert all(f"LOC {pin} " in constraints for pin in ("E3", "C2", "A9", "D10"))
             assert f"-part {board.part}" in (folder / "top.tcl").read_text()
-            assert ".CLKOUT0_DIVIDE(32'd20)" in (folder / "top.v").read_text()
         else:
-            constraints = (folder / "top.lpf").read_text()
-            assert 'FREQUENCY PORT "clk25_0__io" 25000000' in constraints
-            assert all(f'SITE "{pin}"' in constraints for pin in ("G2", "R1", "M1", "L4"))
-            assert ".CLKFB_DIV(32'd18)" in (folder / "top.v").read_text()
+            script = (folder / "build_top.sh").read_text()
+            part = {
+                "LFE5U-85F-6BG381C": "--85k --package CABGA381 --speed 6",
+                "LFE5U-25F-6BG381C": "--25k --package CABGA381 --speed 6",
+                "LFE5U-25F-6BG256C": "--25k --package CABGA256 --speed 6",
+                "LFE5U-25F-8MG285C": "--25k --package CSFBGA285 --speed 8",
+                "iCE40UP5K-SG48I": "--up5k --package sg48",
+                "iCE40HX8K-CT256": "--hx8k --package ct256",
+                "GW1NR-LV9QN88PC6/I5": "--device GW1NR-LV9QN88PC6/I5",
+            }[board.part]
+            assert part in " ".join(script.split())
 
     def test_memory_contents(self, sources):
         memory = sources[1] / "memory"

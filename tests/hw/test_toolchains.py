@@ -6,7 +6,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from hw.boards import find
+from hw.boards import BOARDS, find
 from hw.toolchains import Job, ToolchainError, choose, nextpnr, vivado, yosys
 from hw.toolchains.base import check_clock, check_fits, run_tool
 
@@ -130,6 +130,26 @@ class TestReports:
             ("setup", "flip_flop", 2.5),
         ]
 
+    @pytest.mark.parametrize(
+        ("family", "sites", "used"),
+        [
+            ("ice40hx", {"ICESTORM_LC": 5, "ICESTORM_RAM": 3}, {"lut": 5, "ebr4": 3}),
+            ("gw1n", {"LUT4": 5, "DFF": 4, "BSRAM": 3}, {"lut": 5, "ff": 4, "bsram": 3}),
+        ],
+    )
+    def test_nextpnr_of_other_families(self, family, sites, used):
+        ends = {"from": {"cell": "a"}, "to": {"cell": "b"}, "delay": 1.0, "type": "routing"}
+        report = {
+            "critical_paths": [{"from": "posedge clk", "to": "posedge clk", "path": [ends]}],
+            "fmax": {"clk": {"achieved": 70.0, "constraint": 60.0}},
+            "utilization": {name: {"used": n, "available": 9} for name, n in sites.items()},
+        }
+        assert nextpnr.read_report(json.dumps(report), family) == (used, 70.0, "a to b")
+
+    def test_nextpnr_without_a_clock(self):
+        with pytest.raises(ToolchainError, match="no clock"):
+            nextpnr.critical_path(json.dumps({"fmax": {}, "critical_paths": []}))
+
     def test_nextpnr_routes_from_the_seed(self, tmp_path, monkeypatch):
         program = tmp_path / "nextpnr"
         program.write_text('#!/bin/sh\necho "$@" > top_report.json\n')
@@ -213,6 +233,24 @@ class TestCounts:
         cells = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 3, "TRELLIS_FF": 4, "DP16KD": 5}
         used = yosys.count("ecp5", self.statistics(**cells, MULT18X18D=6, PFUMX=9))
         assert used == {"lut": 1 + 4 + 18, "ff": 4, "ebr": 5, "dsp": 6}
+
+    def test_ice40(self):
+        cells = {"SB_LUT4": 7, "SB_CARRY": 3, "SB_DFF": 1, "SB_DFFESR": 2, "SB_DFFNSS": 3}
+        cells |= {"SB_RAM40_4K": 4, "SB_GB_IO": 1, "SB_PLL40_CORE": 1}
+        used = yosys.count("ice40hx", self.statistics(**cells))
+        assert used == {"lut": 7, "ff": 6, "ebr4": 4}
+        used = yosys.count("ice40up", self.statistics(**cells, SB_MAC16=5, SB_SPRAM256KA=2))
+        assert used == {"lut": 7, "ff": 6, "ebr4": 4, "dsp": 5, "spram": 2}
+
+    def test_gw1n(self):
+        cells = {"LUT1": 1, "LUT4": 2, "ALU": 3, "RAM16SDP4": 4, "DFF": 1, "DFFRE": 2, "DFFSE": 3}
+        cells |= {"SDPX9B": 5, "DPX9B": 6, "MULT9X9": 7, "MULT18X18": 8, "MUX2_LUT5": 9, "rPLL": 1}
+        used = yosys.count("gw1n", self.statistics(**cells))
+        assert used == {"lut": 6 + 24, "ff": 6, "bsram": 11, "dsp": 11.5}
+
+    def test_every_resource_of_a_board_is_counted(self):
+        for board in BOARDS.values():
+            assert yosys.count(board.family, self.statistics()).keys() == board.capacity.keys()
 
     def test_unknown_primitive_is_not_counted_as_nothing(self):
         with pytest.raises(ToolchainError, match="cannot count 2 × RAM512M"):

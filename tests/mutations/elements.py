@@ -7,7 +7,7 @@ FAULTS = {
     ("memory.py", "tests/hw/pe/test_fetch.py"): (
         (
             "an element takes the entries of every unit",
-            "selected &= address.unit == self.unit",
+            "selected &= self.load.address.unit == self.unit",
             "pass",
         ),
         (

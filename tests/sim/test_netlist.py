@@ -1,9 +1,14 @@
-"""The tiny engine's netlists after synthesis against the golden model, to the bit."""
+"""Small engines' netlists after synthesis against the golden model, to the bit."""
+
+import dataclasses
 
 import pytest
 
+from hw.boards.icebreaker import IceBreakerMemories
 from hw.config import PRESETS
-from sim import golden, verilated
+from hw.memory import SerialMemory
+from hw.regmap import Window, window_items
+from sim import cycles, golden, verilated
 from sim.engine import engine_netlist
 from sim.netlist import FAMILIES
 from sim.random_graph import Limits, random_graph, random_planes
@@ -29,10 +34,10 @@ def examples():
         yield network, random_planes(network, 2, seed)
 
 
-def run_examples(verilog):
+def run_examples(verilog, config=TINY, check=lambda *_: None):
     """Where the outputs of each example that fits differ from the golden model's, None if nowhere.
 
-    The list ends at the first difference.
+    The list ends at the first difference. `check` is given image, inputs and accelerator of each.
     """
     program = verilated.build(verilog, "engine", quick=True)
     differences = []
@@ -40,7 +45,7 @@ def run_examples(verilog):
         accelerator = Accelerator(transport)
         for network, x in examples():
             try:
-                image = pack(network, TINY)
+                image = pack(network, config)
             except BadInput:
                 continue
             accelerator.load(image)
@@ -48,6 +53,7 @@ def run_examples(verilog):
             differences.append(first_difference(accelerator.run(x), expected))
             if differences[-1] is not None:
                 break
+            check(image, x, accelerator)
     return differences
 
 
@@ -60,6 +66,38 @@ def test_outputs(family):
     differences = run_examples(engine_netlist(TINY, family).simulated())
     assert set(differences) == {None}
     assert len(differences) >= GRAPHS // 2  # too many of them were too large to be run
+
+
+# The shape of a board's engine, with numbers as wide as the examples'.
+UP5K = dataclasses.replace(
+    PRESETS["ice40up5k"], weight_bits=16, accumulator_bits=32, segment_depth=64
+)
+
+
+def test_narrow_memories():
+    """The iCEBreaker's memories, in SPRAM and read part by part: the outputs stay the same.
+
+    Instructions are read later, and the feeders then have to wait less for the layer before.
+    """
+    later = SerialMemory.latency(window_items(Window.PROGRAM, UP5K)[2])
+
+    checked = 0
+
+    def check(image, x, accelerator):
+        nonlocal checked
+        if len(x) > image.vectors:
+            return  # in several runs
+        checked += 1
+        predicted = [layer.counts for layer in cycles.predict(image, x).layers]
+        for expected, counted in zip(predicted, accelerator.counters(), strict=True):
+            assert (counted.activations, counted.busy) == (expected.activations, expected.busy)
+            assert abs(counted.cycles - expected.cycles) <= later
+
+    synthesised = engine_netlist(UP5K, "ice40up", IceBreakerMemories())
+    assert synthesised.used["spram"] == 4
+    differences = run_examples(synthesised.simulated(), UP5K, check)
+    assert set(differences) == {None}
+    assert len(differences) >= checked >= GRAPHS // 2  # too many were too large to be run
 
 
 def test_a_fault_is_seen():

@@ -17,6 +17,7 @@ from hw.config import PRESETS
 from sim import golden
 from sim.explore import Knobs, evaluate
 from sw import format as thr
+from sw import networks
 from sw.cli import main
 from sw.resource_model import counted_engines, fit, memory_bits
 
@@ -212,3 +213,9 @@ def test_no_inputs(folder, tmp_path):
     wrong = run(folder / "net.thr")
     assert wrong.exit_code == 2
     assert "takes 24 inputs, an image of mnist has 784 pixels" in wrong.stderr
+
+
+def test_a_family_of_which_no_engine_was_counted():
+    result = run(networks.LENET300100, "--board", "icebreaker")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "no engine for iCE40UP5K-SG48I was counted to predict from" in result.stderr

@@ -17,7 +17,11 @@ from sw.cli.blocks import Block, blocks
 from sw.errors import BadInput
 
 TABLE = resource_table.read_table()
-PRESET_FAMILIES = [(name, family) for name in PRESETS for family in resource_table.families(name)]
+PRESET_FAMILIES = [
+    (name, family)
+    for name in resource_table.PRESETS_COUNTED
+    for family in resource_table.families(name)
+]
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "resources.md"
 
 

@@ -21,6 +21,8 @@ WIDTH = CONFIG.lanes * CONFIG.activation_bits
 PARTS = -(-WIDTH // layouts.BUS_BITS)
 STRIDE = layouts.stride(WIDTH)
 MASK = (1 << layouts.BUS_BITS) - 1
+# Of a bus word; of one that is no more than an activation word no other bits are kept.
+KEPT = MASK if PARTS > 1 else (1 << WIDTH) - 1
 
 
 class Reference:
@@ -31,7 +33,7 @@ class Reference:
 
     def load(self, offset: int, word: int) -> None:
         index, part = divmod(offset, STRIDE)
-        self.parts[index][part] = word
+        self.parts[index][part] = word & KEPT
 
     def store(self, index: int, word: int) -> None:
         self.parts[index] = [word >> part * layouts.BUS_BITS & MASK for part in range(PARTS)]
