@@ -23,7 +23,7 @@ class Recipe:
     density : share of the weights that are not zero
     code_bits : bits of a code, 1 to 8
     activation_density : share of the inputs that are not zero
-    activation_bits : width of the activations
+    activation_bits, weight_bits, accumulator_bits : widths
     """
 
     sizes: Sequence[int]
@@ -31,10 +31,12 @@ class Recipe:
     code_bits: int = 4
     activation_density: float = 0.5
     activation_bits: int = 16
+    weight_bits: int = 16
+    accumulator_bits: int = 32
 
 
 def random_network(recipe: Recipe, seed: int) -> CompressedNetwork:
-    """A network whose accumulators cannot leave 32 bits and whose outputs reach saturation."""
+    """A network whose accumulators cannot overflow and whose outputs reach saturation."""
     rng = np.random.default_rng(seed)
     high = (1 << (recipe.activation_bits - 1)) - 1
     layers = []
@@ -42,8 +44,11 @@ def random_network(recipe: Recipe, seed: int) -> CompressedNetwork:
         zip(recipe.sizes[:-1], recipe.sizes[1:], strict=True)
     ):
         values = 1 << recipe.code_bits
-        # Any row's sum stays below 2**30 even if all its weights are the greatest there is.
-        greatest = max(1, min(32767, (1 << 30) // (inputs * (high + 1))))
+        bias = 1 << (recipe.accumulator_bits - 12)
+        # Any row's sum stays below a quarter of the accumulator's range even if all its weights are
+        # the greatest there is.
+        greatest = (1 << (recipe.accumulator_bits - 2)) // (inputs * (high + 1))
+        greatest = max(1, min((1 << (recipe.weight_bits - 1)) - 1, greatest))
         codebook = rng.integers(-greatest, greatest + 1, values)
         codebook[0] = 0
         mask = rng.random((outputs, inputs)) < recipe.density
@@ -54,13 +59,14 @@ def random_network(recipe: Recipe, seed: int) -> CompressedNetwork:
                 codes=codes,
                 codebook=codebook,
                 weight_fraction=8,
-                bias=rng.integers(-(1 << 20), 1 << 20, outputs),
+                bias=rng.integers(-bias, bias, outputs),
                 shift=int(rng.integers(0, 20)),
                 relu=bool(number < len(recipe.sizes) - 2 or rng.random() < 0.3),
             )
         )
     fmt = NumberFormat(fraction=8, low=-high - 1, high=high)
-    return CompressedNetwork(fmt, recipe.activation_bits, 16, 32, tuple(layers))
+    widths = (recipe.activation_bits, recipe.weight_bits, recipe.accumulator_bits)
+    return CompressedNetwork(fmt, *widths, tuple(layers))
 
 
 def random_inputs(recipe: Recipe, count: int, seed: int) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from hw.layouts import BUS_ADDRESS_BITS
 from hw.regmap import CRC_WRITE, REGISTERS
 
-from .transport import LinkError, PortError, Transport
+from .asynchronous import AsyncTransport
+from .transport import LinkError, PortError
 
 __all__ = ["PLACE", "LineError", "VerifiedBus"]
 
@@ -30,7 +31,10 @@ PLACE = {register.name: place for place, register in enumerate(REGISTERS)}
 Part = tuple[int, NDArray[np.uint32]]
 T = TypeVar("T")
 
-_WORDS_MAX = 1 << 12  # of an exchange; halved when one is spoiled, doubled when one is not
+# Words of an exchange: halved when one is spoiled, doubled when one of as many is not. Few at
+# first, to learn how fast the line is.
+_WORDS_MAX = 1 << 12
+_WORDS_FIRST = 64
 _WORDS_MIN = 16
 # Exchanges that are spoiled one after the other before the line is given up: with one byte in 50
 # spoiled, every third of a few words comes through.
@@ -55,7 +59,7 @@ class VerifiedBus:
 
     Parameters
     ----------
-    transport : Transport
+    transport : AsyncTransport
         Closed by the caller.
 
     Attributes
@@ -64,44 +68,45 @@ class VerifiedBus:
         Exchanges that were spoiled, and repeated, so far.
     """
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
-        self._words = _WORDS_MAX
+        self._words = min(_WORDS_FIRST, _WORDS_MAX)
         self._in_a_row = 0
         self._writable: tuple[int, int] | None = None  # not known
         self.repeated = 0
 
-    def read(self, address: int, count: int) -> NDArray[np.uint32]:
+    async def read(self, address: int, count: int) -> NDArray[np.uint32]:
         """Words from successive addresses; of the register crc, no matter what."""
         words = np.empty(count, np.uint32)
         done = 0
         while done < count:
             size = min(self._words, count - done)
-            found = self._attempt(functools.partial(self._read, address + done, size))
+            found = await self._attempt(functools.partial(self._read, address + done, size), size)
             if found is not None:
                 words[done : done + size] = found
                 done += size
         return words
 
-    def registers(self) -> dict[str, int]:
+    async def registers(self) -> dict[str, int]:
         """The values of all registers, read together; that of crc is no matter."""
-        return dict(zip(PLACE, self.read(0, len(PLACE)).tolist(), strict=True))
+        values = await self.read(0, len(PLACE))
+        return dict(zip(PLACE, values.tolist(), strict=True))
 
-    def set(self, register: str, *values: int) -> None:
+    async def set(self, register: str, *values: int) -> None:
         """Write a register, and those behind it; again if need be, so twice must be as once."""
         if REGISTERS[PLACE[register]].guarded:
-            self.write([(PLACE[register], np.array(values, np.uint32))])
+            await self.write([(PLACE[register], np.array(values, np.uint32))])
             return
         write = functools.partial(self._write, [(PLACE[register], np.array(values, np.uint32))])
-        while self._attempt(write) is None:
+        while await self._attempt(write) is None:
             pass
 
-    def command(self, register: str, value: int) -> bool:
+    async def command(self, register: str, value: int) -> bool:
         """Write a register that must not be written twice: False if nobody knows whether it was."""
         write = functools.partial(self._write, [(PLACE[register], np.array([value], np.uint32))])
-        return self._attempt(write) is not None
+        return await self._attempt(write) is not None
 
-    def write(
+    async def write(
         self, parts: Sequence[Part], progress: Callable[[float], None] = lambda _share: None
     ) -> None:
         """Write to what is guarded: (address of the first, words), where none may overlap.
@@ -120,18 +125,19 @@ class VerifiedBus:
             while done < total:
                 chosen = list(_between(parts, done, self._words))
                 last, words = chosen[-1]
-                self._let_write(chosen[0][0], last + len(words) - 1)
-                if self._attempt(functools.partial(self._write, chosen)) is not None:
-                    done += sum(len(words) for _, words in chosen)
+                await self._let_write(chosen[0][0], last + len(words) - 1)
+                size = sum(len(words) for _, words in chosen)
+                if await self._attempt(functools.partial(self._write, chosen), size) is not None:
+                    done += size
                     progress(done / total)
         except LinkError:
             raise  # there is no way to it any more
         except BaseException:
-            self._let_write(*_NOTHING)
+            await self._let_write(*_NOTHING)
             raise
-        self._let_write(*_NOTHING)
+        await self._let_write(*_NOTHING)
 
-    def poll(self, register: str, mask: int, value: int, timeout: float) -> bool:
+    async def poll(self, register: str, mask: int, value: int, timeout: float) -> bool:
         """Wait until ``register & mask == value``; False if it is not so within `timeout` seconds.
 
         It is looked at once at least.
@@ -139,30 +145,34 @@ class VerifiedBus:
         deadline = time.monotonic() + timeout
         while True:
             left = max(0.0, deadline - time.monotonic())
-            self._attempt(
+            await self._attempt(
                 functools.partial(self._transport.poll, PLACE[register], mask, value, left)
             )
-            if int(self.read(PLACE[register], 1)[0]) & mask == value:
+            if int((await self.read(PLACE[register], 1))[0]) & mask == value:
                 return True
             if time.monotonic() >= deadline:
                 return False
 
-    def guard(self) -> None:
+    async def guard(self) -> None:
         """From now on, what is guarded is written by `write` and `set` alone."""
-        self._let_write(*_NOTHING)
+        await self._let_write(*_NOTHING)
 
-    def release(self) -> None:
+    async def release(self) -> None:
         """Leave the device as after power-up, in that all addresses may be written to."""
-        self._let_write(*_EVERYTHING)
+        await self._let_write(*_EVERYTHING)
 
-    def _let_write(self, first: int, last: int, *, surely: bool = False) -> None:
+    async def _let_write(self, first: int, last: int, *, surely: bool = False) -> None:
         if surely or self._writable != (first, last):
             self._writable = None  # not known in between
-            self.set("write_first", first, last)
+            await self.set("write_first", first, last)
             self._writable = first, last
 
-    def _attempt(self, exchange: Callable[[], T]) -> T | None:
+    async def _attempt(self, exchange: Callable[[], Awaitable[T]], words: int = 1) -> T | None:
         """What an exchange returns; None if it was spoiled, and then the line is ready again.
+
+        Parameters
+        ----------
+        words : that it transfers
 
         Raises
         ------
@@ -170,7 +180,7 @@ class VerifiedBus:
             If too many were spoiled in a row, the device is silent, or the port is lost.
         """
         try:
-            result = exchange()
+            result = await exchange()
         except PortError:
             raise
         except LinkError as error:
@@ -182,32 +192,33 @@ class VerifiedBus:
                     "and the baud rate"
                 ) from error
             self._words = max(_WORDS_MIN, self._words // 2)
-            self._transport.resynchronise()
+            await self._transport.resynchronise()
             # What was garbled may have opened other places to be written to.
             if self._writable is not None:
-                self._let_write(*_NOTHING, surely=True)
+                await self._let_write(*_NOTHING, surely=True)
             return None
         self._in_a_row = 0
-        self._words = min(_WORDS_MAX, self._words * 2)
+        if words >= self._words:
+            self._words = min(_WORDS_MAX, self._words * 2)
         return result
 
-    def _read(self, address: int, count: int) -> NDArray[np.uint32]:
-        self._restart()
-        words = self._transport.read(address, count)
-        self._check([(address, words)], 0)
+    async def _read(self, address: int, count: int) -> NDArray[np.uint32]:
+        await self._restart()
+        words = await self._transport.read(address, count)
+        await self._check([(address, words)], 0)
         return words
 
-    def _write(self, parts: Sequence[Part]) -> bool:
-        self._restart()
+    async def _write(self, parts: Sequence[Part]) -> bool:
+        await self._restart()
         for address, words in parts:
-            self._transport.write(address, words)
-        self._check(parts, CRC_WRITE)
+            await self._transport.write(address, words)
+        await self._check(parts, CRC_WRITE)
         return True
 
-    def _restart(self) -> None:
-        self._transport.write(PLACE["crc"], np.zeros(1, np.uint32))
+    async def _restart(self) -> None:
+        await self._transport.write(PLACE["crc"], np.zeros(1, np.uint32))
 
-    def _check(self, parts: Sequence[Part], direction: int) -> None:
+    async def _check(self, parts: Sequence[Part], direction: int) -> None:
         expected = 0
         for address, words in parts:
             pairs = np.empty((len(words), 2), "<u4")
@@ -215,7 +226,7 @@ class VerifiedBus:
             pairs[:, 1] = words
             of_others = pairs[:, 0] != PLACE["crc"] + direction
             expected = zlib.crc32(pairs[of_others].tobytes(), expected)
-        found = int(self._transport.read(PLACE["crc"], 1)[0])
+        found = int((await self._transport.read(PLACE["crc"], 1))[0])
         if found != expected:
             raise _Spoiled(
                 f"the checksum of what was sent and received is {found:08x}, it should be "

@@ -1,178 +1,266 @@
-"""The accelerator as its host sees it: load an image, run vectors, read counters.
+"""The accelerator as its user sees it: load a network, predict, read counters.
 
-The same code drives a board through a serial port, the cocotb bench through simulated pins, and
-the Verilated engine through a pipe: all that differs is the `Transport`.
+This is the blocking face, for scripts and notebooks. Underneath, all is asynchronous
+(`sw.async_driver`).
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hw.config import AcceleratorConfig
-from hw.regmap import COUNTERS, MAGIC, VERSION, Window
 
-from .bus import PLACE, VerifiedBus
-from .errors import BadInput
-from .image import Image, word_address
-from .transport import LinkError, PortError
-from .words import (
-    activation_address,
-    activation_stride,
-    from_words,
-    image_words,
-    port_units,
-    to_words,
-)
+from .async_driver import AsyncAccelerator, Info, Model, Progress
+from .asynchronous import Immediate, finish
+from .device import DeviceError, LayerCounts
+from .ports import open_port
+from .selftest import Check
+from .trace import Trace
+from .transport import Transport
 
-if TYPE_CHECKING:
-    from .transport import Transport
+__all__ = ["Accelerator", "Check", "DeviceError", "Info", "LayerCounts", "Trace"]
 
-__all__ = ["Accelerator", "DeviceError", "LayerCounts"]
-
-_BUSY = 1
-_LAYER, _COMMANDS = 8, 16  # from which bit on the register status has them
-_COMMANDS_MODULUS = 1 << 16
-_START, _ABORT = 1, 2
-_RESET_SECONDS = 1.0
-_IDENTIFY_MAX = 4
-# Runs that a stray command may spoil before it is no accident any more.
-_RUNS_MAX = 20
+T = TypeVar("T")
 
 
-class DeviceError(BadInput):
-    """The device is not the one that was expected, or did not do what it should."""
+def _nothing(_: object) -> None:
+    pass
 
 
-@dataclasses.dataclass(frozen=True)
-class LayerCounts:
-    """Counters of one layer in the last run (see `hw.regmap.COUNTERS`), and what follows from them.
-
-    `busy`, `stalled` and `starved` are summed over the processing elements.
-    """
-
-    cycles: int
-    activations: int
-    blocked: int
-    busy: int
-    stalled: int
-    starved: int
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 class Accelerator:
-    """A device with one image at a time.
+    """A device with one network at a time, at the other end of a serial port.
 
     Whatever a bad line does to commands, words or answers is found and repeated (`sw.bus`): an
-    output is right, or there is an error instead of it.
+    output is right, or there is an error instead of it. Several threads may use it: each method has
+    the device for itself until it returns.
+
+    Every method raises `sw.transport.LinkError`, or one of its kinds, if the device does not
+    answer or its port is lost; after that, it can be opened and loaded again.
 
     Parameters
     ----------
     transport : Transport
-        Closed by the caller.
+        Closed by the caller; `open` has the port of a board as one.
+    config : AcceleratorConfig, optional
+        What the device was built for, if it is no preset.
 
     Raises
     ------
     DeviceError
         If what answers is not a Thresher accelerator of this register map.
+
+    Examples
+    --------
+    >>> with Accelerator.open("auto") as device:
+    ...     device.load("net.thr")
+    ...     y = device.predict(x)
     """
 
-    def __init__(self, transport: Transport) -> None:
-        self._bus = VerifiedBus(transport)
-        self._image: Image | None = None
-        self._last: _Run | None = None
-        _identify(transport)
-        self._bus.guard()
+    def __init__(self, transport: Transport, *, config: AcceleratorConfig | None = None) -> None:
+        self._transport = transport
+        self._owns_transport = False
+        self._turn = threading.RLock()
+        self._async = AsyncAccelerator(Immediate(transport), config=config)
+        self._finish(self._async.start())
+
+    @classmethod
+    def open(
+        cls,
+        port: str = "auto",
+        *,
+        baud: int | None = None,
+        config: AcceleratorConfig | None = None,
+        say: Callable[[str], None] = _tell,
+    ) -> Accelerator:
+        """The accelerator at a serial port, which `close` closes.
+
+        Parameters
+        ----------
+        port : str
+            Such as /dev/ttyUSB1 or COM4; a URL that pyserial knows; or "auto", the first USB port
+            at which an accelerator answers (`sw.ports`).
+        baud : int, optional
+            Bits per second; that of the boards if not given.
+        config : AcceleratorConfig, optional
+            As above.
+        say : called with a line that tells which port was chosen, if it is "auto"
+            It goes to stderr if this is not given.
+
+        Raises
+        ------
+        LinkError, DeviceError
+            If there is no such port, or no accelerator.
+        """
+        transport = open_port(port, baud, say)
+        try:
+            accelerator = cls(transport, config=config)
+        except BaseException:
+            transport.close()
+            raise
+        accelerator._owns_transport = True
+        accelerator._async.port = transport.port
+        return accelerator
+
+    def close(self) -> None:
+        """Leave the device as it was after power-up, but for what it holds; close the port."""
+        self._finish(self._async.close())
+        if self._owns_transport:
+            self._transport.close()
+
+    def __enter__(self) -> Accelerator:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {self.port or 'a transport'}>"
+
+    @property
+    def port(self) -> str | None:
+        """The serial port, if it was opened by `open`."""
+        return self._async.port
+
+    def info(self) -> Info:
+        """Who is at the other end, and what it holds."""
+        return self._finish(self._async.info())
 
     @property
     def config_digest(self) -> int:
         """`AcceleratorConfig.digest` of the gateware."""
-        return self._bus.registers()["config_digest"]
+        return self.info().registers.config_digest
 
     @property
     def image_id(self) -> int:
         """`Image.id` of the image that the device holds; 0 if it holds none."""
-        return self._bus.registers()["image_id"]
+        return self.info().registers.image_id
 
     @property
     def repeated(self) -> int:
         """Exchanges with the device that a bad line spoiled, so far; all were repeated."""
-        return self._bus.repeated
+        return self._async.repeated
 
-    def load(self, image: Image, progress: Callable[[float], None] = lambda _share: None) -> None:
-        """Write an image into the device.
+    def load(self, model: Model, progress: Progress = _nothing, *, whole: bool = False) -> int:
+        """Write a network into the device, or only what differs from the one that it holds.
+
+        The latter if this program has loaded that one. A .thr file is decoded and packed here; the
+        device gets memory contents.
 
         Parameters
         ----------
+        model : path of a .thr file, CompressedNetwork or Image
+            An `Image` is packed already; without its network, `predict` and `trace` do not work.
         progress : called with the share that is written, growing to 1
+        whole : write all of it
+
+        Returns
+        -------
+        int
+            Words that were written.
 
         Raises
         ------
+        BadInput
+            If the network does not fit, or the file is damaged.
         DeviceError
             If the device was built for another configuration.
         """
-        self._image = self._last = None
-        self._check_digest(image.config)
-        # Before all else, since whatever stops the load must not leave the image before its id.
-        self._bus.set("image_id", 0)
-        self.reset()
-        self._bus.write(image_words(image), progress)
-        self.reset()  # nothing runs that a stray command started
-        self._bus.set("image_id", image.id)
-        self._image = image
+        return self._finish(self._async.load(model, progress, whole=whole))
 
-    def attach(self, image: Image) -> None:
-        """Use an image that the device holds already, as memory initialisation or from before.
+    def attach(self, model: Model) -> None:
+        """Use a network that the device holds already, built in or from before.
 
         Raises
         ------
         DeviceError
-            If the device holds another image, or none.
+            If the device holds another one, or none.
         """
-        self._image = self._last = None
-        self._check_digest(image.config)
-        _check_image(image, self.image_id)
-        self._image = image
+        self._finish(self._async.attach(model))
 
-    def reset(self) -> None:
-        """Abort whatever runs and wait until the engine is ready; memories stay as they are."""
-        self._bus.set("control", _ABORT)
-        if not self._bus.poll("status", _BUSY, 0, _RESET_SECONDS):
-            raise DeviceError(f"the device was not ready {_RESET_SECONDS:g} s after a reset")
+    def predict(
+        self,
+        x: ArrayLike,
+        progress: Progress = _nothing,
+        *,
+        timeout: float = 10.0,
+        trace_layers: bool = False,
+    ) -> NDArray[np.float64]:
+        """Outputs (n, outputs) for inputs (n, inputs), or (n, …) with as many numbers.
 
-    def release(self) -> None:
-        """Leave the device to others as it was after power-up: all its memories may be written."""
-        self._bus.release()
+        Inputs are scaled, rounded and clamped to integers, as the golden model does.
 
-    def run(self, x: NDArray[np.integer], timeout: float = 10.0) -> NDArray[np.int64]:
+        Parameters
+        ----------
+        progress : called with the share that has been run, growing to 1
+        timeout : as of `run`
+        trace_layers : compare every layer with the golden model; see `trace`
+
+        Raises
+        ------
+        BadInput
+            If the inputs do not suit the network.
+        DeviceError
+            As of `run`; with `trace_layers`, at the first activation that is wrong, which it names.
+        """
+        predicted = self._async.predict(x, progress, timeout=timeout, trace_layers=trace_layers)
+        return self._finish(predicted)
+
+    def run(
+        self,
+        x: NDArray[np.integer],
+        timeout: float = 10.0,
+        progress: Progress = _nothing,
+    ) -> NDArray[np.int64]:
         """Integer outputs (n, outputs) for integer inputs (n, inputs).
 
         Parameters
         ----------
         timeout : seconds that one run on the device (`Image.vectors` vectors at most) may take
+        progress : as of `predict`
 
         Raises
         ------
         BadInput
-            If the shape or the range of the inputs does not suit the image.
+            If the shape or the range of the inputs does not suit the network.
         DeviceError
-            If no image is loaded, or the device lost it; if it does not finish in time, and then it
-            is aborted.
+            If none is loaded, or the device lost it; if it does not finish in time, and then it is
+            aborted.
         """
-        image = self._require_image()
-        x = _checked_inputs(x, image)
-        size = image.vectors
-        outputs = [self._run(image, x[at : at + size], timeout) for at in range(0, len(x), size)]
-        empty = np.empty((0, len(image.output.slots)), np.int64)
-        return np.concatenate([empty, *outputs])
+        return self._finish(self._async.run(x, timeout, progress))
+
+    def trace(self, x: NDArray[np.integer], progress: Progress = _nothing) -> Trace:
+        """Activations of every layer for integer inputs, compared with the golden model.
+
+        The network is run to its first layer, to its second and so on, and each is read back, up
+        to the first that differs.
+        """
+        return self._finish(self._async.trace(x, progress))
+
+    def selftest(self, note: Callable[[str], None] = _nothing) -> list[Check]:
+        """Try the activation memories, and random networks layer by layer.
+
+        What is loaded by this program is loaded again in the end.
+
+        Parameters
+        ----------
+        note : called with the name of each check before it is made
+        """
+        return self._finish(self._async.selftest(note))
 
     @property
     def cycles(self) -> int:
         """Clock cycles of the last run on the device, all its vectors together; 0 before it."""
-        return 0 if self._last is None else self._last.cycles
+        return self._async.cycles
 
     def counters(self) -> list[LayerCounts]:
         """What every layer counted in the last run on the device, all its instructions together.
@@ -180,153 +268,18 @@ class Accelerator:
         Raises
         ------
         DeviceError
-            If no image is loaded, or if the device has run again meanwhile.
+            If nothing is loaded, or if the device has run again meanwhile.
         """
-        image = self._require_image()
-        sums = np.zeros((len(image.layer_ports), len(COUNTERS)), np.int64)
-        for step, layer in enumerate(image.steps):
-            sums[layer] += self._bus.read(word_address(Window.COUNTERS, step), len(COUNTERS))
-        status = self._bus.registers()["status"]
-        if self._last is not None and not _idle_after(self._last.number, status):
-            raise DeviceError("the device has run again since the run whose counters are asked for")
-        counts = []
-        for values in sums:
-            counted = {name: int(v) for name, v in zip(COUNTERS, values, strict=True)}
-            slots = counted["cycles"] * image.config.elements
-            starved = slots - counted["busy"] - counted["stalled"]
-            counts.append(LayerCounts(**counted, starved=starved))
-        return counts
+        return self._finish(self._async.counters())
 
-    def _run(self, image: Image, x: NDArray[np.int64], timeout: float) -> NDArray[np.int64]:
-        for _ in range(_RUNS_MAX):
-            number = self._ready(image, x)
-            if number is None or not self._bus.command("control", _START):
-                continue
-            if not self._bus.poll("status", _BUSY, 0, timeout):
-                layer = image.steps[min(self._layer(), len(image.steps) - 1)]
-                self.reset()
-                raise DeviceError(
-                    f"the device did not finish a run of {len(x)} vectors within {timeout:g} s; it "
-                    f"was executing layer {layer} of 0 to {len(image.layer_ports) - 1}"
-                )
-            outputs = self._outputs(image, len(x))
-            registers = self._bus.registers()
-            if _idle_after(number, registers["status"]):  # nothing else ran, nothing was aborted
-                self._last = _Run(number, registers["cycles"])
-                return outputs
-        raise DeviceError(
-            f"the device was disturbed in each of {_RUNS_MAX} runs: does another program use it?"
-        )
+    def reset(self) -> None:
+        """Abort whatever runs and wait until the engine is ready; memories stay as they are."""
+        self._finish(self._async.reset())
 
-    def _ready(self, image: Image, x: NDArray[np.int64]) -> int | None:
-        """Everything up to the start: the number that it will have, if all is well.
+    def release(self) -> None:
+        """Leave the device to others as it was after power-up: all its memories may be written."""
+        self._finish(self._async.release())
 
-        It is not if a command that went astray has started or aborted something, for the engine
-        may then have written over the inputs, or not taken them; or if it changed a register.
-        """
-        self._bus.set("vectors", len(x))
-        self.reset()
-        status = self._bus.registers()["status"]
-        number = status >> _COMMANDS
-        if not _idle_after(number, status):
-            return None
-        units = port_units(image.input, image.config)
-        places = [activation_address(image.input, unit, image.config) for unit in units]
-        words = to_words(x, image.input, image.config)
-        self._bus.write(list(zip(places, words, strict=True)))
-        registers = self._bus.registers()
-        _check_image(image, registers["image_id"])
-        if registers["vectors"] != len(x) or not _idle_after(number, registers["status"]):
-            return None
-        return (number + 1) % _COMMANDS_MODULUS
-
-    def _outputs(self, image: Image, vectors: int) -> NDArray[np.int64]:
-        count = vectors * image.output.words * activation_stride(image.config)
-        groups = [
-            self._bus.read(activation_address(image.output, group, image.config), count)
-            for group in range(image.config.groups)
-        ]
-        return from_words(groups, image.output, image.config)
-
-    def _layer(self) -> int:
-        return (self._bus.registers()["status"] >> _LAYER) & 0xFF
-
-    def _check_digest(self, config: AcceleratorConfig) -> None:
-        found = self.config_digest
-        if found != config.digest:
-            raise DeviceError(
-                f"the device was built for configuration {found:08x}, the image was packed for "
-                f"{config.digest:08x}; pack it for the board's configuration"
-            )
-
-    def _require_image(self) -> Image:
-        if self._image is None:
-            raise DeviceError("no image is loaded; call load() first")
-        return self._image
-
-
-@dataclasses.dataclass(frozen=True)
-class _Run:
-    """A run of the device: its number among starts and aborts, and its clock cycles."""
-
-    number: int
-    cycles: int
-
-
-def _check_image(image: Image, found: int) -> None:
-    if found != image.id:
-        holds = f"image {found:08x}" if found else "no image"
-        raise DeviceError(f"the device holds {holds}, not {image.id:08x}; load it first")
-
-
-def _idle_after(number: int, status: int) -> bool:
-    """Whether that start or abort was the last, and what it did is over."""
-    return status >> _COMMANDS == number and not status & _BUSY
-
-
-def _identify(transport: Transport) -> None:
-    """Refuse what is no accelerator of this register map, or does not answer.
-
-    It may have no checksum, so it is asked several times instead.
-    """
-    for attempt in range(1, _IDENTIFY_MAX + 1):
-        failure, found = None, [0, 0]
-        try:
-            found = [int(transport.read(PLACE[name], 1)[0]) for name in ("magic", "version")]
-        except LinkError as error:
-            failure = error
-        if found == [MAGIC, VERSION]:
-            return
-        if attempt == _IDENTIFY_MAX or isinstance(failure, PortError):
-            break
-        # Somebody may have left it in the middle of a command, or of an answer.
-        try:
-            transport.resynchronise()
-        except LinkError:
-            break
-    if failure is not None:
-        raise failure
-    magic, version = found
-    if magic != MAGIC:
-        raise DeviceError(
-            f"the device answers {magic:#010x} where a Thresher accelerator has {MAGIC:#010x}; "
-            "is the right bitstream loaded?"
-        )
-    raise DeviceError(
-        f"the device has version {version} of the register map, this driver {VERSION}; "
-        "build the bitstream and the driver from the same release"
-    )
-
-
-def _checked_inputs(x: NDArray[np.integer], image: Image) -> NDArray[np.int64]:
-    x = np.asarray(x)
-    features = len(image.input.slots)
-    if x.ndim != 2 or x.shape[1] != features or not np.issubdtype(x.dtype, np.integer):
-        raise BadInput(
-            f"inputs are {x.dtype} of shape {x.shape}; integers of shape (n, {features}) are needed"
-        )
-    low, high = image.input_low, image.input_high
-    if x.size and (x.max() > high or x.min() < low):
-        worst = x.max() if x.max() > high else x.min()
-        raise BadInput(f"an input is {worst}; the network was proved for {low} to {high}")
-    return x.astype(np.int64)
+    def _finish(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        with self._turn:
+            return finish(coroutine)

@@ -45,7 +45,8 @@ _WORD_BYTES = 4
 _BURST_MAX = 255
 _COMMAND_BYTES_MAX = _HEADER_BYTES + _BURST_MAX * _WORD_BYTES
 
-_RECENT_BYTES = 4096.0
+_RECENT_BYTES = 4096.0  # by which the line's speed is known
+_FIRST_BYTES = 64.0  # as many, before anything was sent, are taken to have gone at the baud rate
 _PATIENCE = 4  # times as long as what was sent should take
 _RESYNCHRONISE_MAX = 6
 _SILENT_MAX = 2
@@ -136,15 +137,17 @@ class UartBone:
         self, stream: ByteStream, *, port: str, baud: int = BAUD, timeout: float = 1.0
     ) -> None:
         self._stream = stream
-        self._port = port
+        self.port = port
         self._baud = baud
         self._timeout = timeout
         self._burst = _burst_or_refuse(baud, port)
-        # What was sent and heard lately, to know how long that takes.
-        self._bytes = _RECENT_BYTES
-        self._seconds = _RECENT_BYTES * _BITS_PER_BYTE / baud
-        self._unanswered = 0  # bytes that were sent since the last answer
+        # What was sent and heard lately, to know how long that takes beside the time of an answer.
+        self._bytes = _FIRST_BYTES
+        self._seconds = _FIRST_BYTES * _BITS_PER_BYTE / baud
+        self._latency = timeout
+        self._unanswered = 0  # bytes that were sent since the last whole answer
         self._since = 0.0  # when the first of them was
+        self._in_time = True  # whether no answer was waited for in vain since
 
     def write(self, address: int, words: NDArray[np.uint32], *, fixed: bool = False) -> None:
         """Write words; returns when they are on their way, for a write is not answered.
@@ -205,12 +208,12 @@ class UartBone:
         answer, patience = self._hear(wanted)
         if not answer:
             raise DeviceSilent(
-                f"{self._port}: no answer to a read of {_name(address)} within {patience:.2g} s;"
+                f"{self.port}: no answer to a read of {_name(address)} within {patience:.2g} s;"
                 f" is the board programmed and is {self._baud} its baud rate?"
             )
         if len(answer) < wanted:
             raise LinkError(
-                f"{self._port}: only {len(answer)} of {wanted} bytes came within {patience:.2g}"
+                f"{self.port}: only {len(answer)} of {wanted} bytes came within {patience:.2g}"
                 f" s in answer to a read of {_name(address)}; is {self._baud} its baud rate?"
             )
         return answer
@@ -223,15 +226,24 @@ class UartBone:
 
     def _hear(self, wanted: int, times: int = 1) -> tuple[bytes, float]:
         """An answer of so many bytes, or what came of it; how long the device was waited for."""
-        sent, self._unanswered = self._unanswered, 0
+        sent = self._unanswered
         patience = times * (self._timeout + _PATIENCE * sent * self._seconds / self._bytes)
         answer = self._stream.read(wanted, patience)
-        if sent and len(answer) == wanted:
-            self._bytes += sent + wanted
-            self._seconds += time.monotonic() - self._since
-            forget = max(1.0, self._bytes / _RECENT_BYTES)
-            self._bytes, self._seconds = self._bytes / forget, self._seconds / forget
+        if len(answer) < wanted:
+            self._in_time = False
+            return answer, patience
+        if sent and self._in_time:
+            self._learn(sent + wanted, time.monotonic() - self._since)
+        self._unanswered, self._in_time = 0, True
         return answer, patience
+
+    def _learn(self, count: int, seconds: float) -> None:
+        """So many bytes to the device and from it took so long."""
+        self._latency = min(self._latency, seconds)
+        self._bytes += count
+        self._seconds += seconds - self._latency
+        forget = max(1.0, self._bytes / _RECENT_BYTES)
+        self._bytes, self._seconds = self._bytes / forget, self._seconds / forget
 
     def poll(self, address: int, mask: int, value: int, timeout: float) -> bool:
         """Read one word again and again until ``word & mask == value``.
@@ -290,14 +302,14 @@ class UartBone:
                     return
                 if len(heard) > 2 * _COMMAND_BYTES_MAX:  # more than all answers there may be
                     raise LinkError(
-                        f"{self._port}: the device keeps sending although it was asked nothing;"
+                        f"{self.port}: the device keeps sending although it was asked nothing;"
                         f" is this the port of the board and is {self._baud} its baud rate?"
                     )
             silent = 0 if heard else silent + 1
             if silent == _SILENT_MAX:
-                raise DeviceSilent(f"{self._port}: the device has stopped answering")
+                raise DeviceSilent(f"{self.port}: the device has stopped answering")
         raise LinkError(
-            f"{self._port}: the device does not answer as it should; is this the port of the board"
+            f"{self.port}: the device does not answer as it should; is this the port of the board"
             f" and is {self._baud} its baud rate?"
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +15,9 @@ from .image import Image, Port, word_address
 
 __all__ = [
     "activation_address",
+    "activation_masks",
     "activation_stride",
+    "differing_words",
     "from_words",
     "image_words",
     "port_units",
@@ -21,7 +25,12 @@ __all__ = [
 ]
 
 
-def image_words(image: Image, most: int = 1 << 18) -> list[tuple[int, NDArray[np.uint32]]]:
+Part = tuple[int, NDArray[np.uint32]]
+
+_GAP_MAX = 1  # equal words that are written: two take longer than a command's header
+
+
+def image_words(image: Image, most: int = 1 << 18) -> list[Part]:
     """All that an image holds: (bus address of the first, `most` words or fewer)."""
     return [
         (word_address(window, unit, start), words[start : start + most])
@@ -30,6 +39,26 @@ def image_words(image: Image, most: int = 1 << 18) -> list[tuple[int, NDArray[np
         for words in [_bus_words(items, window, image.config)]
         for start in range(0, len(words), most)
     ]
+
+
+def differing_words(new: Sequence[Part], old: Sequence[Part]) -> list[Part]:
+    """Of `new`, what `old` has not or has otherwise: successive words, the address of the first.
+
+    Equal words between others are among them where leaving them out would take longer.
+    """
+    before = dict(old)
+    parts = []
+    for address, words in new:
+        same = before.get(address, words[:0])[: len(words)]
+        differs = np.ones(len(words), bool)
+        differs[: len(same)] = words[: len(same)] != same
+        places = np.flatnonzero(differs)
+        ends = np.flatnonzero(np.diff(places) > _GAP_MAX + 1)
+        starts = [0, *(ends + 1)] if len(places) else []
+        for start, end in zip(starts, [*ends, len(places) - 1], strict=False):
+            first, last = places[start], places[end]
+            parts.append((address + int(first), words[first : last + 1]))
+    return parts
 
 
 def _bus_words(
@@ -45,6 +74,15 @@ def _bus_words(
 def activation_stride(config: AcceleratorConfig) -> int:
     """Bus words from one activation word to the next."""
     return layouts.stride(config.lanes * config.activation_bits)
+
+
+def activation_masks(config: AcceleratorConfig) -> NDArray[np.uint32]:
+    """Bits that a group's activation memory keeps of each of its bus words."""
+    bits = config.lanes * config.activation_bits
+    kept = np.zeros(activation_stride(config) * layouts.BUS_BITS, np.uint8)
+    kept[:bits] = 1
+    item = np.packbits(kept, bitorder="little").view("<u4").astype(np.uint32)
+    return np.tile(item, config.activation_depth)
 
 
 def port_units(port: Port, config: AcceleratorConfig) -> list[int]:

@@ -13,6 +13,7 @@ SHARED_BY_ALL = {"hw", "hw.config", "hw.layouts", "hw.regmap"}
 EXEMPT = {
     "hw/build.py",  # the build entry point packs a network into the design
     "sw/cli",  # verbs call all three parts
+    "sw/ports.py",  # whether a board is behind a port, and which
     "sim/engine.py",  # the design under test
     "sim/board.py",  # a whole board of it
     "sim/netlist.py",  # what synthesis makes of it

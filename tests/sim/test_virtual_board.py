@@ -23,6 +23,7 @@ from sim import golden, verilated
 from sim.board import _SERVER, Line, VirtualBoard, build
 from sim.engine import engine_verilog
 from sim.random_network import Recipe, random_inputs, random_network
+from sw.asynchronous import Immediate, finish
 from sw.bus import PLACE, VerifiedBus
 from sw.driver import Accelerator
 from sw.image import word_address
@@ -149,23 +150,28 @@ def test_ten_thousand_accesses_on_a_bad_line(program):
         VirtualBoard(program, BOARD, Line(BOARD.baud, 1000, 3)) as board,
         transport_of(board.port, timeout=0.1) as bone,
     ):
-        bus = VerifiedBus(bone)
-        for place in places[2:]:
-            bus.write([(place, np.zeros(1, np.uint32))])
-        for _ in range(10_000):
-            place = dice.choice(places)
-            if dice.random() < 0.3:
-                word = dice.getrandbits(16)
-                if place < base:
-                    bus.set("scratch" if place == PLACE["scratch"] else "vectors", word)
-                else:
-                    bus.write([(place, np.array([word], np.uint32))])
-                held[place] = word
-            elif place != PLACE["scratch"]:  # with which a spoiled line is made ready again
-                assert int(bus.read(place, 1)[0]) == held[place]
-        held.pop(PLACE["scratch"])
-        assert {place: int(bus.read(place, 1)[0]) for place in held} == held
+        bus = VerifiedBus(Immediate(bone))
+        finish(at_random(bus, places, held, dice))
         assert bus.repeated > 50
+
+
+async def at_random(bus, places, held, dice):
+    """Writes and reads, of which `held` has what should be there."""
+    for place in places[2:]:
+        await bus.write([(place, np.zeros(1, np.uint32))])
+    for _ in range(10_000):
+        place = dice.choice(places)
+        if dice.random() < 0.3:
+            word = dice.getrandbits(16)
+            if place < len(PLACE):
+                await bus.set("scratch" if place == PLACE["scratch"] else "vectors", word)
+            else:
+                await bus.write([(place, np.array([word], np.uint32))])
+            held[place] = word
+        elif place != PLACE["scratch"]:  # with which a spoiled line is made ready again
+            assert int((await bus.read(place, 1))[0]) == held[place]
+    held.pop(PLACE["scratch"])
+    assert {place: int((await bus.read(place, 1))[0]) for place in held} == held
 
 
 def test_nothing_changes_in_an_engine_at_rest(tmp_path):
@@ -266,7 +272,7 @@ def test_what_litex_wrote_the_driver_finds(program, csr_csv):
             command += ["--write", "thresher_vectors", "3"]
             subprocess.run(command, timeout=60, check=True, stdout=subprocess.DEVNULL)
         with transport_of(board.port) as bone:
-            assert VerifiedBus(bone).registers()["vectors"] == 3
             accelerator = Accelerator(bone)
+            assert accelerator.info().registers.vectors == 3
             accelerator.load(IMAGE)
             np.testing.assert_array_equal(accelerator.run(X), EXPECTED)

@@ -1,0 +1,283 @@
+"""The accelerator for asynchronous programs: networks in, predictions out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hw.config import PRESETS, AcceleratorConfig
+from sim import golden
+
+from . import format as thr
+from .asynchronous import AsyncTransport, Threaded
+from .compressed import CompressedNetwork
+from .device import Device, DeviceError, LayerCounts, Registers
+from .errors import BadInput
+from .image import Image
+from .pack import pack, pack_file
+from .ports import boards_of, open_port
+from .selftest import Check, run_checks
+from .trace import Trace, compare, prefix
+
+__all__ = ["AsyncAccelerator", "Info", "Model", "Progress"]
+
+Model = str | Path | CompressedNetwork | Image
+Progress = Callable[[float], None]
+
+
+def _nothing(_: object) -> None:
+    pass
+
+
+@dataclasses.dataclass(frozen=True)
+class Info:
+    """What is at the other end.
+
+    Attributes
+    ----------
+    port : str or None
+        None if the transport was given.
+    boards : tuple of str
+        Those whose own engine it has; empty if it is of another configuration.
+    config : AcceleratorConfig or None
+        None if its digest is that of no preset, and none was given.
+    image_id : str
+        Of the image that it holds, eight hexadecimal digits; zeros if it holds none.
+    registers : Registers
+    repeated : int
+        Exchanges that a bad line spoiled, so far; all were repeated.
+    """
+
+    port: str | None
+    boards: tuple[str, ...]
+    config: AcceleratorConfig | None
+    image_id: str
+    registers: Registers
+    repeated: int
+
+
+class AsyncAccelerator:
+    """An accelerator, for coroutines; for what its methods do, see `sw.driver.Accelerator`.
+
+    Several coroutines may use it: each method has the device for itself until it returns. One that
+    is cancelled leaves the device usable. `async with` closes it in the end.
+    """
+
+    def __init__(
+        self,
+        transport: AsyncTransport,
+        *,
+        config: AcceleratorConfig | None = None,
+        port: str | None = None,
+    ) -> None:
+        self._transport = transport
+        self._device = Device(transport)
+        self._config = config
+        self._network: CompressedNetwork | None = None
+        self._turn = asyncio.Lock()
+        self.port = port
+
+    @classmethod
+    async def open(
+        cls,
+        port: str = "auto",
+        *,
+        baud: int | None = None,
+        config: AcceleratorConfig | None = None,
+        say: Callable[[str], None] = _nothing,
+    ) -> AsyncAccelerator:
+        """See `sw.driver.Accelerator.open`."""
+        bone = await asyncio.to_thread(open_port, port, baud, say)
+        transport = Threaded(bone)
+        accelerator = cls(transport, config=config, port=bone.port)
+        try:
+            await accelerator.start()
+        except BaseException:
+            await transport.close()
+            raise
+        return accelerator
+
+    async def start(self) -> None:
+        """Find out what answers; before all else, where the transport was given."""
+        async with self._turn:
+            await self._device.open()
+            digest = (await self._device.registers()).config_digest
+        known = [config for config in PRESETS.values() if config.digest == digest]
+        if self._config is None and known:
+            self._config = known[0]
+
+    async def close(self) -> None:
+        """Leave the device as it was after power-up, but for what it holds; close the port."""
+        with contextlib.suppress(BadInput):
+            await self.release()
+        if isinstance(self._transport, Threaded):
+            await self._transport.close()
+
+    async def __aenter__(self) -> AsyncAccelerator:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @contextlib.asynccontextmanager
+    async def exclusively(self) -> AsyncIterator[Device]:
+        """The device, for this coroutine alone."""
+        async with self._turn:
+            yield self._device
+
+    async def info(self) -> Info:
+        """See `sw.driver.Accelerator.info`."""
+        async with self._turn:
+            registers = await self._device.registers()
+            boards = boards_of(registers.config_digest)
+            identity = f"{registers.image_id:08x}"
+            repeated = self._device.repeated
+            return Info(self.port, boards, self._config, identity, registers, repeated)
+
+    async def load(
+        self, model: Model, progress: Progress = _nothing, *, whole: bool = False
+    ) -> int:
+        """See `sw.driver.Accelerator.load`."""
+        image, network = self._packed(model)
+        async with self._turn:
+            self._network = None
+            words = await self._device.load(image, progress, whole=whole)
+            self._network = network
+        return words
+
+    async def attach(self, model: Model) -> None:
+        """See `sw.driver.Accelerator.attach`."""
+        image, network = self._packed(model)
+        async with self._turn:
+            self._network = None
+            await self._device.attach(image)
+            self._network = network
+
+    async def run(
+        self,
+        x: NDArray[np.integer],
+        timeout: float = 10.0,
+        progress: Progress = _nothing,
+    ) -> NDArray[np.int64]:
+        """See `sw.driver.Accelerator.run`."""
+        async with self._turn:
+            return await self._device.run(x, timeout, progress)
+
+    async def predict(
+        self,
+        x: ArrayLike,
+        progress: Progress = _nothing,
+        *,
+        timeout: float = 10.0,
+        trace_layers: bool = False,
+    ) -> NDArray[np.float64]:
+        """See `sw.driver.Accelerator.predict`."""
+        network = self._require_network()
+        inputs = golden.quantise(network, _as_vectors(x, network))
+        if trace_layers:
+            trace = await self.trace(inputs, progress)
+            if trace.difference is not None:
+                raise DeviceError(trace.difference)
+            return golden.dequantise(network, trace.layers[-1])
+        return golden.dequantise(network, await self.run(inputs, timeout, progress))
+
+    async def trace(self, x: NDArray[np.integer], progress: Progress = _nothing) -> Trace:
+        """See `sw.driver.Accelerator.trace`."""
+        network = self._require_network()
+        async with self._turn:
+            whole = self._device.image
+            assert whole is not None  # with the network
+            layers: list[NDArray[np.int64]] = []
+            difference = None
+            expected = golden.run(network, x)
+            try:
+                for number, should_be in enumerate(expected):
+                    await self._device.load(prefix(whole, number + 1))
+                    layers.append(await self._device.run(x))
+                    progress((number + 1) / len(expected))
+                    difference = compare(network, number, layers[-1], should_be)
+                    if difference is not None:
+                        break
+            finally:
+                await self._device.load(whole)
+        return Trace(tuple(layers), difference)
+
+    async def selftest(self, note: Callable[[str], None] = _nothing) -> list[Check]:
+        """See `sw.driver.Accelerator.selftest`."""
+        config = self._require_config()
+        async with self._turn:
+            before = self._device.image
+            try:
+                return await run_checks(self._device, config, note)
+            finally:
+                if before is not None:
+                    await self._device.load(before)
+
+    @property
+    def cycles(self) -> int:
+        """See `sw.driver.Accelerator.cycles`."""
+        return self._device.cycles
+
+    @property
+    def repeated(self) -> int:
+        """See `sw.driver.Accelerator.repeated`."""
+        return self._device.repeated
+
+    async def counters(self) -> list[LayerCounts]:
+        """See `sw.driver.Accelerator.counters`."""
+        async with self._turn:
+            return await self._device.counters()
+
+    async def reset(self) -> None:
+        """See `sw.driver.Accelerator.reset`."""
+        async with self._turn:
+            await self._device.reset()
+
+    async def release(self) -> None:
+        """See `sw.driver.Accelerator.release`."""
+        async with self._turn:
+            await self._device.release()
+
+    def _packed(self, model: Model) -> tuple[Image, CompressedNetwork | None]:
+        if isinstance(model, Image):
+            return model, None
+        config = self._require_config()
+        if isinstance(model, CompressedNetwork):
+            return pack(model, config), model
+        network = thr.read(model)
+        return pack_file(Path(model), network, config), network
+
+    def _require_config(self) -> AcceleratorConfig:
+        if self._config is None:
+            raise DeviceError(
+                "the device was built for a configuration that no preset has; "
+                "name it by the argument config"
+            )
+        return self._config
+
+    def _require_network(self) -> CompressedNetwork:
+        if self._network is None:
+            raise DeviceError("no network is loaded; call load() with one, or its .thr file, first")
+        return self._network
+
+
+def _as_vectors(x: ArrayLike, network: CompressedNetwork) -> NDArray[np.float64]:
+    """Numbers (n, …), each of n with as many as the network has inputs, as (n, inputs)."""
+    try:
+        values = np.asarray(x, np.float64)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"inputs are not numbers: {error}") from error
+    if values.ndim < 2 or values[0:1].size not in (0, network.inputs):
+        raise BadInput(
+            f"inputs have shape {values.shape}; (n, {network.inputs}) is needed, or n of as many "
+            "numbers"
+        )
+    if not np.isfinite(values).all():
+        raise BadInput("an input is not a finite number")
+    return values.reshape(len(values), network.inputs)

@@ -1,0 +1,114 @@
+"""One driver for two kinds of program: its core is asynchronous, and so are its transports here.
+
+Coroutines whose transport is `Immediate` never wait for an event loop, so `finish` runs them from
+beginning to end in any thread: in a script, in a notebook whose own loop is running, in a bench of
+cocotb. With `Threaded` the event loop goes on while the line is waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .transport import Transport
+
+__all__ = ["AsyncTransport", "Immediate", "Threaded", "finish"]
+
+T = TypeVar("T")
+
+
+class AsyncTransport(Protocol):
+    """A `Transport` whose methods are coroutines."""
+
+    async def write(self, address: int, words: NDArray[np.uint32]) -> None:
+        """As `Transport.write`."""
+        ...
+
+    async def read(self, address: int, count: int) -> NDArray[np.uint32]:
+        """As `Transport.read`."""
+        ...
+
+    async def poll(self, address: int, mask: int, value: int, timeout: float) -> bool:
+        """As `Transport.poll`."""
+        ...
+
+    async def resynchronise(self) -> None:
+        """As `Transport.resynchronise`."""
+        ...
+
+
+class Immediate:
+    """A transport in coroutines that do not wait but block."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def write(self, address: int, words: NDArray[np.uint32]) -> None:
+        """As `Transport.write`."""
+        self._transport.write(address, words)
+
+    async def read(self, address: int, count: int) -> NDArray[np.uint32]:
+        """As `Transport.read`."""
+        return self._transport.read(address, count)
+
+    async def poll(self, address: int, mask: int, value: int, timeout: float) -> bool:
+        """As `Transport.poll`."""
+        return self._transport.poll(address, mask, value, timeout)
+
+    async def resynchronise(self) -> None:
+        """As `Transport.resynchronise`."""
+        self._transport.resynchronise()
+
+
+class Threaded:
+    """A transport that a thread of its own uses, one transfer after the other.
+
+    A coroutine that is cancelled leaves the transfer under way to end by itself; the next one
+    waits for that.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._thread = ThreadPoolExecutor(1, "accelerator")
+
+    async def write(self, address: int, words: NDArray[np.uint32]) -> None:
+        """As `Transport.write`."""
+        await self._do(self._transport.write, address, words)
+
+    async def read(self, address: int, count: int) -> NDArray[np.uint32]:
+        """As `Transport.read`."""
+        return await self._do(self._transport.read, address, count)
+
+    async def poll(self, address: int, mask: int, value: int, timeout: float) -> bool:
+        """As `Transport.poll`."""
+        return await self._do(self._transport.poll, address, mask, value, timeout)
+
+    async def resynchronise(self) -> None:
+        """As `Transport.resynchronise`."""
+        await self._do(self._transport.resynchronise)
+
+    async def close(self) -> None:
+        """Close the transport, and end the thread."""
+        await self._do(self._transport.close)
+        self._thread.shutdown(wait=False)
+
+    async def _do(self, method: Callable[..., T], *arguments: object) -> T:
+        call = functools.partial(method, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+
+def finish(coroutine: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine returns that waits for nothing; without an event loop."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    coroutine.close()
+    raise RuntimeError("the coroutine waits for an event loop")

@@ -1,0 +1,408 @@
+"""The accelerator with one image at a time: load it, run vectors, read counters.
+
+The same code drives a board through a serial port, the cocotb bench through simulated pins, and
+the Verilated engine through a pipe: all that differs is the transport. `sw.driver` is the face of
+it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw.config import AcceleratorConfig
+from hw.regmap import COUNTERS, MAGIC, VERSION, Window
+
+from .asynchronous import AsyncTransport
+from .bus import PLACE, VerifiedBus
+from .errors import BadInput
+from .image import Image, word_address
+from .transport import LinkError, PortError
+from .words import (
+    activation_address,
+    activation_stride,
+    differing_words,
+    from_words,
+    image_words,
+    port_units,
+    to_words,
+)
+
+__all__ = ["Device", "DeviceError", "LayerCounts", "Registers", "identify"]
+
+_BUSY = 1
+_LAYER, _COMMANDS = 8, 16  # from which bit on the register status has them
+_COMMANDS_MODULUS = 1 << 16
+_START, _ABORT = 1, 2
+_RESET_SECONDS = 1.0
+_IDENTIFY_MAX = 4
+# Runs that a stray command may spoil before it is no accident any more.
+_RUNS_MAX = 20
+
+
+class DeviceError(BadInput):
+    """The device is not the one that was expected, or did not do what it should."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerCounts:
+    """Counters of one layer in the last run (see `hw.regmap.COUNTERS`), and what follows from them.
+
+    `busy`, `stalled` and `starved` are summed over the processing elements.
+    """
+
+    cycles: int
+    activations: int
+    blocked: int
+    busy: int
+    stalled: int
+    starved: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Registers:
+    """What the device says of itself (see `hw.regmap.REGISTERS`).
+
+    `commands` counts starts and aborts, modulo 65,536.
+    """
+
+    version: int
+    config_digest: int
+    image_id: int
+    busy: bool
+    layer: int
+    commands: int
+    vectors: int
+    cycles: int
+
+    @classmethod
+    def of(cls, values: Mapping[str, int]) -> Registers:
+        """From the words of the registers, by name."""
+        names = ("version", "config_digest", "image_id", "vectors", "cycles")
+        status = values["status"]
+        return cls(
+            **{name: values[name] for name in names},
+            busy=bool(status & _BUSY),
+            layer=status >> _LAYER & 0xFF,
+            commands=status >> _COMMANDS,
+        )
+
+    def idle_after(self, number: int) -> bool:
+        """Whether that start or abort was the last, and what it did is over."""
+        return self.commands == number and not self.busy
+
+
+class Device:
+    """What a coroutine may ask of an accelerator, one at a time; `open` first.
+
+    Whatever a bad line does to commands, words or answers is found and repeated (`sw.bus`): an
+    output is right, or there is an error instead of it.
+
+    Parameters
+    ----------
+    transport : AsyncTransport
+        Closed by the caller.
+    """
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+        self._bus = VerifiedBus(transport)
+        self._image: Image | None = None
+        # What the memories are known to hold, if the device says that it holds this image.
+        self._held: Image | None = None
+        self._last: _Run | None = None
+
+    async def open(self) -> None:
+        """Find out who answers, and guard its memories.
+
+        Raises
+        ------
+        DeviceError
+            If what answers is not a Thresher accelerator of this register map.
+        """
+        await identify(self._transport)
+        await self._bus.guard()
+
+    async def registers(self) -> Registers:
+        """What the device says of itself."""
+        return Registers.of(await self._bus.registers())
+
+    @property
+    def repeated(self) -> int:
+        """Exchanges with the device that a bad line spoiled, so far; all were repeated."""
+        return self._bus.repeated
+
+    @property
+    def image(self) -> Image | None:
+        """What is loaded, by this program."""
+        return self._image
+
+    async def load(
+        self,
+        image: Image,
+        progress: Callable[[float], None] = lambda _share: None,
+        *,
+        whole: bool = False,
+    ) -> int:
+        """Write an image into the device, or of it what differs from the image that it holds.
+
+        The latter if this program has loaded or attached that one, and has not released the device
+        since.
+
+        Parameters
+        ----------
+        progress : called with the share that is written, growing to 1
+        whole : write all of it
+
+        Returns
+        -------
+        int
+            Words that were written.
+
+        Raises
+        ------
+        DeviceError
+            If the device was built for another configuration.
+        """
+        held, self._image, self._held, self._last = self._held, None, None, None
+        found = await self._check_digest(image.config)
+        words = image_words(image)
+        if held is not None and held.id == found.image_id and not whole:
+            words = differing_words(words, image_words(held))
+        # Before all else, since whatever stops the load must not leave the image before its id.
+        await self._bus.set("image_id", 0)
+        await self.reset()
+        await self._bus.write(words, progress)
+        await self.reset()  # nothing runs that a stray command started
+        await self._bus.set("image_id", image.id)
+        self._image = self._held = image
+        return sum(len(part) for _, part in words)
+
+    async def attach(self, image: Image) -> None:
+        """Use an image that the device holds already, as memory initialisation or from before.
+
+        Raises
+        ------
+        DeviceError
+            If the device holds another image, or none.
+        """
+        self._image = self._held = self._last = None
+        found = await self._check_digest(image.config)
+        _check_image(image, found.image_id)
+        self._image = self._held = image
+
+    async def reset(self) -> None:
+        """Abort whatever runs and wait until the engine is ready; memories stay as they are."""
+        await self._bus.set("control", _ABORT)
+        if not await self._bus.poll("status", _BUSY, 0, _RESET_SECONDS):
+            raise DeviceError(f"the device was not ready {_RESET_SECONDS:g} s after a reset")
+
+    async def release(self) -> None:
+        """Leave the device to others as it was after power-up: all its memories may be written."""
+        self._held = None
+        await self._bus.release()
+
+    async def run(
+        self,
+        x: NDArray[np.integer],
+        timeout: float = 10.0,
+        progress: Callable[[float], None] = lambda _share: None,
+    ) -> NDArray[np.int64]:
+        """Integer outputs (n, outputs) for integer inputs (n, inputs).
+
+        Parameters
+        ----------
+        timeout : seconds that one run on the device (`Image.vectors` vectors at most) may take
+        progress : called with the share that has been run, growing to 1
+
+        Raises
+        ------
+        BadInput
+            If the shape or the range of the inputs does not suit the image.
+        DeviceError
+            If no image is loaded, or the device lost it; if it does not finish in time, and then it
+            is aborted.
+        """
+        image = self._require_image()
+        x = _checked_inputs(x, image)
+        size = image.vectors
+        outputs = [np.empty((0, len(image.output.slots)), np.int64)]
+        for at in range(0, len(x), size):
+            outputs.append(await self._run(image, x[at : at + size], timeout))
+            progress(min(1.0, (at + size) / len(x)))
+        return np.concatenate(outputs)
+
+    async def write_activations(self, group: int, words: NDArray[np.uint32]) -> None:
+        """Write the activation memory of a group, from its beginning on; a run writes over it."""
+        await self._bus.write([(word_address(Window.ACTIVATIONS, group), words)])
+
+    async def read_activations(self, group: int, count: int) -> NDArray[np.uint32]:
+        """Words of the activation memory of a group, from its beginning on."""
+        return await self._bus.read(word_address(Window.ACTIVATIONS, group), count)
+
+    @property
+    def cycles(self) -> int:
+        """Clock cycles of the last run on the device, all its vectors together; 0 before it."""
+        return 0 if self._last is None else self._last.cycles
+
+    async def counters(self) -> list[LayerCounts]:
+        """What every layer counted in the last run on the device, all its instructions together.
+
+        Raises
+        ------
+        DeviceError
+            If no image is loaded, or if the device has run again meanwhile.
+        """
+        image = self._require_image()
+        sums = np.zeros((len(image.layer_ports), len(COUNTERS)), np.int64)
+        for step, layer in enumerate(image.steps):
+            address = word_address(Window.COUNTERS, step)
+            sums[layer] += await self._bus.read(address, len(COUNTERS))
+        registers = await self.registers()
+        if self._last is not None and not registers.idle_after(self._last.number):
+            raise DeviceError("the device has run again since the run whose counters are asked for")
+        counts = []
+        for values in sums:
+            counted = {name: int(v) for name, v in zip(COUNTERS, values, strict=True)}
+            slots = counted["cycles"] * image.config.elements
+            starved = slots - counted["busy"] - counted["stalled"]
+            counts.append(LayerCounts(**counted, starved=starved))
+        return counts
+
+    async def _run(self, image: Image, x: NDArray[np.int64], timeout: float) -> NDArray[np.int64]:
+        for _ in range(_RUNS_MAX):
+            number = await self._ready(image, x)
+            if number is None or not await self._bus.command("control", _START):
+                continue
+            if not await self._bus.poll("status", _BUSY, 0, timeout):
+                at = (await self.registers()).layer
+                layer = image.steps[min(at, len(image.steps) - 1)]
+                await self.reset()
+                raise DeviceError(
+                    f"the device did not finish a run of {len(x)} vectors within {timeout:g} s; it "
+                    f"was executing layer {layer} of 0 to {len(image.layer_ports) - 1}"
+                )
+            outputs = await self._outputs(image, len(x))
+            registers = await self.registers()
+            if registers.idle_after(number):  # nothing else ran, nothing was aborted
+                self._last = _Run(number, registers.cycles)
+                return outputs
+        raise DeviceError(
+            f"the device was disturbed in each of {_RUNS_MAX} runs: does another program use it?"
+        )
+
+    async def _ready(self, image: Image, x: NDArray[np.int64]) -> int | None:
+        """Everything up to the start: the number that it will have, if all is well.
+
+        It is not if a command that went astray has started or aborted something, for the engine
+        may then have written over the inputs, or not taken them; or if it changed a register.
+        """
+        await self._bus.set("vectors", len(x))
+        await self.reset()
+        before = await self.registers()
+        number = before.commands
+        if not before.idle_after(number):
+            return None
+        units = port_units(image.input, image.config)
+        places = [activation_address(image.input, unit, image.config) for unit in units]
+        words = to_words(x, image.input, image.config)
+        await self._bus.write(list(zip(places, words, strict=True)))
+        registers = await self.registers()
+        _check_image(image, registers.image_id)
+        if registers.vectors != len(x) or not registers.idle_after(number):
+            return None
+        return (number + 1) % _COMMANDS_MODULUS
+
+    async def _outputs(self, image: Image, vectors: int) -> NDArray[np.int64]:
+        count = vectors * image.output.words * activation_stride(image.config)
+        groups = [
+            await self._bus.read(activation_address(image.output, group, image.config), count)
+            for group in range(image.config.groups)
+        ]
+        return from_words(groups, image.output, image.config)
+
+    async def _check_digest(self, config: AcceleratorConfig) -> Registers:
+        registers = await self.registers()
+        found = registers.config_digest
+        if found != config.digest:
+            raise DeviceError(
+                f"the device was built for configuration {found:08x}, the image was packed for "
+                f"{config.digest:08x}; pack it for the board's configuration"
+            )
+        return registers
+
+    def _require_image(self) -> Image:
+        if self._image is None:
+            raise DeviceError("no image is loaded; call load() first")
+        return self._image
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """A run of the device: its number among starts and aborts, and its clock cycles."""
+
+    number: int
+    cycles: int
+
+
+def _check_image(image: Image, found: int) -> None:
+    if found != image.id:
+        holds = f"image {found:08x}" if found else "no image"
+        raise DeviceError(f"the device holds {holds}, not {image.id:08x}; load it first")
+
+
+async def identify(transport: AsyncTransport, attempts: int = _IDENTIFY_MAX) -> None:
+    """Refuse what is no accelerator of this register map, or does not answer.
+
+    It may have no checksum, so it is asked several times instead.
+
+    Raises
+    ------
+    DeviceError, LinkError
+        In these cases.
+    """
+    for attempt in range(1, attempts + 1):
+        failure, found = None, [0, 0]
+        try:
+            places = [PLACE["magic"], PLACE["version"]]
+            found = [int((await transport.read(place, 1))[0]) for place in places]
+        except LinkError as error:
+            failure = error
+        if found == [MAGIC, VERSION]:
+            return
+        if attempt == attempts or isinstance(failure, PortError):
+            break
+        # Somebody may have left it in the middle of a command, or of an answer.
+        try:
+            await transport.resynchronise()
+        except LinkError:
+            break
+    if failure is not None:
+        raise failure
+    magic, version = found
+    if magic != MAGIC:
+        raise DeviceError(
+            f"the device answers {magic:#010x} where a Thresher accelerator has {MAGIC:#010x}; "
+            "is the right bitstream loaded?"
+        )
+    raise DeviceError(
+        f"the device has version {version} of the register map, this driver {VERSION}; "
+        "build the bitstream and the driver from the same release"
+    )
+
+
+def _checked_inputs(x: NDArray[np.integer], image: Image) -> NDArray[np.int64]:
+    x = np.asarray(x)
+    features = len(image.input.slots)
+    if x.ndim != 2 or x.shape[1] != features or not np.issubdtype(x.dtype, np.integer):
+        raise BadInput(
+            f"inputs are {x.dtype} of shape {x.shape}; integers of shape (n, {features}) are needed"
+        )
+    low, high = image.input_low, image.input_high
+    if x.size and (x.max() > high or x.min() < low):
+        worst = x.max() if x.max() > high else x.min()
+        raise BadInput(f"an input is {worst}; the network was proved for {low} to {high}")
+    return x.astype(np.int64)
