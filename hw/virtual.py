@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Fragment, Module, ResetSignal
+from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Fragment, Module, ResetSignal, Signal
 from amaranth.lib import io, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,9 +16,10 @@ __all__ = ["VirtualTop"]
 class VirtualTop(wiring.Component):
     """`Top` with its pins as ports, and the engine's clock apart from the others'.
 
-    Both clocks rise together; that of the engine may stay low while `awake` has been low for
-    `board_server.cpp`'s `kAwakeCycles`: nothing in the engine changes then, and a simulation that
-    does not clock it is many times as fast.
+    Both clocks rise together; that of the engine may stay low a while after `busy` and `asked`
+    were (`kBusyCycles` and `kAskedCycles` of sim/board_server.cpp): nothing in the engine changes
+    then, and a simulation that does not clock it is many times as fast. The engine is reset a cycle
+    late: see `sim.late_reset`, whose reason holds here, too.
 
     Members
     -------
@@ -26,8 +27,8 @@ class VirtualTop(wiring.Component):
     rx : In(1)
     tx : Out(1)
     leds : Out(2)
-    awake : Out(1)
-        The engine runs, or is asked for something.
+    busy, asked : Out(1)
+        The engine runs; it is asked for something.
     """
 
     def __init__(self, config: AcceleratorConfig, board: Board):
@@ -38,7 +39,8 @@ class VirtualTop(wiring.Component):
                 "rx": In(1, init=1),
                 "tx": Out(1),
                 "leds": Out(2),
-                "awake": Out(1),
+                "busy": Out(1),
+                "asked": Out(1),
             }
         )
 
@@ -48,14 +50,17 @@ class VirtualTop(wiring.Component):
         accelerator, pins = self.top.accelerator, _Pins(platform)
         accelerator.engine = DomainRenamer("engine")(accelerator.engine)
         m.submodules.top = Fragment.get(self.top, pins)
+        late = Signal(init=1, reset_less=True)
+        m.d.engine += late.eq(ResetSignal("sync"))
         m.d.comb += [
             ClockSignal("engine").eq(self.engine_clk),
-            ResetSignal("engine").eq(ResetSignal("sync")),
+            ResetSignal("engine").eq(late),
             pins.uart.rx.i.eq(self.rx),
             self.tx.eq(pins.uart.tx.o),
             self.leds[0].eq(pins.led[0].o),
             self.leds[1].eq(pins.led[1].o),
-            self.awake.eq(accelerator.busy | accelerator.link.bus.request),
+            self.busy.eq(accelerator.busy),
+            self.asked.eq(accelerator.link.bus.request),
         ]
         return m
 

@@ -4,6 +4,7 @@
 // Time passes for the board as fast as the simulation goes, and stands still while it has nothing
 // to do. The program ends when its standard input does, so it does not outlive its parent.
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
@@ -24,8 +25,10 @@
 
 namespace {
 
-// The engine is at rest so many cycles after it was awake: nothing in it changes any more.
-constexpr uint32_t kAwakeCycles = 64;
+// The engine is at rest so many cycles after it was busy, or asked for something: nothing in it
+// changes any more.
+constexpr uint32_t kBusyCycles = 64;
+constexpr uint32_t kAskedCycles = 12;
 // Cycles between two looks at the ports.
 constexpr uint32_t kSlice = 1024;
 // Bytes that wait for the line: few, so that whoever writes more has to wait, as at a real port.
@@ -43,7 +46,7 @@ class Design {
         top_.rx = 1;
         top_.rst = 1;
         for (uint32_t n = 0; n < kResetCycles; ++n) {
-            awake_ = kAwakeCycles;
+            awake_ = kBusyCycles;
             cycle(true);
         }
         top_.rst = 0;
@@ -57,7 +60,8 @@ class Design {
         top_.engine_clk = 0;
         top_.rx = rx;
         top_.eval();
-        if (top_.awake) awake_ = kAwakeCycles;
+        if (top_.busy) awake_ = kBusyCycles;
+        if (top_.asked) awake_ = std::max(awake_, kAskedCycles);
         const bool tx = top_.tx;
         top_.clk = 1;
         top_.engine_clk = awake_ > 0;

@@ -8,6 +8,7 @@ from hw.config import AcceleratorConfig
 from hw.engine import Engine
 
 from . import verilated, verilog
+from .late_reset import LateReset
 from .netlist import Netlist, netlist
 
 __all__ = ["engine_netlist", "engine_rtlil", "engine_verilog", "open_engine"]
@@ -16,8 +17,8 @@ _TOP = "engine"
 
 
 def engine_verilog(config: AcceleratorConfig) -> str:
-    """Verilog of an engine with empty memories."""
-    return verilog.cached_verilog(_TOP, f"{config!r}", lambda: Engine(config))
+    """Verilog of an engine with empty memories, for Verilator."""
+    return verilog.cached_verilog(_TOP, f"{config!r}", lambda: LateReset(Engine(config)))
 
 
 def engine_rtlil(config: AcceleratorConfig, platform: object = None) -> str:
