@@ -2,7 +2,15 @@
 
 import dataclasses
 
-from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Fragment, Module, ResetSignal, Signal
+from amaranth.hdl import (
+    ClockDomain,
+    ClockSignal,
+    DomainRenamer,
+    Fragment,
+    Module,
+    ResetSignal,
+    Signal,
+)
 from amaranth.lib import io, wiring
 from amaranth.lib.wiring import In, Out
 

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import Component, connect, flipped
 __all__ = ["LateReset"]
 
 
-class LateReset(Component):
+class LateReset(Component):  # type: ignore[misc]  # Amaranth has no types
     """A component that is reset a cycle late.
 
     What depends on an input of the top module, Verilator evaluates anew at every change of any

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -125,12 +125,6 @@ class AsyncAccelerator:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    @contextlib.asynccontextmanager
-    async def exclusively(self) -> AsyncIterator[Device]:
-        """The device, for this coroutine alone."""
-        async with self._turn:
-            yield self._device
-
     async def info(self) -> Info:
         """See `sw.driver.Accelerator.info`."""
         async with self._turn:
@@ -164,10 +158,12 @@ class AsyncAccelerator:
         x: NDArray[np.integer],
         timeout: float = 10.0,
         progress: Progress = _nothing,
+        *,
+        batch: int | None = None,
     ) -> NDArray[np.int64]:
         """See `sw.driver.Accelerator.run`."""
         async with self._turn:
-            return await self._device.run(x, timeout, progress)
+            return await self._device.run(x, timeout, progress, batch=batch)
 
     async def predict(
         self,

@@ -164,7 +164,9 @@ class VerifiedBus:
     async def _let_write(self, first: int, last: int, *, surely: bool = False) -> None:
         if surely or self._writable != (first, last):
             self._writable = None  # not known in between
+            spoiled = self._in_a_row
             await self.set("write_first", first, last)
+            self._in_a_row = spoiled  # until what this is for has come through, too
             self._writable = first, last
 
     async def _attempt(self, exchange: Callable[[], Awaitable[T]], words: int = 1) -> T | None:

@@ -113,7 +113,9 @@ class Device:
         self._image: Image | None = None
         # What the memories are known to hold, if the device says that it holds this image.
         self._held: Image | None = None
-        self._last: _Run | None = None
+        self._released = False
+        self._last: int | None = None  # number of the last run, among starts and aborts
+        self._cycles = 0
 
     async def open(self) -> None:
         """Find out who answers, and guard its memories.
@@ -149,8 +151,8 @@ class Device:
     ) -> int:
         """Write an image into the device, or of it what differs from the image that it holds.
 
-        The latter if this program has loaded or attached that one, and has not released the device
-        since.
+        The latter if this program has loaded or attached that one, or if it is the same. After
+        `release` all is written.
 
         Parameters
         ----------
@@ -167,8 +169,13 @@ class Device:
         DeviceError
             If the device was built for another configuration.
         """
-        held, self._image, self._held, self._last = self._held, None, None, None
+        held = self._held
+        self._forget()
         found = await self._check_digest(image.config)
+        whole = whole or self._released
+        if found.image_id == image.id and not whole:
+            self._image = self._held = image
+            return 0
         words = image_words(image)
         if held is not None and held.id == found.image_id and not whole:
             words = differing_words(words, image_words(held))
@@ -179,6 +186,7 @@ class Device:
         await self.reset()  # nothing runs that a stray command started
         await self._bus.set("image_id", image.id)
         self._image = self._held = image
+        self._released = False
         return sum(len(part) for _, part in words)
 
     async def attach(self, image: Image) -> None:
@@ -189,7 +197,7 @@ class Device:
         DeviceError
             If the device holds another image, or none.
         """
-        self._image = self._held = self._last = None
+        self._forget()
         found = await self._check_digest(image.config)
         _check_image(image, found.image_id)
         self._image = self._held = image
@@ -202,7 +210,7 @@ class Device:
 
     async def release(self) -> None:
         """Leave the device to others as it was after power-up: all its memories may be written."""
-        self._held = None
+        self._released = True
         await self._bus.release()
 
     async def run(
@@ -210,25 +218,29 @@ class Device:
         x: NDArray[np.integer],
         timeout: float = 10.0,
         progress: Callable[[float], None] = lambda _share: None,
+        *,
+        batch: int | None = None,
     ) -> NDArray[np.int64]:
         """Integer outputs (n, outputs) for integer inputs (n, inputs).
 
         Parameters
         ----------
-        timeout : seconds that one run on the device (`Image.vectors` vectors at most) may take
+        timeout : seconds that one run on the device may take
         progress : called with the share that has been run, growing to 1
+        batch : vectors of one run on the device; as many as it has memory for, if not given
 
         Raises
         ------
         BadInput
-            If the shape or the range of the inputs does not suit the image.
+            If the shape or the range of the inputs does not suit the image, or the batch.
         DeviceError
             If no image is loaded, or the device lost it; if it does not finish in time, and then it
             is aborted.
         """
         image = self._require_image()
         x = _checked_inputs(x, image)
-        size = image.vectors
+        size = _checked_batch(batch, image)
+        self._last, self._cycles = None, 0
         outputs = [np.empty((0, len(image.output.slots)), np.int64)]
         for at in range(0, len(x), size):
             outputs.append(await self._run(image, x[at : at + size], timeout))
@@ -245,8 +257,8 @@ class Device:
 
     @property
     def cycles(self) -> int:
-        """Clock cycles of the last run on the device, all its vectors together; 0 before it."""
-        return 0 if self._last is None else self._last.cycles
+        """Clock cycles of the last `run`, all its vectors together; 0 before it."""
+        return self._cycles
 
     async def counters(self) -> list[LayerCounts]:
         """What every layer counted in the last run on the device, all its instructions together.
@@ -262,7 +274,7 @@ class Device:
             address = word_address(Window.COUNTERS, step)
             sums[layer] += await self._bus.read(address, len(COUNTERS))
         registers = await self.registers()
-        if self._last is not None and not registers.idle_after(self._last.number):
+        if self._last is not None and not registers.idle_after(self._last):
             raise DeviceError("the device has run again since the run whose counters are asked for")
         counts = []
         for values in sums:
@@ -288,7 +300,8 @@ class Device:
             outputs = await self._outputs(image, len(x))
             registers = await self.registers()
             if registers.idle_after(number):  # nothing else ran, nothing was aborted
-                self._last = _Run(number, registers.cycles)
+                self._last = number
+                self._cycles += registers.cycles
                 return outputs
         raise DeviceError(
             f"the device was disturbed in each of {_RUNS_MAX} runs: does another program use it?"
@@ -334,18 +347,14 @@ class Device:
             )
         return registers
 
+    def _forget(self) -> None:
+        self._image = self._held = self._last = None
+        self._cycles = 0
+
     def _require_image(self) -> Image:
         if self._image is None:
             raise DeviceError("no image is loaded; call load() first")
         return self._image
-
-
-@dataclasses.dataclass(frozen=True)
-class _Run:
-    """A run of the device: its number among starts and aborts, and its clock cycles."""
-
-    number: int
-    cycles: int
 
 
 def _check_image(image: Image, found: int) -> None:
@@ -392,6 +401,14 @@ async def identify(transport: AsyncTransport, attempts: int = _IDENTIFY_MAX) -> 
         f"the device has version {version} of the register map, this driver {VERSION}; "
         "build the bitstream and the driver from the same release"
     )
+
+
+def _checked_batch(batch: int | None, image: Image) -> int:
+    if batch is None:
+        return image.vectors
+    if not 1 <= batch <= image.vectors:
+        raise BadInput(f"batch is {batch}; the device has memory for 1 to {image.vectors} vectors")
+    return batch
 
 
 def _checked_inputs(x: NDArray[np.integer], image: Image) -> NDArray[np.int64]:

@@ -6,9 +6,11 @@ This is the blocking face, for scripts and notebooks. Underneath, all is asynchr
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,6 +22,7 @@ from .async_driver import AsyncAccelerator, Info, Model, Progress
 from .asynchronous import Immediate, finish
 from .device import DeviceError, LayerCounts
 from .ports import open_port
+from .progress import shares
 from .selftest import Check
 from .trace import Trace
 from .transport import Transport
@@ -35,6 +38,13 @@ def _nothing(_: object) -> None:
 
 def _tell(line: str) -> None:
     print(line, file=sys.stderr)
+
+
+def _reported(progress: Progress | bool, text: str) -> AbstractContextManager[Progress]:
+    """What is called with the share that is done."""
+    if progress is True:
+        return shares(text)
+    return contextlib.nullcontext(_nothing if progress is False else progress)
 
 
 class Accelerator:
@@ -150,17 +160,17 @@ class Accelerator:
         """Exchanges with the device that a bad line spoiled, so far; all were repeated."""
         return self._async.repeated
 
-    def load(self, model: Model, progress: Progress = _nothing, *, whole: bool = False) -> int:
+    def load(self, model: Model, progress: Progress | bool = False, *, whole: bool = False) -> int:
         """Write a network into the device, or only what differs from the one that it holds.
 
-        The latter if this program has loaded that one. A .thr file is decoded and packed here; the
-        device gets memory contents.
+        The latter if this program has loaded that one; nothing, if it is the same. A .thr file is
+        decoded and packed here; the device gets memory contents.
 
         Parameters
         ----------
         model : path of a .thr file, CompressedNetwork or Image
             An `Image` is packed already; without its network, `predict` and `trace` do not work.
-        progress : called with the share that is written, growing to 1
+        progress : called with the share that is written, growing to 1; True: a bar on stderr
         whole : write all of it
 
         Returns
@@ -175,7 +185,8 @@ class Accelerator:
         DeviceError
             If the device was built for another configuration.
         """
-        return self._finish(self._async.load(model, progress, whole=whole))
+        with _reported(progress, "loading") as report:
+            return self._finish(self._async.load(model, report, whole=whole))
 
     def attach(self, model: Model) -> None:
         """Use a network that the device holds already, built in or from before.
@@ -190,7 +201,7 @@ class Accelerator:
     def predict(
         self,
         x: ArrayLike,
-        progress: Progress = _nothing,
+        progress: Progress | bool = False,
         *,
         timeout: float = 10.0,
         trace_layers: bool = False,
@@ -201,7 +212,7 @@ class Accelerator:
 
         Parameters
         ----------
-        progress : called with the share that has been run, growing to 1
+        progress : called with the share that has been run, growing to 1; True: a bar on stderr
         timeout : as of `run`
         trace_layers : compare every layer with the golden model; see `trace`
 
@@ -212,31 +223,37 @@ class Accelerator:
         DeviceError
             As of `run`; with `trace_layers`, at the first activation that is wrong, which it names.
         """
-        predicted = self._async.predict(x, progress, timeout=timeout, trace_layers=trace_layers)
-        return self._finish(predicted)
+        with _reported(progress, "running") as report:
+            return self._finish(
+                self._async.predict(x, report, timeout=timeout, trace_layers=trace_layers)
+            )
 
     def run(
         self,
         x: NDArray[np.integer],
         timeout: float = 10.0,
-        progress: Progress = _nothing,
+        progress: Progress | bool = False,
+        *,
+        batch: int | None = None,
     ) -> NDArray[np.int64]:
         """Integer outputs (n, outputs) for integer inputs (n, inputs).
 
         Parameters
         ----------
-        timeout : seconds that one run on the device (`Image.vectors` vectors at most) may take
+        timeout : seconds that one run on the device may take
         progress : as of `predict`
+        batch : vectors of one run on the device; as many as it has memory for, if not given
 
         Raises
         ------
         BadInput
-            If the shape or the range of the inputs does not suit the network.
+            If the shape or the range of the inputs does not suit the network, or the batch.
         DeviceError
             If none is loaded, or the device lost it; if it does not finish in time, and then it is
             aborted.
         """
-        return self._finish(self._async.run(x, timeout, progress))
+        with _reported(progress, "running") as report:
+            return self._finish(self._async.run(x, timeout, report, batch=batch))
 
     def trace(self, x: NDArray[np.integer], progress: Progress = _nothing) -> Trace:
         """Activations of every layer for integer inputs, compared with the golden model.
@@ -259,7 +276,7 @@ class Accelerator:
 
     @property
     def cycles(self) -> int:
-        """Clock cycles of the last run on the device, all its vectors together; 0 before it."""
+        """Clock cycles of the last `run` or `predict`, all vectors together; 0 before it."""
         return self._async.cycles
 
     def counters(self) -> list[LayerCounts]:

@@ -27,6 +27,8 @@ _VERBS = {
     "program": ("sw.cli.program:program", "Write a board's newest bitstream into it."),
     "load": ("sw.cli.load:load", "Load a network into a board, verified."),
     "run": ("sw.cli.run:run", "Run a network on a board, checked against the golden model."),
+    "info": ("sw.cli.device:info", "Tell which accelerator is at a port, and what it holds."),
+    "selftest": ("sw.cli.device:selftest", "Try a board: memories, and random networks."),
     "board": ("sw.cli.board:board", "Run a virtual board behind a serial port."),
     "bench": ("sw.cli.bench:bench", "Measure speed and size."),
     "demo": ("sw.cli.demo:demo", "Build for a board, run the shipped network, show figures."),

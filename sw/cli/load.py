@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,15 @@ from rich.table import Table
 
 from hw import boards
 from sw import format as thr
+from sw.device import Registers
 from sw.driver import Accelerator
-from sw.image import Image
-from sw.pack import pack_file
-from sw.transport import open_serial
-from sw.words import image_words
+from sw.ports import boards_of
+from sw.progress import shares
 
-from .output import emit, json_option
-from .simulate import progress_bar
+from .output import console, emit, json_option
 from .target import board_config
 
-__all__ = ["device_options", "load", "load_image", "open_device"]
+__all__ = ["board_names", "device_options", "load", "load_model", "open_device"]
 
 
 def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -32,12 +29,12 @@ def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--port",
             metavar="PORT",
-            required=True,
-            help="Serial port of the board, such as /dev/ttyUSB1 or COM4, or a pyserial URL.",
+            default="auto",
+            show_default=True,
+            help="Serial port of the board, such as /dev/ttyUSB1 or COM4, or a pyserial URL; auto: "
+            "the first USB port at which an accelerator answers.",
         ),
-        click.option(
-            "--board", metavar="B", default="arty", show_default=True, help="Which board it is."
-        ),
+        click.option("--board", metavar="B", help="Which board it is.  [default: what it says]"),
         click.option("--baud", metavar="N", type=int, help="Baud rate.  [default: the board's]"),
     )
     for option in reversed(options):
@@ -45,58 +42,67 @@ def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@contextlib.contextmanager
-def open_device(port: str, board: str, baud: int | None) -> Iterator[Accelerator]:
-    """The accelerator at a serial port; the port is closed in the end."""
-    rate = boards.find(board).baud if baud is None else baud
-    with contextlib.closing(open_serial(port, rate)) as transport:
-        accelerator = Accelerator(transport)
-        yield accelerator
-        accelerator.release()
+def open_device(port: str, board: str | None, baud: int | None) -> Accelerator:
+    """The accelerator at a serial port; "auto" is told on stderr."""
+    config = None if board is None else board_config(board)
+    if baud is None and board is not None:
+        baud = boards.find(board).baud
+
+    def say(line: str) -> None:
+        console().print(line, markup=False, highlight=False)
+
+    return Accelerator.open(port, baud=baud, config=config, say=say)
 
 
-def load_image(accelerator: Accelerator, image: Image) -> int:
+def board_names(board: str | None, registers: Registers) -> list[str]:
+    """The board that an option names, or those that a device may be."""
+    if board is not None:
+        return [boards.find(board).name]
+    return list(boards_of(registers.config_digest))
+
+
+def load_model(accelerator: Accelerator, model: Path) -> int:
     """`Accelerator.load` with a progress bar on stderr; returns the words that were written."""
-    words = sum(len(burst) for _, burst in image_words(image))
-    with progress_bar() as bar:
-        task = bar.add_task("loading words", total=words)
-        accelerator.load(image, lambda share: bar.update(task, completed=round(share * words)))
-    return words
+    with shares("loading", console()) as report:
+        return accelerator.load(model, report)
 
 
 @click.command(
     epilog="""
     \b
-    Example:
+    Examples:
+      thresher load lenet.thr
       thresher load lenet.thr --port /dev/ttyUSB1 --board arty
     """
 )
 @click.argument("model", metavar="MODEL.thr", type=click.Path(path_type=Path))
 @device_options
 @json_option
-def load(model: Path, port: str, board: str, baud: int | None, as_json: bool) -> None:
+def load(model: Path, port: str, board: str | None, baud: int | None, as_json: bool) -> None:
     """Write MODEL.thr into the memories of a board, and verify that it arrived.
 
     The board must run the bitstream that `thresher build` makes for it. The network stays until
     another is loaded or the board loses power: no synthesis, no new bitstream.
     """
-    image = pack_file(model, thr.read(model), board_config(board))
+    thr.read(model)
     with open_device(port, board, baud) as accelerator:
         began = time.perf_counter()
-        words = load_image(accelerator, image)
+        words = load_model(accelerator, model)
         seconds = time.perf_counter() - began
+        info = accelerator.info()
+    names = board_names(board, info.registers)
     record = {
         "model": model,
-        "board": boards.find(board).name,
-        "port": port,
-        "config_digest": f"{image.config.digest:08x}",
-        "image_id": f"{image.id:08x}",
+        "boards": names,
+        "port": info.port,
+        "config_digest": f"{info.registers.config_digest:08x}",
+        "image_id": info.image_id,
         "words": words,
         "seconds": seconds,
     }
     table = Table(show_header=False)
     table.add_row("image", f"{record['image_id']}, verified by its checksum")
-    table.add_row("board", f"{record['board']} at {port}")
-    table.add_row("words of 32 bits", f"{words:,}")
+    table.add_row("board", f"{' or '.join(names) or 'unknown'} at {info.port}")
+    table.add_row("words of 32 bits", f"{words:,}" if words else "none: it was there already")
     table.add_row("seconds", f"{seconds:.2f}")
     emit(record, table, as_json)

@@ -16,14 +16,11 @@ from sim import golden
 from sim.simulate import accuracy, first_difference
 from sw import format as thr
 from sw.driver import Accelerator
-from sw.image import Image
-from sw.pack import pack_file
+from sw.progress import shares
 
 from .inputs import choose_inputs, input_options, write_outputs
-from .load import device_options, load_image, open_device
+from .load import board_names, device_options, load_model, open_device
 from .output import check_output, console, emit, json_option
-from .simulate import progress_bar
-from .target import board_config
 
 __all__ = ["run"]
 
@@ -32,19 +29,30 @@ __all__ = ["run"]
     epilog="""
     \b
     Examples:
-      thresher run lenet.thr --port /dev/ttyUSB1 --dataset mnist --count 100
+      thresher run lenet.thr --dataset mnist --count 100
       thresher run lenet.thr --port /dev/ttyUSB1 --inputs x.npy --outputs y.npy
+      thresher run lenet.thr --port /dev/ttyUSB1 --inputs x.npy --trace-layers
+          find the first activation that is wrong
     """
 )
 @click.argument("model", metavar="MODEL.thr", type=click.Path(path_type=Path))
 @device_options
 @input_options
+@click.option(
+    "--batch",
+    metavar="N",
+    type=int,
+    help="Vectors of one run.  [default: as many as the board has memory for]",
+)
+@click.option("--trace-layers", is_flag=True, help="Compare every layer with the golden model.")
 @json_option
 def run(
     model: Path,
     port: str,
-    board: str,
+    board: str | None,
     baud: int | None,
+    batch: int | None,
+    trace_layers: bool,
     outputs: Path | None,
     as_json: bool,
     **options: Any,
@@ -57,32 +65,32 @@ def run(
     if outputs is not None:
         check_output(outputs, model, options["inputs"])
     network = thr.read(model)
-    image = pack_file(model, network, board_config(board))
     x, labels = choose_inputs(network, **options)
     with open_device(port, board, baud) as accelerator:
-        held = accelerator.image_id == image.id
-        if held:
-            accelerator.attach(image)
-        else:
-            load_image(accelerator, image)
+        loaded = load_model(accelerator, model) > 0
         began = time.perf_counter()
-        found, cycles = _run(accelerator, image, x)
-        seconds = time.perf_counter() - began
+        found = _run(accelerator, x, batch)
+        seconds, cycles = time.perf_counter() - began, accelerator.cycles
+        difference = first_difference(found, golden.run(network, x)[-1])
+        if trace_layers:
+            with shares("tracing layers", console()) as report:
+                difference = accelerator.trace(x, report).difference or difference
+        info = accelerator.info()
     if outputs is not None:
         write_outputs(outputs, network, found)
-    difference = first_difference(found, golden.run(network, x)[-1])
     record = {
         "model": model,
-        "board": boards.find(board).name,
-        "port": port,
-        "image_id": f"{image.id:08x}",
-        "loaded": not held,
+        "boards": board_names(board, info.registers),
+        "port": info.port,
+        "image_id": info.image_id,
+        "loaded": loaded,
         "vectors": len(x),
         "agrees_with_golden": difference is None,
         "accuracy": None if labels is None else accuracy(found, labels),
         "cycles_per_vector": cycles / len(x),
-        "microseconds_per_vector": cycles / len(x) / boards.find(board).clock_hz * 1e6,
+        "microseconds_per_vector": _microseconds(cycles / len(x), board, info.boards),
         "seconds": seconds,
+        "exchanges_repeated": info.repeated,
     }
     emit(record, _show(record), as_json)
     if difference is not None:
@@ -90,30 +98,32 @@ def run(
         raise click.exceptions.Exit(1)
 
 
-def _run(
-    accelerator: Accelerator, image: Image, x: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], int]:
-    """Outputs, and the clock cycles of all runs."""
-    outputs, cycles = [], 0
-    with progress_bar() as bar:
-        task = bar.add_task("running vectors", total=len(x))
-        for start in range(0, len(x), image.vectors):
-            outputs.append(accelerator.run(x[start : start + image.vectors]))
-            cycles += accelerator.cycles
-            bar.update(task, advance=len(outputs[-1]))
-    return np.concatenate(outputs), cycles
+def _run(accelerator: Accelerator, x: NDArray[np.int64], batch: int | None) -> NDArray[np.int64]:
+    with shares(f"running {len(x)} vectors", console()) as report:
+        return accelerator.run(x, progress=report, batch=batch)
+
+
+def _microseconds(cycles: float, board: str | None, found: tuple[str, ...]) -> float | None:
+    """At the board's clock; None if nobody knows which board it is."""
+    names = [board] if board is not None else list(found)
+    clocks = {boards.find(name).clock_hz for name in names}
+    return cycles / clocks.pop() * 1e6 if len(clocks) == 1 else None
 
 
 def _show(record: dict[str, Any]) -> Table:
+    microseconds = record["microseconds_per_vector"]
     rows = {
-        "board": f"{record['board']} at {record['port']}",
+        "board": f"{' or '.join(record['boards']) or 'unknown'} at {record['port']}",
         "image": f"{record['image_id']}, {'loaded now' if record['loaded'] else 'held already'}",
         "vectors": f"{record['vectors']:,}",
         "agrees with the golden model": "to the bit" if record["agrees_with_golden"] else "NO",
         "accuracy": "-" if record["accuracy"] is None else f"{record['accuracy']:.2%}",
         "cycles per vector": f"{record['cycles_per_vector']:,.1f}",
-        "microseconds per vector": f"{record['microseconds_per_vector']:,.1f} in the engine",
+        "microseconds per vector": (
+            "-" if microseconds is None else f"{microseconds:,.1f} in the engine"
+        ),
         "seconds": f"{record['seconds']:.2f}, the serial port included",
+        "spoiled on the line, and repeated": f"{record['exchanges_repeated']}",
     }
     table = Table(show_header=False)
     for name, value in rows.items():

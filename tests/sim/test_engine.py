@@ -238,7 +238,7 @@ def test_abort_in_mid_vector():
     accelerator.load(pack(network, ENGINES["tiny"]))
     expected = golden.run(network, x)[-1]
     np.testing.assert_array_equal(accelerator.run(x), expected)
-    transport = accelerator._bus._transport
+    transport = accelerator._transport
     aborted = 0
     for delay in range(1, 200, 7):
         transport.write(

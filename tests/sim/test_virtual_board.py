@@ -28,7 +28,7 @@ from sw.bus import PLACE, VerifiedBus
 from sw.driver import Accelerator
 from sw.image import word_address
 from sw.pack import pack
-from sw.transport import DeviceSilent, open_serial
+from sw.transport import DeviceSilent, LinkError, open_serial
 
 TOOLS = Path(sys.executable).parent
 BUSY_CYCLES, ASKED_CYCLES = (
@@ -106,6 +106,28 @@ def test_a_program_that_left_in_the_middle_of_a_command(program):
                 bone._stream.write(bytes.fromhex(rest))
             with transport_of(board.port) as bone:
                 assert Accelerator(bone).config_digest == TINY.digest
+
+
+def test_a_board_that_vanishes_in_the_middle_of_a_load(program):
+    """It is reported, and what comes back can be loaded."""
+    with contextlib.ExitStack() as stack:
+        board = VirtualBoard(program, BOARD)
+        accelerator = Accelerator(stack.enter_context(transport_of(board.port)))
+        shares = []
+
+        def unplug(share):
+            shares.append(share)
+            if len(shares) == 1:
+                board.close()
+
+        with pytest.raises(LinkError):
+            accelerator.load(IMAGE, unplug)
+        assert 0 < shares[-1] < 1
+    with VirtualBoard(program, BOARD) as board, transport_of(board.port) as bone:
+        accelerator = Accelerator(bone)
+        assert accelerator.image_id == 0
+        accelerator.load(IMAGE)
+        np.testing.assert_array_equal(accelerator.run(X), EXPECTED)
 
 
 @pytest.mark.parametrize("baud", [BOARD.baud * 98 // 100, BOARD.baud * 102 // 100])

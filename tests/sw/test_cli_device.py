@@ -138,7 +138,8 @@ def test_load_and_run(port, model, inputs, tmp_path):
     loaded = record_of(run("load", model, "--port", port, "--json"))
     assert loaded["image_id"] == f"{IMAGE.id:08x}"
     assert loaded["config_digest"] == f"{ARTY.digest:08x}"
-    assert loaded["board"] == "arty_a7_35t"
+    assert loaded["boards"] == ["arty_a7_35t", "cmod_a7_35t"]  # which have the same engine
+    assert loaded["port"] == port
     assert loaded["words"] == sum(len(words) for _, words in image_words(IMAGE))
 
     y = tmp_path / "y.npy"

@@ -132,9 +132,12 @@ class TestLoad:
     @pytest.mark.parametrize("kind", ["written", "read"])
     @pytest.mark.parametrize("seed", range(24))
     def test_whatever_word_goes_wrong_the_image_is_right(self, device, kind, seed):
-        faulty = any_word_wrong(device, lambda link: Accelerator(link).load(IMAGE), kind, seed)
+        def load(link):
+            Accelerator(link).load(IMAGE, whole=True)
+
+        faulty = any_word_wrong(device, load, kind, seed)
         accelerator = Accelerator(faulty)
-        accelerator.load(IMAGE)
+        accelerator.load(IMAGE, whole=True)
         assert faulty.struck
         Accelerator(device).attach(IMAGE)
         agrees(accelerator)
