@@ -123,7 +123,7 @@ class _Request:
     \b
     Examples:
       thresher bench resources --lanes 4 --family xc7
-          every block, and the engine of 4 lanes
+          every block, and the engine of 4 lanes, in some minutes
       thresher bench resources --block element --lanes 1
           what one processing element takes
       thresher bench resources --presets-only --write
