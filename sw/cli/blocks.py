@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import re
 
-from hw.boards import Board
-from hw.config import AcceleratorConfig
+from hw.boards import BOARDS, Board
+from hw.config import PRESETS, AcceleratorConfig
 from hw.link.uartbone import UartBone
 from sim.engine import engine_rtlil
 from sim.netlist import netlist
 from sim.verilog import to_rtlil
 
-__all__ = ["Block", "blocks", "count_block"]
+__all__ = ["Block", "blocks", "count_block", "logic_digest"]
 
 _TOP = "block"
 _LINK = "uart bridge"
@@ -62,8 +63,18 @@ def blocks(config: AcceleratorConfig, board: Board) -> dict[str, Block]:
         )
         for kind, path in sorted(first.items())
     }
-    bridge = UartBone(board.divisor, board.clock_hz)
-    return {**found, _LINK: Block(1, to_rtlil(bridge, _TOP))}
+    return {**found, _LINK: Block(1, _bridge(board))}
+
+
+def _bridge(board: Board) -> str:
+    return to_rtlil(UartBone(board.divisor, board.clock_hz), _TOP)
+
+
+def logic_digest(preset: str) -> str:
+    """Digest of the logic that a preset stands for: its engine and the bridges of its boards."""
+    found = [board for board in BOARDS.values() if board.preset == preset]
+    parts = [engine_rtlil(PRESETS[preset]), *map(_bridge, found)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _kind(path: str) -> str:

@@ -93,7 +93,11 @@ _BOARD = "arty"  # engines are like those of its family if no board is named
     show_default=True,
     help="Bits of an entry: code and gap.",
 )
-@click.option("--board", metavar="B", help="What fits this board's FPGA?  [default: an Artix-7's]")
+@click.option(
+    "--board",
+    metavar="B",
+    help="Mark what fits this board's FPGA; without it, resources are an Artix-7's and all fits.",
+)
 @click.option(
     "--inputs",
     metavar="X.npy",
@@ -146,11 +150,12 @@ def explore(model: str, show_all: bool, as_json: bool, **options: Any) -> None:
     """Try engines of every shape on a network: a .thr file, or the name of a shipped one.
 
     Every combination of lanes, groups, queue and entry is a point: an engine with memories just as
-    deep as the network needs. The network is packed for it, and the cycle model, which equals the
-    RTL, says what each input takes alone. LUTs, block RAMs and DSPs are predicted by a model that
-    is fitted to synthesised engines; the errors that it has there are shown. On the Pareto front
-    are the points for which no other takes fewer cycles without more LUTs, of equal ones that with
-    the least memory; with --board, of those that fit it.
+    deep as the network needs; shallow ones are made of LUTs, so that a board's own engine, which
+    has deeper ones in block RAM, may take fewer. The network is packed for it, and the cycle model,
+    which equals the RTL, says what each input takes alone. LUTs, block RAMs and DSPs are predicted
+    by a model that is fitted to synthesised engines; the errors that it has there are shown. On the
+    Pareto front are the points for which no other takes fewer cycles without more LUTs, of equal
+    ones that with the least memory; with --board, of those that fit it.
 
     JSON: `network`, `inputs` (their number), `grid`, `family`, `board`, `capacity`, `backend`,
     `jobs`, `seconds`, `model` (`source` and number of the `engines` that it was fitted to, least

@@ -22,13 +22,14 @@ from sw.fpga_designs import (
     resources_of,
 )
 
-from .resource_table import is_stale, read_table
+from .resource_table import ROUTED, VARIED, is_stale, read_table
 
 __all__ = [
     "choose_builds",
     "compare",
     "designs_table",
     "differences",
+    "published",
     "recorded_builds",
     "say_build",
 ]
@@ -81,8 +82,9 @@ def choose_builds(
                 f"run has {getattr(config, knob)}; name its board, or another build"
             )
         builds.append(build)
-    if not builds and board is not None:
-        builds = recorded_builds(config, boards.find(board), read_table())
+    if not builds:
+        found = None if board is None else boards.find(board)
+        builds = recorded_builds(config, found, read_table())
     if not builds and clock_mhz is not None:
         knobs = dataclasses.asdict(config)
         builds = [Build("simulated", "simulated", knobs, clock_mhz, "")]
@@ -104,45 +106,69 @@ def _differs(config: AcceleratorConfig, built: Mapping[str, Any]) -> str | None:
 
 
 def recorded_builds(
-    config: AcceleratorConfig, board: boards.Board, table: Mapping[str, Any]
+    config: AcceleratorConfig, board: boards.Board | None, table: Mapping[str, Any]
 ) -> list[Build]:
-    """The board's build, and the routed one, as far as their engines are this one.
+    """The board's build, and those that were routed, as far as their engines are this one.
 
     Parameters
     ----------
+    board : whose clock is taken where no engine like this one was routed for it
     table : see `sw.cli.resource_table.read_table`
     """
-    builds = {board.name: _build(board, board.clock_hz / 1e6, BOARD_CLOCK)}
-    counted = table.get("boards", {}).get(board.name)
-    if counted is not None and (counted["lanes"], counted["groups"]) == (
-        config.lanes,
-        config.groups,
-    ):
-        builds[board.name] = dataclasses.replace(
-            builds[board.name], counted_by=table["yosys"], **resources_of(counted["used"])
-        )
-    routed = table.get("routed")
-    if routed is not None:
-        found = boards.find(routed["board"])
-        clock_of = f"median Fmax of {len(routed['seeds'])} seeds, routed by nextpnr"
-        if is_stale(table, "routed"):
-            clock_of += " before the hardware changed"
-        build = _build(found, routed["median_mhz"], clock_of)
-        build = dataclasses.replace(build, counted_by="nextpnr", **resources_of(routed["used"]))
-        grid = (routed["lanes"], routed["groups"])
-        if grid == (config.lanes, config.groups) and _differs(config, build.config) is None:
-            builds[found.name] = build
+    builds = {} if board is None else {board.name: _of_board(config, board, table)}
+    rows = [("routed_lanes", VARIED, row) for row in table.get("routed_lanes", [])]
+    if "routed" in table:
+        rows.append(("routed", ROUTED, table["routed"]))
+    for section, like, row in rows:
+        grid = {"lanes": row["lanes"], "groups": row["groups"]}
+        built = dataclasses.replace(PRESETS[boards.BOARDS[like].preset], **grid)
+        if _differs(config, dataclasses.asdict(built)) is None and _holds(built, config):
+            builds[row["board"]] = _routed(built, row, _since(table, section))
     return list(builds.values())
 
 
-def _build(board: boards.Board, clock_mhz: float, clock_of: str) -> Build:
-    """A board's own engine."""
+def _holds(built: AcceleratorConfig, config: AcceleratorConfig) -> bool:
+    """Whether no memory of an engine is smaller than the other's."""
+    knobs = [field.name for field in dataclasses.fields(config) if field.name.endswith("_depth")]
+    return all(getattr(built, knob) >= getattr(config, knob) for knob in knobs)
+
+
+def _since(table: Mapping[str, Any], section: str) -> str:
+    """What to say of figures that today's hardware might not have."""
+    return " before the hardware changed" if is_stale(table, section) else ""
+
+
+def _of_board(config: AcceleratorConfig, board: boards.Board, table: Mapping[str, Any]) -> Build:
+    """The board's own engine at the board's clock; its resources if it is the engine asked for."""
     knobs = dataclasses.asdict(PRESETS[board.preset])
-    return Build(board.name, board.part, knobs, clock_mhz, clock_of)
+    build = Build(board.name, board.part, knobs, board.clock_hz / 1e6, BOARD_CLOCK)
+    counted = table.get("boards", {}).get(board.name)
+    if counted is None or (counted["lanes"], counted["groups"]) != (config.lanes, config.groups):
+        return build
+    counted_by = table["yosys"] + _since(table, "boards")
+    return dataclasses.replace(build, counted_by=counted_by, **resources_of(counted["used"]))
+
+
+def _routed(built: AcceleratorConfig, row: Mapping[str, Any], since: str) -> Build:
+    """An engine as it was routed, with the median of its clocks."""
+    return Build(
+        name=row["board"],
+        part=row["part"],
+        config=dataclasses.asdict(built),
+        clock_mhz=row["median_mhz"],
+        clock_of=f"median Fmax of {len(row['seeds'])} seeds, routed by nextpnr{since}",
+        counted_by="nextpnr",
+        **resources_of(row["used"]),
+    )
 
 
 def compare(record: Mapping[str, Any], builds: Sequence[Build]) -> list[dict[str, Any]]:
-    """Records of this project's design, as each build has it, and of the published ones."""
+    """Records of this project's design, as each build has it; see `published`.
+
+    Parameters
+    ----------
+    record : cycles and accuracy of the engine, as `thresher bench latency` has them
+    """
     designs = []
     for build in builds:
         hertz = 1e6 * build.clock_mhz
@@ -158,7 +184,12 @@ def compare(record: Mapping[str, Any], builds: Sequence[Build]) -> list[dict[str
             clock_mhz=build.clock_mhz,
         )
         designs.append(_design(design, build))
-    return [*designs, *(_design(design) for design in published_designs())]
+    return designs
+
+
+def published() -> list[dict[str, Any]]:
+    """Records of the published designs."""
+    return [_design(design) for design in published_designs()]
 
 
 def _design(design: FpgaDesign, build: Build | None = None) -> dict[str, Any]:
@@ -178,7 +209,7 @@ def say_build(row: Mapping[str, Any]) -> str:
     if row["counted_by"] is not None:
         counted = f"resources counted by {row['counted_by']}"
     return (
-        f"{row['design']}, {row['part']}: clock {row['clock_mhz']:g} MHz, {row['clock_of']}; "
+        f"{row['design']}, {row['part']}: at {row['clock_mhz']:g} MHz, {row['clock_of']}; "
         f"{counted}."
     )
 
@@ -197,10 +228,15 @@ def designs_table(designs: Sequence[Mapping[str, Any]]) -> Table:
         "one in\nµs",
     ):
         table.add_column(heading, justify="right")
-    for row in designs:
+    last = sum(row["ours"] for row in designs) - 1
+    for place, row in enumerate(designs):
         nanoseconds = row["latency_ns"]
+        clock = ""
+        if row["ours"]:
+            unproven = ", not routed" if row["clock_of"] == BOARD_CLOCK else ""
+            clock = f"\n  at {row['clock_mhz']:g} MHz{unproven}"
         table.add_row(
-            f"{row['design']}\n  {row['part']}",
+            f"{row['design']}\n  {row['part']}{clock}",
             _number(row["lut"], ","),
             _number(row["bram36"], ",g"),
             _number(row["accuracy"], ".2f"),
@@ -208,7 +244,7 @@ def designs_table(designs: Sequence[Mapping[str, Any]]) -> Table:
             _number(row["fps_per_kilolut"], ",.0f"),
             _number(row["fps_per_bram36"], ",.0f"),
             _number(None if nanoseconds is None else nanoseconds / 1000, ".2f"),
-            end_section=row["ours"],
+            end_section=place == last,
         )
     return table
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
@@ -12,18 +14,22 @@ from hw import boards
 from hw.config import PRESETS
 from sim.engine import engine_netlist
 
-from .blocks import blocks, count_block
+from .blocks import blocks, count_block, logic_digest
 
 __all__ = [
     "PRESETS_COUNTED",
     "REWRITE",
+    "ROUTED",
+    "SECTIONS",
     "TOLERANCE",
+    "VARIED",
     "count_preset",
     "differences",
     "document",
     "families",
     "is_stale",
     "read_table",
+    "stamp",
     "table_file",
     "used_words",
 ]
@@ -37,6 +43,19 @@ _NAMES = {"lut": "LUT", "ff": "FF", "bram36": "BRAM36", "ebr": "EBR", "dsp": "DS
 }
 # Presets whose blocks are counted. Of the others' boards docs/boards.md has the whole designs.
 PRESETS_COUNTED = ("tiny", "arty_a7_35t", "arty_a7_100t", "ulx3s_85f")
+# Boards: the one whose engine is varied over lanes, and the one that is routed.
+VARIED, ROUTED = "arty_a7_35t", "ulx3s_85f"
+_VARIED_PRESET, _ROUTED_PRESET = (boards.BOARDS[name].preset for name in (VARIED, ROUTED))
+# Sections of the table, and the presets on whose logic each depends.
+SECTIONS = {
+    "presets": PRESETS_COUNTED,
+    "lanes": (_VARIED_PRESET,),
+    "boards": tuple(name for name in PRESETS_COUNTED if name != "tiny"),
+    "routed": (_ROUTED_PRESET,),
+    "routed_lanes": (_VARIED_PRESET, _ROUTED_PRESET),
+    "largest": (_VARIED_PRESET,),
+}
+_STALE = "The hardware has changed since this was measured.\n"
 _FAMILIES = {"xc7": "Xilinx 7 series, `synth_xilinx`", "ecp5": "Lattice ECP5, `synth_ecp5`"}
 
 Counts = Mapping[str, Mapping[str, Any]]  # block -> {"copies": n, "used": resource -> number}
@@ -54,9 +73,16 @@ def read_table() -> dict[str, Any]:
     return table
 
 
+@functools.cache
+def stamp(section: str) -> str:
+    """Digest of the logic that a section's figures depend on, as it is today."""
+    digests = "\n".join(map(logic_digest, SECTIONS[section]))
+    return hashlib.sha256(digests.encode()).hexdigest()
+
+
 def is_stale(table: Mapping[str, Any], section: str) -> bool:
-    """Whether the hardware has changed between a section and the presets, always counted last."""
-    return bool(table["measured"][section] != table["measured"]["presets"])
+    """Whether the logic has changed since a section was measured."""
+    return bool(table["measured"][section] != stamp(section))
 
 
 def families(preset: str) -> tuple[str, ...]:
@@ -87,7 +113,7 @@ def count_preset(
 
 
 def differences(where: str, counted: Counts, table: Counts) -> list[str]:
-    """A sentence for each figure that is further from the table than `TOLERANCE`.
+    """A sentence for each figure that is further from the table than `TOLERANCE`, copies at all.
 
     Only blocks that were counted are compared; one that the table lacks is a difference, too.
 
@@ -100,6 +126,8 @@ def differences(where: str, counted: Counts, table: Counts) -> list[str]:
         if name not in table:
             found.append(f"{where}: {name} is not in the table")
             continue
+        if row["copies"] != (copies := table[name]["copies"]):
+            found.append(f"{where}: copies of {name} are {row['copies']}, not {copies}")
         for resource, number in row["used"].items():
             before = table[name]["used"].get(resource, 0)
             if abs(number - before) > TOLERANCE * before:
@@ -110,9 +138,13 @@ def differences(where: str, counted: Counts, table: Counts) -> list[str]:
     return found
 
 
-def used_words(used: Mapping[str, float]) -> str:
-    """Numbers of resources in words."""
-    return ", ".join(f"{number:,g} {_NAMES[name]}" for name, number in used.items())
+def used_words(used: Mapping[str, float], capacity: Mapping[str, float] | None = None) -> str:
+    """Numbers of resources in words, each beside what there is of it if that is given."""
+    words = []
+    for name, number in used.items():
+        of = "" if capacity is None else f" of {capacity[name]:,g}"
+        words.append(f"{number:,g}{of} {_NAMES[name]}")
+    return ", ".join(words)
 
 
 def document(table: Mapping[str, Any]) -> str:
@@ -120,15 +152,14 @@ def document(table: Mapping[str, Any]) -> str:
     parts = [
         "# What the engine costs\n\n"
         "Written by `thresher bench resources --write` from `sw/data/resources.json`; tests hold\n"
-        f"both equal, and the counts of the presets within {TOLERANCE:.0%} of what is synthesised. "
-        f"Counted by\n{table['yosys']}. A LUT has six inputs on the 7 series, four on the ECP5; "
-        "distributed memory is\ncounted as the LUTs that it takes. A block by itself may take "
-        "more or less than within a whole.\n"
+        f"both equal, and the counts of the presets within {TOLERANCE:.0%} of what is synthesised: "
+        "on the ECP5 every\nblock, on the 7 series all but write-back as a whole and the parts of "
+        f"an element. Counted by\n{table['yosys']}. A LUT has six inputs on the 7 series, four on "
+        "the ECP5; distributed memory is\ncounted as the LUTs that it takes. A block by itself "
+        "may take more or less than within a whole.\n"
     ]
-    for preset, counted in table["presets"].items():
-        for family, rows in counted.items():
-            parts.append(f"## Preset {preset}: {_FAMILIES[family]}\n\n{_blocks(rows)}")
     sections: dict[str, Callable[[Any], str]] = {
+        "presets": _presets,
         "lanes": _lanes,
         "boards": _boards,
         "routed": _routed,
@@ -139,7 +170,7 @@ def document(table: Mapping[str, Any]) -> str:
         if key in table:
             parts.append(show(table[key]))
             if is_stale(table, key):
-                parts.append("The hardware has changed since this was measured.\n")
+                parts.append(_STALE)
     return "\n".join(parts)
 
 
@@ -151,6 +182,14 @@ def _markdown(headings: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 
 def _numbers(used: Mapping[str, float]) -> list[str]:
     return [f"{number:,g}" for number in used.values()]
+
+
+def _presets(presets: Mapping[str, Mapping[str, Counts]]) -> str:
+    return "\n".join(
+        f"## Preset {preset}: {_FAMILIES[family]}\n\n{_blocks(rows)}"
+        for preset, counted in presets.items()
+        for family, rows in counted.items()
+    )
 
 
 def _blocks(rows: Counts) -> str:
@@ -202,7 +241,8 @@ def _boards(rows: Mapping[str, Mapping[str, Any]]) -> str:
     return (
         "## Whole boards\n\nAs `thresher build --no-model --toolchain yosys` counts them.\n\n"
         + "".join(
-            f"- {name}, {row['lanes']} × {row['groups']} elements: {used_words(row['used'])}\n"
+            f"- {name}, {row['lanes']} × {row['groups']} elements: "
+            f"{used_words(row['used'], boards.BOARDS[name].capacity)}\n"
             for name, row in rows.items()
         )
     )
@@ -256,5 +296,5 @@ def _largest(row: Mapping[str, Any]) -> str:
     return (
         f"## Most elements in the {row['part']}\n\n"
         f"With {row['network']} resident: {row['elements']} elements, {row['lanes']} lanes × "
-        f"{row['groups']} groups; {used_words(row['used'])} of {used_words(row['capacity'])}.\n"
+        f"{row['groups']} groups; {used_words(row['used'], row['capacity'])}.\n"
     )

@@ -3,7 +3,8 @@
 from hw.config import PRESETS, AcceleratorConfig
 
 # Each differs from the others in what it exercises: one lane, groups that divide nothing, a queue
-# with hardly any place, narrow and wide numbers, entries of other widths, many lanes.
+# with hardly any place, narrow and wide numbers, entries of other widths, many lanes. The last are
+# the boards' whose figures docs/resources.md has.
 _ROOMY = {
     "segment_depth": 512,
     "activation_depth": 2048,
@@ -45,5 +46,5 @@ ENGINES = {
         bias_depth=512,
         **_ROOMY,
     ),
-    "arty_a7_35t": PRESETS["arty_a7_35t"],
+    **{name: PRESETS[name] for name in ("arty_a7_35t", "arty_a7_100t", "ulx3s_85f")},
 }

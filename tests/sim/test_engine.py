@@ -69,6 +69,8 @@ def recipes(draw, greatest):
         ("three lanes, two groups", 600, 150),
         ("five lanes, three groups, 8-bit activations", 600, 150),
         ("arty_a7_35t", 500, 150),
+        ("arty_a7_100t", 500, 25),
+        ("ulx3s_85f", 500, 40),
     ],
 )
 def test_random_networks(name, greatest, examples):
@@ -105,6 +107,8 @@ def test_random_networks(name, greatest, examples):
         ("three lanes, two groups", 40, 250),
         ("five lanes, three groups, 8-bit activations", 40, 250),
         ("arty_a7_35t", 40, 150),
+        ("arty_a7_100t", 40, 25),
+        ("ulx3s_85f", 40, 40),
     ],
 )
 def test_random_graphs(name, channels, examples):

@@ -125,6 +125,12 @@ def test_shipped_lenet5(name):
     assert accuracy(found, labels) >= 0.99
 
 
+@pytest.mark.parametrize("preset", ["arty_a7_100t", "ulx3s_85f"])
+def test_shipped_lenet5_on_other_boards(preset):
+    network = thr.read(networks.LENET5)
+    agree(network, PRESETS[preset], golden.quantise(network, datasets.load("mnist", 5)[0]))
+
+
 @pytest.mark.models
 def test_pruned_lenet5(shared_models):
     """4-bit codes, 8-bit ones in the convolutions, without training; and it fits a board."""

@@ -155,6 +155,16 @@ def test_lenet5_layer_by_layer(lenet5_run):
             }
 
 
+# What the three images took together when these figures were last improved.
+LENET5_CYCLES = {"lenet5-best": 19_747, "lenet5-deep-compression": 17_398}
+
+
+def test_lenet5_is_never_slower(lenet5_run):
+    """By the engine's own counter; who makes it faster writes the smaller figures here."""
+    for row in lenet5_run["networks"]:
+        assert 3 * row["layers"][-1]["cycles"]["mean"] <= LENET5_CYCLES[row["name"]] + 0.5
+
+
 def test_lenet5_shows_tables(folder):
     """Of images that are not those in the package."""
     result = run("bench", "lenet5", "--count", 1, "--data", folder)

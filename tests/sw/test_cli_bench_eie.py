@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from hw.config import PRESETS
 from hw.regmap import Window
 from sim import eie as layers
+from sim.cycles import predict
 from sw.cli import bench_eie, main
 from sw.published import eie
 from sw.read.coded_layer import read_coded_layer
@@ -179,6 +180,27 @@ def test_an_output_that_differs_is_an_error(write, monkeypatch):
     assert result.exit_code == 1
     assert "DIFFERS" in result.stdout
     assert "layer differs: " in result.stderr
+
+
+@pytest.mark.parametrize(("off", "status"), [(0.015, 0), (0.025, 1), (-0.025, 1)])
+def test_a_cycle_model_that_is_off_is_an_error(write, monkeypatch, off, status):
+    """More than 2 %, too few cycles or too many; outputs are right all the same."""
+
+    def wrong(image, x):
+        prediction = predict(image, x)
+        (layer,) = prediction.layers
+        cycles = round(layer.counts.cycles * (1 + off))
+        counts = dataclasses.replace(layer.counts, cycles=cycles)
+        return dataclasses.replace(prediction, layers=[dataclasses.replace(layer, counts=counts)])
+
+    monkeypatch.setattr(bench_eie, "predict", wrong)
+    result = run("--layer-file", write())
+    assert result.exit_code == status
+    assert "every output equal, to the bit" in result.stdout
+    said = [line for line in result.stderr.splitlines() if line.startswith("layer ")]
+    assert len(said) == status
+    if status:
+        assert "% off, where 2% is the most" in said[0]
 
 
 @pytest.mark.parametrize(

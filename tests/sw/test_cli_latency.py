@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from sw import datasets, networks
 from sw import format as thr
 from sw.cli import bench_latency, main
 from sw.cli.fpga_comparison import recorded_builds
+from sw.cli.resource_table import read_table, stamp
 from sw.errors import BadInput
 from sw.fpga_designs import published_designs, read_build
 from sw.pack import pack
@@ -101,7 +103,7 @@ def test_without_a_build_the_boards_clock_is_taken(record):
     published = [design for design in record["designs"] if not design["ours"]]
     assert ours["ours"]
     hertz = BOARDS["arty_a7_35t"].clock_hz
-    assert (ours["clock_mhz"], ours["clock_of"]) == (hertz / 1e6, "of the board, not routed")
+    assert (ours["clock_mhz"], ours["clock_of"]) == (hertz / 1e6, "the board's clock, not routed")
     assert ours["fps"] == pytest.approx(hertz / record["throughput_cycles"]["mean"])
     assert ours["latency_ns"] == pytest.approx(1e9 * record["latency_cycles"]["mean"] / hertz)
     lfc = published[0]
@@ -111,36 +113,99 @@ def test_without_a_build_the_boards_clock_is_taken(record):
     assert published[-1]["fps_per_kilolut"] is None
 
 
-def test_what_is_recorded_gives_clock_and_resources():
-    used = {"lut": 16_000, "ff": 1, "bram36": 43, "dsp": 32}
-    grid = {"lanes": ARTY.lanes, "groups": ARTY.groups}
-    ulx3s = PRESETS["ulx3s_85f"]
-    table = {
-        "yosys": "pyosys 1",
-        "boards": {"arty_a7_35t": {**grid, "used": used}},
-        "routed": {
+def test_beside_it_is_an_engine_at_a_routed_clock(record, images):
+    """That of the ULX3S-85F, its cycles of the same images, its clock and LUTs those recorded."""
+    network, config = thr.read(networks.LENET300100), PRESETS["ulx3s_85f"]
+    routed = record["routed"]
+    x = golden.quantise(network, datasets.load("mnist", images)[0])
+    image = pack(network, config)
+    single = [predict(image, one[None]).cycles for one in x]
+    assert routed["latency_cycles"] == {"mean": np.mean(single), "max": max(single)}
+    assert (routed["lanes"], routed["groups"]) == (config.lanes, config.groups)
+    assert routed["agrees_with_golden"]
+    (row,) = (row for row in record["designs"] if row["part"] == "LFE5U-85F-6BG381C")
+    recorded = read_table()["routed"]
+    assert row["clock_mhz"] == recorded["median_mhz"]
+    assert row["lut"] == recorded["used"]["lut"]
+    assert row["counted_by"] == "nextpnr"
+    hertz = 1e6 * recorded["median_mhz"]
+    assert row["fps"] == pytest.approx(hertz / routed["throughput_cycles"]["mean"])
+    assert row["ours"]
+
+
+def test_a_network_that_the_routed_engine_does_not_hold(monkeypatch, images):
+    small = dataclasses.replace(PRESETS["ulx3s_85f"], entry_depth=100)
+    monkeypatch.setattr(bench_latency, "board_config", lambda _board: small)
+    result = run("--count", 1, "--json")
+    assert result.exit_code == 0
+    record = json.loads(result.stdout)
+    assert record["routed"] is None
+    assert [row["part"] for row in record["designs"] if row["ours"]] == ["xc7a35ticsg324-1L"]
+    assert "note: no row at a routed clock: lenet300100-best" in result.stderr
+
+
+class TestRecordedBuilds:
+    GRID: ClassVar = {"lanes": ARTY.lanes, "groups": ARTY.groups}
+    ULX3S = PRESETS["ulx3s_85f"]
+
+    @pytest.fixture
+    def table(self):
+        used = {"lut": 30_000, "ff": 1, "ebr": 80, "dsp": 32}
+        routed = {
             "board": "ulx3s_85f",
-            "lanes": ulx3s.lanes,
-            "groups": ulx3s.groups,
+            "part": "LFE5U-85F-6BG381C",
+            "lanes": self.ULX3S.lanes,
+            "groups": self.ULX3S.groups,
             "median_mhz": 101.5,
             "seeds": [{}, {}, {}],
-            "used": {"lut": 30_000, "ff": 1, "ebr": 80, "dsp": 32},
-        },
-        "measured": {"presets": "now", "boards": "now", "routed": "now"},
-    }
-    (build, *_) = recorded_builds(ARTY, BOARDS["arty_a7_35t"], table)
-    assert (build.lut, build.bram36, build.counted_by) == (16_000, 43, "pyosys 1")
-    assert build.clock_of == "of the board, not routed"
-    (build,) = recorded_builds(ulx3s, BOARDS["ulx3s_85f"], table)
-    assert (build.lut, build.bram36, build.clock_mhz) == (30_000, 40, 101.5)
-    assert build.clock_of == "median Fmax of 3 seeds, routed by nextpnr"
-    table["measured"]["routed"] = "before"
-    (build,) = recorded_builds(ulx3s, BOARDS["ulx3s_85f"], table)
-    assert build.clock_of.endswith("routed by nextpnr before the hardware changed")
-    table["boards"]["arty_a7_35t"]["lanes"] += 1  # the preset has changed since
-    table["routed"]["lanes"] += 1
-    (build,) = recorded_builds(ARTY, BOARDS["arty_a7_35t"], table)
-    assert build.lut is None
+            "used": used,
+        }
+        counted = {"lut": 16_000, "ff": 1, "bram36": 43, "dsp": 32}
+        return {
+            "yosys": "pyosys 1",
+            "boards": {"arty_a7_35t": {**self.GRID, "used": counted}},
+            "routed": routed,
+            "routed_lanes": [
+                routed | {"lanes": lanes, "groups": 1, "median_mhz": 90.0 + lanes}
+                for lanes in (4, 8)
+            ],
+            "measured": {name: stamp(name) for name in ("boards", "routed", "routed_lanes")},
+        }
+
+    def test_clock_and_resources(self, table):
+        (build,) = recorded_builds(ARTY, BOARDS["arty_a7_35t"], table)
+        assert (build.lut, build.bram36, build.counted_by) == (16_000, 43, "pyosys 1")
+        assert build.clock_of == "the board's clock, not routed"
+        (build,) = recorded_builds(self.ULX3S, BOARDS["ulx3s_85f"], table)
+        assert (build.lut, build.bram36, build.clock_mhz) == (30_000, 40, 101.5)
+        assert build.clock_of == "median Fmax of 3 seeds, routed by nextpnr"
+
+    def test_an_engine_routed_over_lanes(self, table):
+        wide = dataclasses.replace(ARTY, lanes=8, groups=1)
+        (build,) = recorded_builds(wide, None, table)
+        assert (build.name, build.clock_mhz) == ("ulx3s_85f", 98.0)
+        assert build.config == dataclasses.asdict(wide)
+        smaller = dataclasses.replace(wide, entry_depth=ARTY.entry_depth // 2)
+        assert recorded_builds(smaller, None, table) == [build]
+        larger = dataclasses.replace(wide, entry_depth=ARTY.entry_depth + 1)
+        other = dataclasses.replace(wide, queue_depth=8)
+        assert recorded_builds(larger, None, table) == recorded_builds(other, None, table) == []
+
+    def test_of_other_hardware(self, table):
+        for section in table["measured"]:
+            table["measured"][section] = "of another day"
+        (build,) = recorded_builds(ARTY, BOARDS["arty_a7_35t"], table)
+        assert build.counted_by == "pyosys 1 before the hardware changed"
+        (build,) = recorded_builds(self.ULX3S, BOARDS["ulx3s_85f"], table)
+        assert build.clock_of.endswith("routed by nextpnr before the hardware changed")
+
+    def test_a_preset_that_has_another_grid_now(self, table):
+        table["boards"]["arty_a7_35t"]["lanes"] += 1
+        table["routed"]["lanes"] += 1
+        (build,) = recorded_builds(ARTY, BOARDS["arty_a7_35t"], table)
+        assert build.lut is None
+        (build,) = recorded_builds(self.ULX3S, BOARDS["ulx3s_85f"], table)
+        assert build.clock_of == "the board's clock, not routed"
 
 
 def test_a_build_gives_clock_and_resources(build):
@@ -159,7 +224,8 @@ def test_tables(build):
     assert max(map(len, lines)) <= 100
     assert "every output equal, to the bit" in result.stdout
     said = " ".join(result.stdout.split())
-    assert "xc7a35ticsg324-1L: clock 100 MHz, as asked for; resources counted by yosys." in said
+    assert "xc7a35ticsg324-1L: at 100 MHz, as asked for; resources counted by yosys." in said
+    assert "│ at 100 MHz │" in said
     for design in published_designs():
         assert any(line.startswith(f"│{design.design} ") for line in lines)
 

@@ -1,8 +1,7 @@
-"""`thresher bench resources`, and that no change moves what the presets cost unseen."""
+"""`thresher bench resources`."""
 
 import dataclasses
 import json
-from pathlib import Path
 from types import MappingProxyType
 
 import pytest
@@ -12,75 +11,15 @@ from hw.boards import find
 from hw.config import PRESETS
 from sw import format as thr
 from sw import networks
-from sw.cli import boards, largest_grid, main, resource_table
+from sw.cli import boards, largest_grid, main
 from sw.cli.blocks import Block, blocks
 from sw.errors import BadInput
-
-TABLE = resource_table.read_table()
-PRESET_FAMILIES = [
-    (name, family)
-    for name in resource_table.PRESETS_COUNTED
-    for family in resource_table.families(name)
-]
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "resources.md"
 
 
 def resources(*arguments):
     """The command as a user runs it: (exit status, stdout, stderr)."""
     result = CliRunner().invoke(main, ["bench", "resources", *arguments])
     return result.exit_code, result.stdout, result.stderr
-
-
-def is_counted(name):
-    """Blocks that take seconds: of write-back the lane and the pool, of elements the whole."""
-    return name != "writeback" and not name.startswith("element.")
-
-
-class TestTable:
-    def test_has_every_preset_and_family(self):
-        counted = [
-            (preset, family) for preset in TABLE["presets"] for family in TABLE["presets"][preset]
-        ]
-        assert counted == PRESET_FAMILIES, resource_table.REWRITE
-
-    @pytest.mark.parametrize(("preset", "family"), PRESET_FAMILIES)
-    def test_presets_cost_what_it_says(self, preset, family):
-        counted = resource_table.count_preset(preset, family, is_counted)
-        table = TABLE["presets"][preset][family]
-        moved = resource_table.differences(f"{preset}, {family}", counted, table)
-        moved += [
-            f"{preset}, {family}: {name} is no longer counted"
-            for name in table.keys() - counted.keys()
-            if is_counted(name)
-        ]
-        moved.append(f"if that is meant: {resource_table.REWRITE}")
-        assert len(moved) == 1, "\n".join(moved)
-
-    def test_document_is_made_from_it(self):
-        assert DOCUMENT.read_text() == resource_table.document(TABLE), resource_table.REWRITE
-
-
-class TestDifferences:
-    ROW = MappingProxyType({"copies": 4, "used": {"lut": 200, "ff": 100, "dsp": 0}})
-
-    def moved(self, **used):
-        row = {"copies": 4, "used": self.ROW["used"] | used}
-        table = {"element": self.ROW}
-        return resource_table.differences("tiny, xc7", {"element": row}, table)
-
-    def test_within_three_per_cent(self):
-        assert self.moved(lut=206, ff=97) == []
-
-    def test_beyond(self):
-        assert self.moved(lut=207) == ["tiny, xc7: element takes 207 LUT, not 200 (+3.5%)"]
-        assert self.moved(ff=96) == ["tiny, xc7: element takes 96 FF, not 100 (-4.0%)"]
-
-    def test_from_nothing(self):
-        assert self.moved(dsp=1) == ["tiny, xc7: element takes 1 DSP, not 0"]
-
-    def test_new_block(self):
-        moved = resource_table.differences("tiny, xc7", {"cache": self.ROW}, {"element": self.ROW})
-        assert moved == ["tiny, xc7: cache is not in the table"]
 
 
 class TestBlocks:
@@ -124,6 +63,10 @@ class TestVerb:
             (["--board", "artyy"], "did you mean arty?"),
             (["--lanes", "1", "--block", "cache"], "there is no block 'cache': it can be engine, "),
             (["--write", "--lanes", "4", "--family", "xc7"], "leave out --lanes and --family"),
+            (["--write", "--seeds", "1,2"], "--write writes the whole table: leave out --seeds"),
+            (["--route", "--lanes", "4"], "--route takes the engine of ulx3s_85f as it is: leave "),
+            (["--route", "--groups", "2", "--board", "arty"], "leave out --groups and --board"),
+            (["--route", "--route-lanes", "--board", "arty"], "by --route-lanes"),
         ],
     )
     def test_bad_input(self, arguments, message):
