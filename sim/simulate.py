@@ -17,10 +17,22 @@ from sw.image import Image
 from . import golden
 from .walk import walk
 
-__all__ = ["TARGETS", "Simulation", "accuracy", "first_difference", "simulate"]
+__all__ = [
+    "TARGETS",
+    "Run",
+    "Simulation",
+    "accuracy",
+    "first_difference",
+    "judge",
+    "one_by_one",
+    "simulate",
+]
 
 Target = Literal["golden", "image", "verilator"]
 TARGETS: tuple[Target, ...] = ("golden", "image", "verilator")
+
+Run = tuple[NDArray[np.int64], NDArray[np.int64] | None, float, int]
+"""Outputs, cycles of each vector, seconds, cycles that were simulated."""
 
 _CHUNK = 16  # vectors between two reports of progress
 
@@ -47,7 +59,7 @@ class Simulation:
         Clock cycles simulated in that time, input and output included.
     """
 
-    target: Target
+    target: str
     outputs: NDArray[np.int64]
     agrees: bool
     difference: str | None
@@ -97,15 +109,26 @@ def simulate(
         The network packed for the engine that is simulated; the golden model needs none.
     progress : called with the number of vectors that have just been finished
     """
-    layers = golden.run(network, x)
-    expected = layers[-1]
     if target == "golden":
-        outputs, cycles, seconds, simulated_cycles = _run_golden(network, x, progress)
+        run = _run_golden(network, x, progress)
     elif image is None:
         raise ValueError(f"target {target} needs an image")
     else:
-        run = _run_image if target == "image" else _run_verilator
-        outputs, cycles, seconds, simulated_cycles = run(image, x, progress)
+        run = (_run_image if target == "image" else _run_verilator)(image, x, progress)
+    return judge(network, image, x, target, run)
+
+
+def judge(
+    network: CompressedNetwork,
+    image: Image | None,
+    x: NDArray[np.int64],
+    target: str,
+    run: Run,
+) -> Simulation:
+    """What a run of these inputs on a target gave, beside the golden model."""
+    outputs, cycles, seconds, simulated_cycles = run
+    layers = golden.run(network, x)
+    expected = layers[-1]
     return Simulation(
         target=target,
         outputs=outputs,
@@ -138,19 +161,16 @@ def first_difference(found: NDArray[np.int64], expected: NDArray[np.int64]) -> s
     )
 
 
-_Run = tuple[NDArray[np.int64], NDArray[np.int64] | None, float, int]
-
-
 def _run_golden(
     network: CompressedNetwork, x: NDArray[np.int64], progress: Callable[[int], None]
-) -> _Run:
+) -> Run:
     began = time.perf_counter()
     outputs = golden.run(network, x)[-1]
     progress(len(x))
     return outputs, None, time.perf_counter() - began, 0
 
 
-def _run_image(image: Image, x: NDArray[np.int64], progress: Callable[[int], None]) -> _Run:
+def _run_image(image: Image, x: NDArray[np.int64], progress: Callable[[int], None]) -> Run:
     began = time.perf_counter()
     outputs = []
     for at in range(0, len(x), _CHUNK):
@@ -160,18 +180,27 @@ def _run_image(image: Image, x: NDArray[np.int64], progress: Callable[[int], Non
     return np.concatenate(outputs), None, time.perf_counter() - began, 0
 
 
-def _run_verilator(image: Image, x: NDArray[np.int64], progress: Callable[[int], None]) -> _Run:
+def _run_verilator(image: Image, x: NDArray[np.int64], progress: Callable[[int], None]) -> Run:
     from .engine import open_engine  # needs the simulator; the other targets do not
 
-    outputs, cycles = [], []
     with open_engine(image.config) as transport:
         accelerator = Accelerator(transport)
         accelerator.load(image)
-        began, first_cycle = time.perf_counter(), transport.cycles
-        for vector in range(len(x)):
-            outputs.append(accelerator.run(x[vector : vector + 1]))
-            cycles.append(accelerator.cycles)
-            progress(1)
-        seconds = time.perf_counter() - began
+        first_cycle = transport.cycles
+        outputs, cycles, seconds, _ = one_by_one(accelerator, x, progress)
         simulated_cycles = transport.cycles - first_cycle
-    return np.concatenate(outputs), np.array(cycles), seconds, simulated_cycles
+    return outputs, cycles, seconds, simulated_cycles
+
+
+def one_by_one(
+    accelerator: Accelerator, x: NDArray[np.int64], progress: Callable[[int], None]
+) -> Run:
+    """Each vector by itself on an accelerator that has its network."""
+    outputs, cycles = [], []
+    began = time.perf_counter()
+    for vector in range(len(x)):
+        outputs.append(accelerator.run(x[vector : vector + 1]))
+        cycles.append(accelerator.cycles)
+        progress(1)
+    seconds = time.perf_counter() - began
+    return np.concatenate(outputs), np.array(cycles), seconds, sum(cycles)

@@ -25,7 +25,7 @@ from .ports import open_port
 from .progress import shares
 from .selftest import Check
 from .trace import Trace
-from .transport import Transport
+from .transport import Transport, UartBone
 
 __all__ = ["Accelerator", "Check", "DeviceError", "Info", "LayerCounts", "Trace"]
 
@@ -159,6 +159,11 @@ class Accelerator:
     def repeated(self) -> int:
         """Exchanges with the device that a bad line spoiled, so far; all were repeated."""
         return self._async.repeated
+
+    @property
+    def line_seconds(self) -> float | None:
+        """How long all bytes so far take at the baud rate; None if it was not opened by `open`."""
+        return self._transport.line_seconds if isinstance(self._transport, UartBone) else None
 
     def load(self, model: Model, progress: Progress | bool = False, *, whole: bool = False) -> int:
         """Write a network into the device, or only what differs from the one that it holds.

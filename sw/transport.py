@@ -127,6 +127,12 @@ class UartBone:
         Seconds after which a silent device is given up; longer if what was sent before takes long,
         or did lately.
 
+    Attributes
+    ----------
+    port : str
+    bytes : int
+        Sent and heard so far.
+
     Raises
     ------
     PortError
@@ -138,12 +144,13 @@ class UartBone:
     ) -> None:
         self._stream = stream
         self.port = port
+        self.bytes = 0
         self._baud = baud
         self._timeout = timeout
         self._burst = _burst_or_refuse(baud, port)
         # What was sent and heard lately, to know how long that takes beside the time of an answer.
-        self._bytes = _FIRST_BYTES
-        self._seconds = _FIRST_BYTES * _BITS_PER_BYTE / baud
+        self._known_bytes = _FIRST_BYTES
+        self._known_seconds = _FIRST_BYTES * _BITS_PER_BYTE / baud
         self._latency = timeout
         self._unanswered = 0  # bytes that were sent since the last whole answer
         self._since = 0.0  # when the first of them was
@@ -222,13 +229,17 @@ class UartBone:
         if not self._unanswered:
             self._since = time.monotonic()
         self._unanswered += len(data)
+        self.bytes += len(data)
         self._stream.write(data)
 
     def _hear(self, wanted: int, times: int = 1) -> tuple[bytes, float]:
         """An answer of so many bytes, or what came of it; how long the device was waited for."""
         sent = self._unanswered
-        patience = times * (self._timeout + _PATIENCE * sent * self._seconds / self._bytes)
+        patience = times * (
+            self._timeout + _PATIENCE * sent * self._known_seconds / self._known_bytes
+        )
         answer = self._stream.read(wanted, patience)
+        self.bytes += len(answer)
         if len(answer) < wanted:
             self._in_time = False
             return answer, patience
@@ -240,10 +251,13 @@ class UartBone:
     def _learn(self, count: int, seconds: float) -> None:
         """So many bytes to the device and from it took so long."""
         self._latency = min(self._latency, seconds)
-        self._bytes += count
-        self._seconds += seconds - self._latency
-        forget = max(1.0, self._bytes / _RECENT_BYTES)
-        self._bytes, self._seconds = self._bytes / forget, self._seconds / forget
+        self._known_bytes += count
+        self._known_seconds += seconds - self._latency
+        forget = max(1.0, self._known_bytes / _RECENT_BYTES)
+        self._known_bytes, self._known_seconds = (
+            self._known_bytes / forget,
+            self._known_seconds / forget,
+        )
 
     def poll(self, address: int, mask: int, value: int, timeout: float) -> bool:
         """Read one word again and again until ``word & mask == value``.
@@ -312,6 +326,11 @@ class UartBone:
             f"{self.port}: the device does not answer as it should; is this the port of the board"
             f" and is {self._baud} its baud rate?"
         )
+
+    @property
+    def line_seconds(self) -> float:
+        """How long all bytes so far take at the baud rate, one after the other."""
+        return self.bytes * _BITS_PER_BYTE / self._baud
 
     def close(self) -> None:
         """Close the stream."""

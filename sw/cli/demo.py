@@ -1,25 +1,37 @@
-"""`thresher demo`: build for a board, simulate the shipped network, one table of what came out."""
+"""`thresher demo`: build for a board, run the shipped network on a virtual one, one table of it."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 
+from hw import boards
+from hw.boards import Board
+from sim import board as virtual_board
 from sim import golden
+from sim.board import VirtualBoard
+from sim.simulate import Simulation, judge, one_by_one
 from sw import datasets, networks
 from sw import format as thr
 from sw.compressed import CompressedNetwork
+from sw.driver import Accelerator
 from sw.errors import BadInput
+from sw.image import Image
 from sw.pack import pack
+from sw.progress import shares
 
+from .load import line_seconds
 from .output import console, emit, json_option
-from .simulate import run_with_progress
+from .simulate import progress_bar
 from .target import board_config
 
 __all__ = ["demo"]
@@ -32,16 +44,18 @@ __all__ = ["demo"]
 def demo(board: str, count: int, as_json: bool) -> None:
     """Build the board's accelerator, run the shipped network on it in simulation, show the figures.
 
-    First `python -m hw.build` for the board, then test images of MNIST on the Verilated engine,
-    every output compared with the golden model.
+    First `python -m hw.build` for the board; then its virtual board, into which the driver loads
+    the network through the UART and runs test images of MNIST, every output compared with the
+    golden model.
     """
     network = thr.read(networks.LENET300100)
     x, labels = datasets.load("mnist", count)
     image = pack(network, board_config(board))
     summary = _build(board)
-    result = run_with_progress(network, image, golden.quantise(network, x), "verilator")
+    result, loaded = _run(boards.find(board), network, image, golden.quantise(network, x))
     record = {
         "network": _sizes(network),
+        "load": loaded,
         "simulation": result.report(labels),
         "build": summary,
     }
@@ -49,6 +63,28 @@ def demo(board: str, count: int, as_json: bool) -> None:
     if not result.agrees:
         console().print(f"differs from the golden model: {result.difference}", markup=False)
         raise click.exceptions.Exit(1)
+
+
+def _run(
+    board: Board, network: CompressedNetwork, image: Image, x: NDArray[np.int64]
+) -> tuple[Simulation, dict[str, Any]]:
+    """The network through the driver on the virtual board; how it was loaded."""
+    console().print(f"virtual {board.title}, compiled unless it was before ...")
+    program = virtual_board.build(board, image.config)
+    with VirtualBoard(program, board) as running, Accelerator.open(running.port) as device:
+        began, before = time.perf_counter(), line_seconds(device)
+        with shares("loading through the UART", console()) as report:
+            words = device.load(image, report)
+        loaded = {
+            "words": words,
+            "seconds": time.perf_counter() - began,
+            "line_seconds": line_seconds(device) - before,
+            "baud": board.baud,
+        }
+        with progress_bar() as bar:
+            task = bar.add_task("running images", total=len(x))
+            run = one_by_one(device, x, lambda done: bar.update(task, advance=done))
+    return judge(network, image, x, "virtual board", run), loaded
 
 
 def _build(board: str) -> dict[str, Any]:
@@ -75,13 +111,19 @@ def _sizes(network: CompressedNetwork) -> dict[str, Any]:
 
 def _show(record: dict[str, Any]) -> Table:
     network, run, build = record["network"], record["simulation"], record["build"]
+    load = record["load"]
     cycles = run["cycles_per_vector"]
     ratio = network["float32_bytes"] / network["bytes"]
     rows = [
         ("network", f"{network['name']}: {'-'.join(map(str, network['layers']))}"),
         ("size", f"{network['bytes']:,} bytes in its .thr file"),
         ("as 32-bit floats", f"{network['float32_bytes']:,} bytes, {ratio:.1f} times as many"),
-        ("images", f"{run['vectors']} MNIST test images on the Verilated engine"),
+        (
+            "load",
+            f"{load['words']:,} words through the UART, {load['line_seconds']:.2f} s "
+            f"at {load['baud']:,} baud",
+        ),
+        ("images", f"{run['vectors']} MNIST test images on the virtual board"),
         (
             "golden model",
             "every output equal, to the bit" if run["agrees_with_golden"] else "DIFFERS",

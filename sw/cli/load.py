@@ -20,7 +20,14 @@ from sw.progress import shares
 from .output import console, emit, json_option
 from .target import board_config
 
-__all__ = ["board_names", "device_options", "load", "load_model", "open_device"]
+__all__ = [
+    "board_names",
+    "device_options",
+    "line_seconds",
+    "load",
+    "load_model",
+    "open_device",
+]
 
 
 def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -61,6 +68,11 @@ def board_names(board: str | None, registers: Registers) -> list[str]:
     return list(boards_of(registers.config_digest))
 
 
+def line_seconds(accelerator: Accelerator) -> float:
+    """How long what went over the serial line until now takes there."""
+    return accelerator.line_seconds or 0.0
+
+
 def load_model(accelerator: Accelerator, model: Path) -> int:
     """`Accelerator.load` with a progress bar on stderr; returns the words that were written."""
     with shares("loading", console()) as report:
@@ -86,9 +98,10 @@ def load(model: Path, port: str, board: str | None, baud: int | None, as_json: b
     """
     thr.read(model)
     with open_device(port, board, baud) as accelerator:
-        began = time.perf_counter()
+        began, before = time.perf_counter(), line_seconds(accelerator)
         words = load_model(accelerator, model)
         seconds = time.perf_counter() - began
+        on_line = line_seconds(accelerator) - before
         info = accelerator.info()
     names = board_names(board, info.registers)
     record = {
@@ -99,10 +112,11 @@ def load(model: Path, port: str, board: str | None, baud: int | None, as_json: b
         "image_id": info.image_id,
         "words": words,
         "seconds": seconds,
+        "line_seconds": on_line,
     }
     table = Table(show_header=False)
     table.add_row("image", f"{record['image_id']}, verified by its checksum")
     table.add_row("board", f"{' or '.join(names) or 'unknown'} at {info.port}")
     table.add_row("words of 32 bits", f"{words:,}" if words else "none: it was there already")
-    table.add_row("seconds", f"{seconds:.2f}")
+    table.add_row("seconds", f"{seconds:.2f}; all bytes take {on_line:.2f} at the baud rate")
     emit(record, table, as_json)
