@@ -1,4 +1,4 @@
-from amaranth.hdl import Module, ResetInserter
+from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -53,7 +53,10 @@ class Engine(wiring.Component):
         stored = (contents or {}).get(Window.ACTIVATIONS, [None] * config.groups)
         memories = [ActivationMemory(config, n, init=init) for n, init in enumerate(stored)]
 
-        abortable = ResetInserter(host.abort)
+        # A register of its own: it resets all that is not near the host.
+        abort = Signal()
+        m.d.sync += abort.eq(host.abort)
+        abortable = ResetInserter(abort)
         m.submodules.host = host
         m.submodules.sequencer = abortable(sequencer)
         m.submodules.grid = abortable(grid)

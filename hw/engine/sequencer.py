@@ -129,8 +129,11 @@ class Sequencer(wiring.Component):
             self._read_late(m, fsm, reads, upcoming)
             m.d.comb += instruction.eq(memory.item)
         else:
-            # What follows the last layer is the first, of another run.
-            m.d.comb += memory.index.eq(Mux(fsm.ongoing("IDLE") | final, 0, upcoming))
+            # What follows the last layer is the first, of another run. A register, since the
+            # memory is wide, and there is time: a layer takes longer than it is read.
+            index = Signal.like(self.layer)
+            m.d.sync += index.eq(Mux(fsm.ongoing("IDLE") | final, 0, upcoming))
+            m.d.comb += memory.index.eq(index)
         return m
 
     def _wait(self, m):

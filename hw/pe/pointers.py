@@ -36,23 +36,27 @@ class PointerStage(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        waiting, token = Signal.like(self.i.payload), Signal.like(self.i.payload)
-        waiting_valid, valid = Signal(), Signal()
-        column = self.o.payload
+        waiting, token, found = (Signal.like(self.i.payload) for _ in range(3))
+        waiting_valid, valid, found_valid = Signal(), Signal(), Signal()
+        pointer, column = Signal.like(self.pointer), self.o.payload
+        m.d.comb += self.column.eq(self.i.payload.column)
         m.d.sync += [
             waiting.eq(self.i.payload),
             waiting_valid.eq(self.i.valid),
             token.eq(waiting),
             valid.eq(waiting_valid),
+            # Another register, since the queue is not where the tables are; what is made of a
+            # pointer is made behind it, for the way to it is long.
+            found.eq(token),
+            found_valid.eq(valid),
+            pointer.eq(self.pointer),
         ]
-        # Another register, since the queue is not where the tables are.
-        count = Mux(token.null, 0, self.pointer.count)
-        m.d.comb += self.column.eq(self.i.payload.column)
-        m.d.sync += [
-            column.pointer.start.eq(self.pointer.start),
+        count = Mux(found.null, 0, pointer.count)
+        m.d.comb += [
+            column.pointer.start.eq(pointer.start),
             column.pointer.count.eq(count),
-            column.activation.eq(token.activation),
-            column.last.eq(token.last),
-            self.o.valid.eq(valid & (count.any() | token.last)),
+            column.activation.eq(found.activation),
+            column.last.eq(found.last),
+            self.o.valid.eq(found_valid & (count.any() | found.last)),
         ]
         return m
