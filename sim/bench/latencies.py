@@ -16,6 +16,7 @@ __all__ = [
     "FULL",
     "FULL_EVERYWHERE",
     "HOST_READ",
+    "INSTRUCTION_READ",
     "LOOKUP",
     "POINTERS",
     "QUEUE",
@@ -43,6 +44,8 @@ FIRST_TOKEN = 9  # from the start of a layer to the first token
 WORD = 5  # from the reading of a word to its first token
 
 BEGINS = 2  # from the start of a run, or from when a layer is fed, to the feeding of the next
+
+INSTRUCTION_READ = 3  # from the beginning of a layer until the next instruction is looked up
 
 # Of what the host reads.
 HOST_READ = 3  # from an address of the host's to the activations or the counter there

@@ -13,7 +13,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from hw import layouts
 from hw.regmap import Window
 from sim.bench.blocks import Trace, configuration, drive, load, load_word, wait_until
-from sim.bench.latencies import BEGINS, LOOKUP
+from sim.bench.latencies import BEGINS, INSTRUCTION_READ
 from sim.bench.streams import start
 
 CONFIG = configuration()
@@ -133,7 +133,7 @@ def random_durations(numbers: random.Random) -> list[tuple[int, int]]:
     waits = 0  # from the start of its feeding to that of its storing
     for _ in range(CONFIG.layer_depth):
         to_stored = numbers.randint(BEGINS, 12)
-        durations.append((numbers.randint(max(1, LOOKUP - waits), 9), to_stored))
+        durations.append((numbers.randint(max(1, INSTRUCTION_READ - waits), 9), to_stored))
         waits = to_stored - BEGINS
     return durations
 
@@ -177,12 +177,12 @@ async def a_layer_is_fed_as_soon_as_the_one_before_is(dut: Any) -> None:
     """Write-back begins with it only when it has stored that; all that is counted once."""
     program = random_program(1, last=2)
     trace = await begin(dut, program)
-    await check_run(dut, trace, program, [(LOOKUP, BEGINS), (17, 30), (5, 3)])
+    await check_run(dut, trace, program, [(INSTRUCTION_READ, BEGINS), (17, 30), (5, 3)])
     first, second, third = trace.times(lambda c: c["feed_start"])
-    stored = first + LOOKUP + BEGINS
+    stored = first + INSTRUCTION_READ + BEGINS
     assert (second, third) == (stored, stored + 17 + BEGINS)
     assert trace.times(lambda c: c["store_start"]) == [first, stored, stored + 47]
-    assert trace.cycles[-1]["cycles"] == BEGINS + LOOKUP + BEGINS + 47 + 8
+    assert trace.cycles[-1]["cycles"] == BEGINS + INSTRUCTION_READ + BEGINS + 47 + 8
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -190,7 +190,7 @@ async def a_layer_is_fed_as_soon_as_the_one_before_is(dut: Any) -> None:
 async def ends_with_the_program_memory(dut: Any, to_stored: int) -> None:
     program = random_program(2, last=None)
     trace = await begin(dut, program)
-    layers = await check_run(dut, trace, program, [(LOOKUP, to_stored)] * len(program))
+    layers = await check_run(dut, trace, program, [(INSTRUCTION_READ, to_stored)] * len(program))
     assert len(layers) == CONFIG.layer_depth
 
 
@@ -199,7 +199,7 @@ async def starts_again_in_the_second_cycle_after_the_end(dut: Any) -> None:
     """Or once the first instruction, written anew, is looked up."""
     program = random_program(6, last=2)
     trace = await begin(dut, program)
-    durations = [(LOOKUP, BEGINS), (3, BEGINS), (LOOKUP, BEGINS)]
+    durations = [(INSTRUCTION_READ, BEGINS), (3, BEGINS), (INSTRUCTION_READ, BEGINS)]
     for _ in range(3):
         layers = await check_run(dut, trace, program, durations, pause=0)
         assert len(layers) == 3
@@ -208,8 +208,8 @@ async def starts_again_in_the_second_cycle_after_the_end(dut: Any) -> None:
     assert starts[1:] == [time + 2 for time in ends[:-1]]
     program[0] ^= (1 << INSTRUCTION["last"].offset) - 1
     await load(dut, Window.PROGRAM, 0, program[:1])
-    await ClockCycles(dut.clk, LOOKUP)
-    assert len(await check_run(dut, trace, program, [(LOOKUP, BEGINS)] * 3)) == 3
+    await ClockCycles(dut.clk, INSTRUCTION_READ)
+    assert len(await check_run(dut, trace, program, [(INSTRUCTION_READ, BEGINS)] * 3)) == 3
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -242,8 +242,8 @@ async def reset_in_mid_layer_ends_the_run(dut: Any) -> None:
         await RisingEdge(dut.clk)
         assert not int(dut.busy.value)
         assert not int(dut.ahead.value)
-        await ClockCycles(dut.clk, LOOKUP - 1)
-        await check_run(dut, trace, program, [(3, 2), (2, 4), (1, 2), (5, 6)])
+        await ClockCycles(dut.clk, INSTRUCTION_READ - 1)
+        await check_run(dut, trace, program, [(3, 2), (3, 4), (1, 2), (5, 6)])
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -258,4 +258,4 @@ async def takes_only_the_words_that_are_its_own(dut: Any) -> None:
     ]
     for window, unit, offset in others:
         await load_word(dut, window, unit, offset, 0xFFFFFFFF)
-    await check_run(dut, trace, program, [(LOOKUP, BEGINS)] * len(program))
+    await check_run(dut, trace, program, [(INSTRUCTION_READ, BEGINS)] * len(program))
