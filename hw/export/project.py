@@ -1,0 +1,132 @@
+"""An export: the accelerator as a folder that others build with, and that needs nothing else."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..config import AcceleratorConfig, ConfigError
+from ..csr import csr_csv, csr_json, regmap, regmap_json
+from ..engine import Engine
+from ..project import replacing
+from ..regmap import ENGINE_SPACE, AddressSpace
+from .header import c_header
+from .svd import svd
+from .tops import PlainTop, WishboneTop
+from .verilog import TOP, to_verilog
+
+__all__ = ["KINDS", "Export", "ExportError", "check", "write"]
+
+KINDS = ("verilog", "wishbone")
+_SUMMARY = "summary.json"
+
+
+class ExportError(ConfigError):
+    """What is asked for cannot be exported, or not to there."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """What is to be exported.
+
+    Parameters
+    ----------
+    kind : str
+        One of `KINDS`.
+    config : AcceleratorConfig
+    contents : window -> per unit, items of 32-bit parts
+        What the memories hold at power-up (`sw.image.Image.contents`); zeros if None.
+    image_id : int
+        `sw.image.Image.id` of the contents; 0 without them.
+    model : str or None
+        Where the contents come from.
+    """
+
+    kind: str
+    config: AcceleratorConfig
+    contents: Mapping | None = None
+    image_id: int = 0
+    model: str | None = None
+
+    @property
+    def space(self) -> AddressSpace:
+        """Of the addresses on the bus that it shows."""
+        return ENGINE_SPACE if self.kind == "verilog" else AddressSpace.smallest(self.config)
+
+    def regmap(self) -> dict[str, Any]:
+        """See `hw.csr.regmap`."""
+        return regmap(self.config, self.space)
+
+    def top(self):
+        """The component to be exported."""
+        engine = Engine(self.config, self.contents, self.image_id)
+        return PlainTop(engine) if self.kind == "verilog" else WishboneTop(engine, self.space)
+
+
+def check(kind: str, folder: Path) -> None:
+    """Refuse a kind that is none, and a place that holds anything else than a former export.
+
+    Raises
+    ------
+    ExportError
+        Naming what is there.
+    """
+    if kind not in KINDS:
+        raise ExportError(f"unknown export {kind!r}: it can be {', '.join(KINDS)}")
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise ExportError(f"{folder} is a file; -o must name a folder that is new, or an export")
+    there = {path.name for path in folder.iterdir()}
+    try:
+        former = {_SUMMARY, *json.loads((folder / _SUMMARY).read_text())["files"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        former = set()
+    if strangers := sorted(there - former):
+        raise ExportError(
+            f"{folder} holds {strangers[0]}, which no export wrote: give -o another folder, "
+            "or move it away"
+        )
+
+
+def write(export: Export, folder: Path) -> dict[str, Any]:
+    """Write an export's files into a folder that becomes `folder`, whole or not at all.
+
+    Returns
+    -------
+    What summary.json holds.
+
+    Raises
+    ------
+    ExportError
+        If there is something else in `folder`.
+    """
+    check(export.kind, folder)
+    registers = export.regmap()
+    verilog, memories = to_verilog(export.top())
+    files = {
+        f"{TOP}.v": verilog,
+        **memories,
+        "regmap.json": regmap_json(registers),
+        "csr.csv": csr_csv(registers),
+        "csr.json": csr_json(registers),
+        f"{TOP}.svd": svd(registers),
+        f"{TOP}.h": c_header(registers),
+    }
+    summary = {
+        "export": export.kind,
+        "top": TOP,
+        "config": dataclasses.asdict(export.config),
+        "config_digest": f"{export.config.digest:08x}",
+        "model": None
+        if export.contents is None
+        else {"path": export.model, "image_id": f"{export.image_id:08x}"},
+        "address_bits": registers["address_bits"],
+        "files": sorted(files),
+    }
+    with replacing(folder) as new:
+        for name, text in files.items():
+            (new / name).write_text(text)
+        (new / _SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")
+    return summary
