@@ -6,19 +6,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from amaranth.utils import ceil_log2
+
 from ..config import AcceleratorConfig, ConfigError
 from ..csr import csr_csv, csr_json, regmap, regmap_json
 from ..engine import Engine
 from ..project import replacing
 from ..regmap import ENGINE_SPACE, AddressSpace
 from .header import c_header
+from .stream_map import StreamSettings, StreamShape, with_streams
+from .streams import Streams
 from .svd import svd
-from .tops import PlainTop, WishboneTop
+from .tops import AxiTop, PlainTop, WishboneTop
 from .verilog import TOP, to_verilog
 
 __all__ = ["KINDS", "Export", "ExportError", "check", "write"]
 
-KINDS = ("verilog", "wishbone")
+KINDS = ("verilog", "wishbone", "axi")
+# Activations that a vector on a stream may have, at least, if the engine has room for them.
+_STREAM_ITEMS = 1024
 _SUMMARY = "summary.json"
 
 
@@ -41,6 +47,8 @@ class Export:
         `sw.image.Image.id` of the contents; 0 without them.
     model : str or None
         Where the contents come from.
+    streams : StreamSettings
+        Those of the network; heeded by "axi" alone.
     """
 
     kind: str
@@ -48,20 +56,47 @@ class Export:
     contents: Mapping | None = None
     image_id: int = 0
     model: str | None = None
+    streams: StreamSettings = dataclasses.field(default_factory=StreamSettings)
+
+    @property
+    def stream_shape(self) -> StreamShape:
+        """Room for the vectors of the streams: those of the network, 1,024 activations, or more.
+
+        Raises
+        ------
+        ConfigError
+            If this configuration's activations do not suit streams.
+        """
+        config, registers = self.config, self.streams.registers
+        capacity = config.activation_depth * config.elements
+        plain = StreamShape.of_vectors(config, min(_STREAM_ITEMS, capacity))
+        needed = [registers.get(f"stream_{name}", 0) for name in ("inputs", "outputs")]
+        room = registers.get("stream_words", 0) * max(1, registers.get("stream_groups", 0))
+        return StreamShape(config, max(plain.items, *needed), max(plain.room, room))
 
     @property
     def space(self) -> AddressSpace:
         """Of the addresses on the bus that it shows."""
-        return ENGINE_SPACE if self.kind == "verilog" else AddressSpace.smallest(self.config)
+        if self.kind == "verilog":
+            return ENGINE_SPACE
+        items = self.stream_shape.items if self.kind == "axi" else 1
+        return AddressSpace.smallest(self.config, ceil_log2(items))
 
     def regmap(self) -> dict[str, Any]:
         """See `hw.csr.regmap`."""
-        return regmap(self.config, self.space)
+        registers = regmap(self.config, self.space)
+        if self.kind != "axi":
+            return registers
+        return with_streams(registers, self.space, self.stream_shape)
 
     def top(self):
         """The component to be exported."""
         engine = Engine(self.config, self.contents, self.image_id)
-        return PlainTop(engine) if self.kind == "verilog" else WishboneTop(engine, self.space)
+        if self.kind == "verilog":
+            return PlainTop(engine)
+        if self.kind == "wishbone":
+            return WishboneTop(engine, self.space)
+        return AxiTop(engine, self.space, Streams(self.stream_shape, self.streams))
 
 
 def check(kind: str, folder: Path) -> None:

@@ -6,12 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from hw import layouts
 from hw.config import AcceleratorConfig
 from hw.export import Export
+from hw.export.stream_map import StreamSettings, StreamShape
 from sw.format import read
+from sw.image import Image, Port
 from sw.pack import pack_file
+from sw.words import activation_stride, port_units
 
-__all__ = ["packed", "shown"]
+__all__ = ["packed", "shown", "stream_settings"]
 
 
 def packed(kind: str, config: AcceleratorConfig, model: Path | None) -> Export:
@@ -29,7 +35,48 @@ def packed(kind: str, config: AcceleratorConfig, model: Path | None) -> Export:
     if model is None:
         return Export(kind, config)
     image = pack_file(model, read(model), config)
-    return Export(kind, config, image.contents, image.id, str(model))
+    streams = stream_settings(image) if kind == "axi" else StreamSettings()
+    return Export(kind, config, image.contents, image.id, str(model), streams)
+
+
+def stream_settings(image: Image) -> StreamSettings:
+    """What the streams of an export have to know of an image, to run a vector at a time."""
+    config, source = image.config, image.input
+    stride = activation_stride(config)
+    words = source.words * stride
+    units = port_units(source, config)
+    shape = StreamShape(config, len(source.slots), words * len(units))
+    inputs = [
+        layouts.encode(shape.input_place, {"lane": lane, "word": unit * words + word})
+        for unit, word, lane in _places(source, config)
+    ]
+    outputs = [
+        layouts.encode(
+            shape.output_place,
+            {"lane": lane, "offset": image.output.base * stride + word, "group": unit},
+        )
+        for unit, word, lane in _places(image.output, config)
+    ]
+    registers = {
+        "stream_control": 1,
+        "stream_inputs": len(inputs),
+        "stream_outputs": len(outputs),
+        "stream_first": source.base * stride,
+        "stream_words": words,
+        "stream_groups": 0 if source.copies else len(units),
+    }
+    return StreamSettings(registers, inputs, outputs)
+
+
+def _places(port: Port, config: AcceleratorConfig) -> list[tuple[int, int, int]]:
+    """Of each activation of a port: unit, word of the bus within it, place within that word."""
+    word, lane = np.divmod(port.slots, config.lanes)
+    index, unit = np.divmod(word, len(port_units(port, config)))
+    part, bit = np.divmod(lane * config.activation_bits, layouts.BUS_BITS)
+    offset = index * activation_stride(config) + part
+    return list(
+        zip(unit.tolist(), offset.tolist(), (bit // config.activation_bits).tolist(), strict=True)
+    )
 
 
 def shown(summary: Mapping[str, Any], folder: Path) -> str:

@@ -1,0 +1,147 @@
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.data import StructLayout
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from .. import layouts
+from ..memory import read_register
+from .stream_map import StreamSettings, StreamShape
+from .stream_registers import TableLoad, look_up
+
+__all__ = ["VectorReceiver", "item_layout"]
+
+
+def item_layout(shape: StreamShape) -> StructLayout:
+    """An item of a stream of vectors: an activation, and whether it is its vector's last."""
+    return StructLayout({"data": shape.config.activation_bits, "last": 1})
+
+
+class VectorReceiver(wiring.Component):
+    """Takes input vectors, one activation per cycle, and holds each as words of the bus.
+
+    A vector whose last activation is not marked as such, or whose marker comes before it, is
+    dropped up to its marker. While a vector is held, none is taken; the next may be, from the cycle
+    after `take`.
+
+    When `enable` goes low, the vector that is coming in is dropped, all of it, a vector that is
+    whole is kept. After `enable` has gone high, the words are cleared first, one a cycle, since a
+    vector fills no gaps.
+
+    Members
+    -------
+    i : In(stream.Signature(item_layout))
+    enable : In(1)
+    inputs : In(32)
+        Activations of a vector, 1 or more.
+    inputs_at : In(TableLoad)
+    early, missing : Out(1)
+        One cycle for every vector that is dropped for its marker.
+    full : Out(1)
+        A vector is held.
+    take : In(1)
+        It was used.
+    index : In(range(room))
+    word : Out(32)
+        At the index two cycles ago.
+    """
+
+    def __init__(self, shape: StreamShape, settings: StreamSettings):
+        self.shape = shape
+        self.settings = settings
+        super().__init__(
+            {
+                "i": In(stream.Signature(item_layout(shape))),
+                "enable": In(1),
+                "inputs": In(32),
+                "inputs_at": In(TableLoad(shape.items, shape.input_place)),
+                "early": Out(1),
+                "missing": Out(1),
+                "full": Out(1),
+                "take": In(1),
+                "index": In(bits_for(shape.room - 1)),
+                "word": Out(layouts.BUS_BITS),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        payload = self.i.payload
+        count, taken, stored = Signal(range(self.shape.items)), Signal(), Signal()
+        last, clearing, settled = Signal(), Signal(), Signal(2)
+        within = Signal()  # a vector whose marker has not come yet
+        clear_at = Signal.like(self.index)
+        m.d.comb += [
+            taken.eq(self.i.valid & self.i.ready),
+            last.eq(count == (self.inputs - 1)[: len(count)]),
+        ]
+        with m.If(taken):
+            m.d.sync += within.eq(~payload.last)
+        words = self._words(m)
+        at = look_up(m, self.inputs_at, count, self.settings.inputs_at)
+        # An activation goes into its word two cycles after it was taken, its place known by then.
+        stages = [(stored, payload.data)]
+        for age in range(1, 3):
+            valid, data = Signal(name=f"valid_{age}"), Signal.like(payload.data, name=f"data_{age}")
+            m.d.sync += [valid.eq(stages[-1][0]), data.eq(stages[-1][1])]
+            stages.append((valid, data))
+        valid, data = stages[-1]
+        parts = self.shape.per_word
+        m.d.comb += [
+            words.addr.eq(Mux(clearing, clear_at, at.word)),
+            words.data.eq(Mux(clearing, 0, data.replicate(parts))),
+            words.en.eq(Mux(clearing, (1 << parts) - 1, valid.replicate(parts) & (1 << at.lane))),
+        ]
+        with m.FSM():
+            with m.State("OFF"):
+                m.d.sync += clear_at.eq(0)
+                with m.If(self.enable):
+                    m.next = "CLEAR"
+            with m.State("CLEAR"):
+                m.d.comb += clearing.eq(1)
+                m.d.sync += [clear_at.eq(clear_at + 1), count.eq(0)]
+                with m.If(clear_at == self.shape.room - 1):
+                    m.next = "RECEIVE"
+                    with m.If(within):
+                        m.next = "DROP"
+            with m.State("RECEIVE"):
+                m.d.comb += [self.i.ready.eq(self.enable), stored.eq(taken)]
+                with m.If(~self.enable):
+                    m.next = "OFF"
+                with m.If(taken):
+                    m.d.sync += count.eq(Mux(payload.last | last, 0, count + 1))
+                    m.d.comb += [
+                        self.early.eq(payload.last & ~last),
+                        self.missing.eq(last & ~payload.last),
+                    ]
+                    with m.If(self.missing):
+                        m.next = "DROP"
+                    with m.If(payload.last & last):
+                        m.next = "SETTLE"
+            with m.State("DROP"):
+                m.d.comb += self.i.ready.eq(self.enable)
+                with m.If(~self.enable):
+                    m.next = "OFF"
+                with m.If(taken & payload.last):
+                    m.next = "RECEIVE"
+            # Until the last activation is where it belongs.
+            with m.State("SETTLE"):
+                m.d.sync += settled.eq(settled + 1)
+                with m.If(settled.all()):
+                    m.next = "FULL"
+            with m.State("FULL"):
+                m.d.comb += self.full.eq(1)
+                with m.If(self.take):
+                    m.next = "RECEIVE"
+        return m
+
+    def _words(self, m):
+        """The port that writes the words of the vector, which are read at `index`."""
+        m.submodules.words = words = Memory(
+            shape=unsigned(layouts.BUS_BITS), depth=self.shape.room, init=[]
+        )
+        read = words.read_port()
+        m.d.comb += read.addr.eq(self.index)
+        m.d.comb += self.word.eq(read_register(m, read.data, name="word_read"))
+        return words.write_port(granularity=self.shape.config.activation_bits)
