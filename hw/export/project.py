@@ -13,12 +13,15 @@ from ..csr import csr_csv, csr_json, regmap, regmap_json
 from ..engine import Engine
 from ..project import replacing
 from ..regmap import ENGINE_SPACE, AddressSpace
+from .fusesoc import core
 from .header import c_header
+from .litex import wrapper
 from .stream_map import StreamSettings, StreamShape, with_streams
 from .streams import Streams
 from .svd import svd
 from .tops import AxiTop, PlainTop, WishboneTop
 from .verilog import TOP, to_verilog
+from .vivado import block_design
 
 __all__ = ["KINDS", "Export", "ExportError", "check", "write"]
 
@@ -138,11 +141,15 @@ def write(export: Export, folder: Path) -> dict[str, Any]:
         If there is something else in `folder`.
     """
     check(export.kind, folder)
-    registers = export.regmap()
-    verilog, memories = to_verilog(export.top())
+    registers, top = export.regmap(), export.top()
+    verilog, memories = to_verilog(top)
+    litex = wrapper(top, registers)
     files = {
         f"{TOP}.v": verilog,
         **memories,
+        **({} if litex is None else {f"{TOP}_litex.py": litex}),
+        f"{TOP}.core": core(export.kind, list(memories)),
+        f"{TOP}_bd.tcl": block_design(export.kind),
         "regmap.json": regmap_json(registers),
         "csr.csv": csr_csv(registers),
         "csr.json": csr_json(registers),

@@ -9,7 +9,7 @@ from ..csr import window_bytes
 __all__ = ["svd"]
 
 # Of the schema that is followed, and of the XML Schema language.
-_VERSION = "1.3.9"
+_VERSION = "1.3"
 _INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
 _ACCESS = {"ro": "read-only", "rw": "read-write", "wo": "write-only"}
 _WORD_BYTES = 4
@@ -40,14 +40,14 @@ def svd(regmap: Mapping[str, Any]) -> str:
     )
     peripherals = ElementTree.SubElement(device, "peripherals")
     registers = _peripheral(peripherals, "THRESHER", "Registers", 0)
-    last = max(register["address"] for register in regmap["registers"])
-    _block(registers, last + _WORD_BYTES, "registers")
+    for first, size in _runs([register["address"] for register in regmap["registers"]]):
+        _block(registers, first, size, "registers")
     _registers(registers, regmap)
     for window in regmap["windows"]:
         block = _peripheral(
             peripherals, window["name"].upper(), f"Unit: {window['doc']}", window["address"]
         )
-        _block(block, window_bytes(window), "buffer")
+        _block(block, 0, window_bytes(window), "buffer")
     ElementTree.indent(device)
     return ElementTree.tostring(device, encoding="unicode", xml_declaration=False) + "\n"
 
@@ -70,9 +70,20 @@ def _peripheral(parent, name: str, description: str, address: int):
     return peripheral
 
 
-def _block(parent, size: int, usage: str) -> None:
+def _runs(addresses: list[int]) -> list[tuple[int, int]]:
+    """(first byte, bytes) of each row of words that follow each other."""
+    runs: list[tuple[int, int]] = []
+    for address in addresses:
+        if runs and sum(runs[-1]) == address:
+            runs[-1] = (runs[-1][0], runs[-1][1] + _WORD_BYTES)
+        else:
+            runs.append((address, _WORD_BYTES))
+    return runs
+
+
+def _block(parent, first: int, size: int, usage: str) -> None:
     block = ElementTree.SubElement(parent, "addressBlock")
-    _leaves(block, offset=hex(0), size=hex(size), usage=usage)
+    _leaves(block, offset=hex(first), size=hex(size), usage=usage)
 
 
 def _leaves(parent, **texts) -> None:

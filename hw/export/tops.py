@@ -138,6 +138,10 @@ class AxiTop(wiring.Component):
                 "m_axis_tlast": Out(1),
             }
         )
+        # For Vivado, which knows the buses by their ports' names, but not whose clock it is.
+        self.aclk.attrs["X_INTERFACE_PARAMETER"] = (
+            "ASSOCIATED_BUSIF s_axil:s_axis:m_axis, ASSOCIATED_RESET aresetn"
+        )
 
     def elaborate(self, platform):
         m = Module()
