@@ -56,7 +56,8 @@ def add_thresher(soc, origin, name="thresher"):
 _WISHBONE = {
     "imports": "wishbone",
     "attributes": "    bus : wishbone.Interface\n",
-    "body": """        self.bus = bus = wishbone.Interface(data_width=32, adr_width={words}, addressing="word")
+    "body": """        bus = wishbone.Interface(data_width=32, adr_width={words}, addressing="word")
+        self.bus = bus
 """,
 }
 _AXI = {
@@ -65,7 +66,8 @@ _AXI = {
     sink, source : stream.Endpoint
         Input and output vectors, an activation an item, `last` at the end of each.
 """,
-    "body": """        self.bus = bus = axi.AXILiteInterface(data_width=32, address_width=32)
+    "body": """        bus = axi.AXILiteInterface(data_width=32, address_width=32)
+        self.bus = bus
         self.sink = sink = stream.Endpoint([("data", {item})])
         self.source = source = stream.Endpoint([("data", {item})])
 """,

@@ -45,8 +45,9 @@ def _contents(module: str, found: re.Match, files: dict[str, str]) -> str:
     if not any(items):
         return (
             f"  initial begin : zeros_of_{array}\n"
-            "    integer item;\n"
-            f"    for (item = 0; item < {len(items)}; item = item + 1) {array}[item] = 0;\n"
+            "    integer zeroed;\n"
+            f"    for (zeroed = 0; zeroed < {len(items)}; zeroed = zeroed + 1)\n"
+            f"      {array}[zeroed] = 0;\n"
             "  end\n"
         )
     place = module if array == "memory" else f"{module}.{array}"

@@ -16,8 +16,9 @@ class Wishbone(wiring.Component):
     """A Wishbone target with word addresses, which passes every transfer on to a bus.
 
     A transfer takes a cycle more than on the bus. One that writes some bytes of a word alone is
-    answered by `err`, in the cycle after, and has no effect. A cycle that its initiator gives up
-    is ended on the bus all the same, and not answered; the next one waits until then.
+    answered by `err`, in the cycle after, and has no effect. A cycle that its initiator gives up,
+    by lowering `cyc` or `stb`, is ended on the bus all the same, and not answered; the next one
+    waits until then.
 
     Parameters
     ----------

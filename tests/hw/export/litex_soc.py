@@ -11,9 +11,9 @@ from pathlib import Path
 
 from litex.build.generic_platform import Pins
 from litex.build.sim import SimPlatform
-from migen.genlib.io import CRG
 from litex.soc.integration.soc_core import SoCCore
 from litex.soc.interconnect import wishbone
+from migen.genlib.io import CRG
 
 ORIGIN = 0x8000_0000
 
