@@ -34,11 +34,10 @@ targets:
     toplevel: {TOP}
 
   lint:
-    default_tool: verilator
+    flow: lint
+    flow_options:
+      tool: verilator
+      verilator_options: [-Wno-fatal, -Wno-lint, -Wno-style]
     filesets: [rtl]
     toplevel: {TOP}
-    tools:
-      verilator:
-        mode: lint-only
-        verilator_options: [-Wno-fatal, -Wno-lint, -Wno-style]
 """
