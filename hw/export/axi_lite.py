@@ -23,8 +23,8 @@ class AxiLite(wiring.Component):
     transfer before has been answered. A write of some bytes of a word alone has no effect and is
     answered SLVERR. The low two bits of addresses, and the protection bits, are not heeded.
 
-    From the cycle in which a read, or the second half of a write, is offered to that in which its
-    answer is, it takes three cycles more than on the bus.
+    A transfer takes three cycles more than on the bus: of a register, five from the cycle in which
+    the address of a read, or the second half of a write, is taken to that in which its answer is.
 
     Parameters
     ----------

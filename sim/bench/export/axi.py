@@ -35,6 +35,8 @@ ADDRESS = {register["name"]: register["address"] for register in REGMAP["registe
 INPUTS, OUTPUTS = GIVEN["inputs"], GIVEN["outputs"]
 EARLY, MISSING, UNDER_WAY = 1, 2, 1 << 8
 _PATIENCE_US = 2000
+# From the handshake of a read's address, or of a write's data, to that of the answer.
+REGISTER_CYCLES = 5
 # What must stay as it is while its valid waits for its ready.
 HELD = {
     ("m_axis_tvalid", "m_axis_tready"): ("m_axis_tdata", "m_axis_tlast"),
@@ -169,6 +171,37 @@ async def vectors_back_to_back(dut: Any, pauses: float) -> None:
     await bench.expect([*OUTPUTS, *OUTPUTS])
     assert await bench.read("stream_status") == 0
     assert bench.sink.empty()
+
+
+@cocotb.test()
+async def how_long_it_takes(dut: Any) -> None:
+    """What docs/integration.md says of time."""
+    bench = Bench(dut)
+    await bench.start()
+    moments: dict[str, list[int]] = {"ar": [], "r": [], "w": [], "b": [], "vector": []}
+    channels = {name: f"s_axil_{name}" for name in ("ar", "r", "w", "b")} | {"vector": "m_axis_t"}
+
+    async def watch() -> None:
+        cycle = 0
+        while True:
+            await RisingEdge(dut.aclk)
+            cycle += 1
+            for name, port in channels.items():
+                taken = (getattr(dut, f"{port}{end}") for end in ("valid", "ready"))
+                if all(int(signal.value) for signal in taken):
+                    moments[name].append(cycle)
+
+    cocotb.start_soon(watch())
+    await bench.read("scratch")
+    await bench.write("scratch", 1)
+    await bench.send(INPUTS[0], INPUTS[0])
+    await bench.expect([OUTPUTS[0], OUTPUTS[0]])
+    assert moments["r"][0] - moments["ar"][0] == REGISTER_CYCLES
+    assert moments["b"][0] - moments["w"][0] == REGISTER_CYCLES
+    words = await bench.read("stream_words") * await bench.read("stream_groups")
+    outputs = len(OUTPUTS[0])
+    expected = 5 * words + await bench.read("cycles") + 9 * outputs + 14
+    assert moments["vector"][-1] - moments["vector"][outputs - 1] == expected
 
 
 @cocotb.test()
