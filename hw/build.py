@@ -20,6 +20,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from sw import networks
+from sw.cli.export import packed, shown
 from sw.cli.output import console, emit, json_option
 from sw.errors import BadInput
 
@@ -267,7 +268,8 @@ def build(
     if kind is not None:
         if out is None or toolchain != "auto":
             raise BadInput("--export needs -o DIR for its files, and takes no --toolchain")
-        _export(kind, config, memories, out, as_json)
+        summary = _export(kind, config, memories, out)
+        emit(summary, shown(summary, out), as_json)
         return
     out = Path("build") if out is None else out
     chosen = choose(board, toolchain)
@@ -282,16 +284,13 @@ def build(
 
 
 def _export(
-    kind: str, config: AcceleratorConfig, memories: _Memories, folder: Path, as_json: bool
-) -> None:
-    from sw.cli.export import packed, shown
-
+    kind: str, config: AcceleratorConfig, memories: _Memories, folder: Path
+) -> dict[str, Any]:
     check_export(kind, folder)
     made = memories.filled(functools.partial(packed, kind, config))
     memories.notes.print(f"{kind}: {config.lanes} × {config.groups} elements")
     with _writing_to(folder), _Steps(memories.notes)("generation"):
-        summary = write_export(made, folder)
-    emit(summary, shown(summary, folder), as_json)
+        return write_export(made, folder)
 
 
 @contextlib.contextmanager

@@ -38,8 +38,10 @@ class VectorReceiver(wiring.Component):
     inputs_at : In(TableLoad)
     early, missing : Out(1)
         One cycle for every vector that is dropped for its marker.
+    held : Out(1)
+        A vector has come in whole.
     full : Out(1)
-        A vector is held.
+        So it has, and `word` is its.
     take : In(1)
         It was used.
     index : In(range(room))
@@ -58,6 +60,7 @@ class VectorReceiver(wiring.Component):
                 "inputs_at": In(TableLoad(shape.items, shape.input_place)),
                 "early": Out(1),
                 "missing": Out(1),
+                "held": Out(1),
                 "full": Out(1),
                 "take": In(1),
                 "index": In(bits_for(shape.room - 1)),
@@ -78,36 +81,13 @@ class VectorReceiver(wiring.Component):
         ]
         with m.If(taken):
             m.d.sync += within.eq(~payload.last)
-        words = self._words(m)
-        at = look_up(m, self.inputs_at, count, self.settings.inputs_at)
-        # An activation goes into its word two cycles after it was taken, its place known by then.
-        stages = [(stored, payload.data)]
-        for age in range(1, 3):
-            valid, data = Signal(name=f"valid_{age}"), Signal.like(payload.data, name=f"data_{age}")
-            m.d.sync += [valid.eq(stages[-1][0]), data.eq(stages[-1][1])]
-            stages.append((valid, data))
-        valid, data = stages[-1]
-        parts = self.shape.per_word
-        m.d.comb += [
-            words.addr.eq(Mux(clearing, clear_at, at.word)),
-            words.data.eq(Mux(clearing, 0, data.replicate(parts))),
-            words.en.eq(Mux(clearing, (1 << parts) - 1, valid.replicate(parts) & (1 << at.lane))),
-        ]
+        self._store(m, (stored, count), (clearing, clear_at))
         with m.FSM():
-            with m.State("OFF"):
-                m.d.sync += clear_at.eq(0)
-                with m.If(self.enable):
-                    m.next = "CLEAR"
-            with m.State("CLEAR"):
-                m.d.comb += clearing.eq(1)
-                m.d.sync += [clear_at.eq(clear_at + 1), count.eq(0)]
-                with m.If(clear_at == self.shape.room - 1):
-                    m.next = "RECEIVE"
-                    with m.If(within):
-                        m.next = "DROP"
+            self._clear(m, clear_at, clearing, within)
             with m.State("RECEIVE"):
                 m.d.comb += [self.i.ready.eq(self.enable), stored.eq(taken)]
                 with m.If(~self.enable):
+                    m.d.sync += count.eq(0)
                     m.next = "OFF"
                 with m.If(taken):
                     m.d.sync += count.eq(Mux(payload.last | last, 0, count + 1))
@@ -127,21 +107,57 @@ class VectorReceiver(wiring.Component):
                     m.next = "RECEIVE"
             # Until the last activation is where it belongs.
             with m.State("SETTLE"):
+                m.d.comb += self.held.eq(1)
                 m.d.sync += settled.eq(settled + 1)
                 with m.If(settled.all()):
                     m.next = "FULL"
             with m.State("FULL"):
-                m.d.comb += self.full.eq(1)
+                m.d.comb += [self.held.eq(1), self.full.eq(1)]
                 with m.If(self.take):
                     m.next = "RECEIVE"
         return m
 
-    def _words(self, m):
-        """The port that writes the words of the vector, which are read at `index`."""
+    def _clear(self, m, clear_at, clearing, within):
+        """The states before vectors are taken: switched off, and clearing word after word."""
+        with m.State("OFF"):
+            m.d.sync += clear_at.eq(0)
+            with m.If(self.enable):
+                m.next = "CLEAR"
+        with m.State("CLEAR"):
+            m.d.comb += clearing.eq(1)
+            m.d.sync += clear_at.eq(clear_at + 1)
+            with m.If(clear_at == self.shape.room - 1):
+                m.next = "RECEIVE"
+                with m.If(within):
+                    m.next = "DROP"
+
+    def _store(self, m, activation, clear):
+        """What is written into the words of the vector, which are read at `index`.
+
+        Parameters
+        ----------
+        activation : whether the payload is to be stored, and its number
+        clear : whether a word is to be cleared instead, and which
+        """
+        data, (clearing, clear_at) = self.i.payload.data, clear
         m.submodules.words = words = Memory(
             shape=unsigned(layouts.BUS_BITS), depth=self.shape.room, init=[]
         )
         read = words.read_port()
-        m.d.comb += read.addr.eq(self.index)
-        m.d.comb += self.word.eq(read_register(m, read.data, name="word_read"))
-        return words.write_port(granularity=self.shape.config.activation_bits)
+        write = words.write_port(granularity=len(data))
+        at = look_up(m, self.inputs_at, activation[1], self.settings.inputs_at)
+        # An activation goes into its word two cycles after it was taken, its place known by then.
+        stages = [(activation[0], data)]
+        for age in range(1, 3):
+            stage = Signal(name=f"valid_{age}"), Signal.like(data, name=f"data_{age}")
+            m.d.sync += [stage[0].eq(stages[-1][0]), stage[1].eq(stages[-1][1])]
+            stages.append(stage)
+        valid, data = stages[-1]
+        parts = self.shape.per_word
+        m.d.comb += [
+            read.addr.eq(self.index),
+            self.word.eq(read_register(m, read.data, name="word_read")),
+            write.addr.eq(Mux(clearing, clear_at, at.word)),
+            write.data.eq(Mux(clearing, 0, data.replicate(parts))),
+            write.en.eq(Mux(clearing, (1 << parts) - 1, valid.replicate(parts) & (1 << at.lane))),
+        ]

@@ -67,7 +67,7 @@ class Streams(wiring.Component):
             receiver.take.eq(runner.take),
             receiver.index.eq(runner.index),
             runner.engine_busy.eq(self.engine_busy),
-            self.busy.eq(runner.busy | receiver.full),
+            self.busy.eq(runner.busy | receiver.held),
             registers.busy.eq(self.busy),
         ]
         return m

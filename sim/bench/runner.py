@@ -78,7 +78,7 @@ def run_verilog(
     waves : bool
         Write a .vcd file of all signals, named in the log; also done if THRESHER_WAVES is 1.
     files : sequence of Path
-        What the simulation finds in its working folder, such as contents of memories.
+        Copied into the folder in which the simulation runs.
 
     Raises
     ------
@@ -88,9 +88,19 @@ def run_verilog(
         If a tool is missing.
     """
     waves = waves or os.environ.get("THRESHER_WAVES") == "1"
+    with toolchain.environment(_environment(env, waves)):
+        folder = _build(verilog(), name, waves)
+        run = Path(tempfile.mkdtemp(prefix=f"{module}-", dir=folder))
+        for file in files:
+            shutil.copy(file, run)
+        _run(run, module, name, testcases, waves)
+
+
+def _environment(parameters: Mapping[str, Any] | None, waves: bool) -> dict[str, str]:
+    """The process environment in which a bench is built and run."""
     variables = {
         **toolchain.require(),
-        "THRESHER_BENCH": json.dumps(dict(env or {})),
+        "THRESHER_BENCH": json.dumps(dict(parameters or {})),
         "COCOTB_RANDOM_SEED": os.environ.get("COCOTB_RANDOM_SEED", "1"),
         "WAVES": str(int(waves)),
     }
@@ -100,12 +110,7 @@ def run_verilog(
             "benches need the shared library of Python, which was not found: "
             "apt install libpython3-dev"
         )
-    with toolchain.environment(variables):
-        folder = _build(verilog(), name, waves)
-        run = Path(tempfile.mkdtemp(prefix=f"{module}-", dir=folder))
-        for file in files:
-            shutil.copy(file, run)
-        _run(run, module, name, testcases, waves)
+    return variables
 
 
 def _build(verilog: str, name: str, waves: bool) -> Path:
