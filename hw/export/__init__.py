@@ -1,9 +1,6 @@
 """The accelerator for others' designs: Verilog with a bus that they know, and what describes it.
 
-```
- wb_*      ─► wishbone ──┐
- request … ──────────────┴─► engine
-```
+docs/architecture.md has the block diagram.
 """
 
 from .project import KINDS, Export, ExportError, check, write

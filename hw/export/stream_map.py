@@ -20,6 +20,7 @@ __all__ = [
     "StreamSettings",
     "StreamShape",
     "Unit",
+    "streams_markdown",
     "with_streams",
 ]
 
@@ -36,7 +37,9 @@ class Unit(enum.IntEnum):
 
 EARLY, MISSING = 0, 1  # bits of the register stream_status
 REGISTERS = (
-    Register("stream_control", "rw", "bit 0: take vectors; all below is written while it is 0"),
+    Register(
+        "stream_control", "rw", "bit 0: take vectors; while it is 1, stream_status alone is written"
+    ),
     Register(
         "stream_status",
         "rw",
@@ -176,3 +179,11 @@ def with_streams(
         "registers": [*regmap["registers"], *registers],
         "windows": [*regmap["windows"], *tables],
     }
+
+
+def streams_markdown() -> str:
+    """The registers and tables as docs/integration.md shows them."""
+    rows = ["| register | access | what |", "|---|---|---|"]
+    rows += [f"| {register.name} | {register.access} | {register.doc} |" for register in REGISTERS]
+    rows += [f"| {name}[] | wo | {doc.partition('; ')[2]} |" for name, doc in _TABLES.values()]
+    return "\n".join(rows) + "\n"

@@ -162,3 +162,8 @@ def test_windows_have_the_size_of_their_memories(regmap):
         if not window["name"].startswith("stream_"):
             expected = window_items(Window[window["name"].upper()], CONFIG)
             assert (window["units"], window["items"], window["item_bits"]) == expected
+
+
+def test_the_document_is_up_to_date():
+    document = Path(__file__).resolve().parents[3] / "docs" / "integration.md"
+    assert stream_map.streams_markdown() in document.read_text()
