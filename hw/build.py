@@ -1,5 +1,7 @@
 """`thresher build`: an accelerator for a board, as files for its vendor's tools or as a bitstream.
 
+Or for designs of others, as Verilog (`hw.export`).
+
 This is the one module of `hw` that knows the host side: it reads the network that the memories
 hold at power-up.
 """
@@ -196,7 +198,8 @@ def _show(summary: dict[str, Any], folder: Path) -> Group:
 
     Written to DIR/<board>-<digest>/, the digest telling configuration and network: top.v,
     constraints, the vendor's project script, memory/, config.json, regmap.json, csr.csv (for
-    litex_cli), summary.json and what the tools made. Nothing is left there by a build that fails.
+    litex_cli), summary.json and what the tools made. An export is in DIR itself. Nothing is left
+    there by a build that fails.
     """
 )
 @click.option("--board", "board_name", metavar="NAME", help="The board; see --list-boards.")
@@ -250,7 +253,8 @@ def build(
     """Build the accelerator for a board: sources, resources, and a bitstream where possible.
 
     A design that is too large for the board's FPGA, or too slow for its clock, is an error that
-    says by how much.
+    says by how much. With --export, the accelerator is written for a design of your own:
+    docs/integration.md.
     """
     if list_boards:
         _list_boards(as_json)

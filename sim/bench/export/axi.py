@@ -281,6 +281,27 @@ async def switched_off_in_mid_vector(dut: Any) -> None:
 
 
 @cocotb.test()
+@cocotb.parametrize(cycles=[30, 60, 200, 250, 300])
+async def reset_in_mid_vector(dut: Any, cycles: int) -> None:
+    """While a vector comes in, is written, computed, and sent."""
+    bench = Bench(dut)
+    await bench.start()
+    while not int(dut.s_axis_tready.value):
+        await RisingEdge(dut.aclk)
+    await bench.send(*INPUTS)
+    await ClockCycles(dut.aclk, cycles)
+    dut.aresetn.value = 0
+    await ClockCycles(dut.aclk, 3)
+    bench.source.clear()
+    bench.sink.clear()
+    dut.aresetn.value = 1
+    await bench.send(*INPUTS)
+    await bench.expect(OUTPUTS)
+    assert await bench.read("stream_status") & 0xFF == 0
+    assert bench.sink.empty()
+
+
+@cocotb.test()
 async def another_network_by_software(dut: Any) -> None:
     bench = Bench(dut)
     await bench.start()
