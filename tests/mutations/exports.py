@@ -3,6 +3,7 @@
 __all__ = ["FAULTS"]
 
 _AXI = "tests/hw/export/test_axi.py"
+_STREAMS = "tests/hw/export/test_streams.py"
 _LITEX = "tests/hw/export/test_litex.py::test_wishbone"
 
 # By file and tests: what is wrong, the text, and what it becomes.
@@ -28,7 +29,7 @@ FAULTS = {
             "Const(0, wide",
         ),
     ),
-    ("export/receiver.py", _AXI): (
+    ("export/receiver.py", _STREAMS): (
         (
             "a vector is not dropped to its end",
             'with m.If(self.missing):\n                        m.next = "DROP"',
@@ -53,7 +54,7 @@ FAULTS = {
         ),
         ("the vector is overwritten while it is held", "with m.If(self.take):", "with m.If(1):"),
     ),
-    ("export/runner.py", _AXI): (
+    ("export/runner.py", _STREAMS): (
         (
             "an engine that is busy is not waited for",
             '~self.engine_busy):\n                    m.next = "FIND"',
@@ -73,7 +74,7 @@ FAULTS = {
         ("the number of vectors is left as it was", '("vectors", 1)', '("scratch", 1)'),
         ("what is guarded stays guarded", '("write_first", 0)', '("scratch", 0)'),
     ),
-    ("export/stream_registers.py", _AXI): (
+    ("export/stream_registers.py", _STREAMS): (
         ("an error clears itself", "(errors & ~cleared) |", "0 |"),
         ("errors are cleared together", "bus.w_data[:2], 0)", "3, 0)"),
     ),
