@@ -22,7 +22,6 @@ FAULTS = {
     ("export/bus.py", _AXI): (
         ("who waits takes the answer", "(chosen == number)", "(1)"),
         ("another takes over in mid-transfer", "Mux(held, served, ", "Mux(0, served, "),
-        ("one of the two is never served", "Mux(both, ~served, ", "Mux(both, 0, "),
         (
             "no address means all groups",
             "Const(layouts.ALL_UNITS, wide",
