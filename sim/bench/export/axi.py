@@ -124,6 +124,23 @@ async def _check_held(dut: Any, handshake: Sequence[str], payload: Sequence[str]
         before = now if waits else None
 
 
+def _watch(dut: Any) -> dict[str, list[int]]:
+    """From now on, the cycles in which each channel takes something."""
+    ports = {name: f"s_axil_{name}" for name in ("ar", "r", "w", "b")} | {"vector": "m_axis_t"}
+    moments: dict[str, list[int]] = {name: [] for name in ports}
+
+    async def watch() -> None:
+        for cycle in itertools.count():
+            await RisingEdge(dut.aclk)
+            for name, port in ports.items():
+                handshake = (getattr(dut, f"{port}{end}") for end in ("valid", "ready"))
+                if all(int(signal.value) for signal in handshake):
+                    moments[name].append(cycle)
+
+    cocotb.start_soon(watch())
+    return moments
+
+
 @cocotb.test()
 @cocotb.parametrize(pauses=[0.0, 0.5])
 async def registers(dut: Any, pauses: float) -> None:
@@ -178,20 +195,7 @@ async def how_long_it_takes(dut: Any) -> None:
     """What docs/integration.md says of time."""
     bench = Bench(dut)
     await bench.start()
-    moments: dict[str, list[int]] = {"ar": [], "r": [], "w": [], "b": [], "vector": []}
-    channels = {name: f"s_axil_{name}" for name in ("ar", "r", "w", "b")} | {"vector": "m_axis_t"}
-
-    async def watch() -> None:
-        cycle = 0
-        while True:
-            await RisingEdge(dut.aclk)
-            cycle += 1
-            for name, port in channels.items():
-                taken = (getattr(dut, f"{port}{end}") for end in ("valid", "ready"))
-                if all(int(signal.value) for signal in taken):
-                    moments[name].append(cycle)
-
-    cocotb.start_soon(watch())
+    moments = _watch(dut)
     await bench.read("scratch")
     await bench.write("scratch", 1)
     await bench.send(INPUTS[0], INPUTS[0])
@@ -202,6 +206,24 @@ async def how_long_it_takes(dut: Any) -> None:
     outputs = len(OUTPUTS[0])
     expected = 5 * words + await bench.read("cycles") + 9 * outputs + 14
     assert moments["vector"][-1] - moments["vector"][outputs - 1] == expected
+
+
+@cocotb.test()
+async def reads_and_writes_take_turns(dut: Any) -> None:
+    bench = Bench(dut)
+    await bench.start()
+    moments = _watch(dut)
+    place = ADDRESS["scratch"]
+    waiting = [bench.lite.init_write(place, bytes(4)) for _ in range(10)]
+    waiting += [bench.lite.init_read(place, 4) for _ in range(10)]
+    for event in waiting:
+        await with_timeout(event.wait(), _PATIENCE_US, "us")
+    reads, writes = moments["r"], moments["b"]
+    assert len(reads) == len(writes) == 10
+    answers = sorted([(cycle, "r") for cycle in reads] + [(cycle, "b") for cycle in writes])
+    # The first ones came before there was anything of the other kind.
+    kinds = [kind for _, kind in answers[2:-2]]
+    assert all(kind != following for kind, following in itertools.pairwise(kinds))
 
 
 @cocotb.test()
