@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -132,9 +133,14 @@ class TestContents:
         verilog = (exported / "thresher.v").read_text()
         named = [line.split('"')[1] for line in verilog.splitlines() if "$readmemh" in line]
         assert sorted(named) == sorted(path.name for path in exported.glob("*.mem"))
-        # What no file gives, is a loop: there is no line for an item.
-        assert "memory[0] =" not in verilog
-        assert "memory[1] =" not in verilog
+        # What no file gives, is a loop: there is no line for an item of a memory.
+        assert re.findall(r"^ +\S+\[\d+\] = .*;$", verilog, re.M) == []
+
+    def test_vivado_is_told_whose_clock_it_is(self, exported):
+        verilog = (exported / "thresher.v").read_text()
+        (buses,) = re.findall(r"ASSOCIATED_BUSIF ([\w:]+),.*\n  input aclk;", verilog)
+        for bus in buses.split(":"):
+            assert re.search(rf"(in|out)put (\[\d+:0\] )?{bus}_\w+;", verilog)
 
     def test_activations_that_do_not_suit_streams(self):
         config = dataclasses.replace(ONE_LANE, activation_bits=12)
