@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from .tops import AxiTop, WishboneTop
 from .verilog import TOP
 
-__all__ = ["wrapper"]
+__all__ = ["KINDS", "wrapper"]
+
+KINDS = ("wishbone", "axi")
 
 _HEAD = '''"""The accelerator of this folder in a LiteX SoC; `add_thresher` is all that a SoC needs.
 
@@ -74,26 +75,30 @@ _AXI = {
 }
 
 
-def wrapper(top, regmap: Mapping[str, Any]) -> str | None:
-    """Text of a Python module for LiteX; None for a bus that LiteX has not."""
-    parts, connections = {WishboneTop: (_WISHBONE, _wishbone), AxiTop: (_AXI, _axi)}.get(
-        type(top), (None, None)
-    )
-    if parts is None:
-        return None
+def wrapper(kind: str, top, regmap: Mapping[str, Any]) -> str:
+    """Text of a Python module for LiteX, which has the buses in `KINDS`.
+
+    Parameters
+    ----------
+    kind : the bus
+    top : the component with its ports
+    regmap : see `hw.csr.regmap`
+    """
     bits = regmap["address_bits"]
+    if kind == "wishbone":
+        parts, ports = _WISHBONE, _wishbone(top)
+    else:
+        parts, ports = _AXI, _axi(top, bits)
     body = parts["body"].format(words=bits - 2, item=len(getattr(top, "s_axis_tdata", "")))
-    ports = "".join(
-        f'                "{port}": {what},\n' for port, what in connections(top, bits).items()
-    )
-    return _HEAD.format(**(parts | {"body": body}), size=1 << bits, ports=ports, top=TOP)
+    lines = "".join(f'                "{port}": {what},\n' for port, what in ports.items())
+    return _HEAD.format(**(parts | {"body": body}), size=1 << bits, ports=lines, top=TOP)
 
 
 def _directed(top, port: str) -> str:
     return f"{'i' if top.signature.members[port].flow.name == 'In' else 'o'}_{port}"
 
 
-def _wishbone(top, bits: int) -> dict[str, str]:
+def _wishbone(top) -> dict[str, str]:
     ports = {"i_clk": "ClockSignal()", "i_rst": "ResetSignal()"}
     for port in top.signature.members:
         if port.startswith("wb_"):

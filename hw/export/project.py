@@ -13,9 +13,9 @@ from ..csr import csr_csv, csr_json, regmap, regmap_json
 from ..engine import Engine
 from ..project import replacing
 from ..regmap import ENGINE_SPACE, AddressSpace
+from . import litex
 from .fusesoc import core
 from .header import c_header
-from .litex import wrapper
 from .stream_map import StreamSettings, StreamShape, with_streams
 from .streams import Streams
 from .svd import svd
@@ -119,6 +119,7 @@ def check(kind: str, folder: Path) -> None:
     there = {path.name for path in folder.iterdir()}
     try:
         former = {_SUMMARY, *json.loads((folder / _SUMMARY).read_text())["files"]}
+        former.add("__pycache__")  # of the LiteX module, where it was imported
     except (OSError, ValueError, KeyError, TypeError):
         former = set()
     if strangers := sorted(there - former):
@@ -143,11 +144,9 @@ def write(export: Export, folder: Path) -> dict[str, Any]:
     check(export.kind, folder)
     registers, top = export.regmap(), export.top()
     verilog, memories = to_verilog(top)
-    litex = wrapper(top, registers)
     files = {
         f"{TOP}.v": verilog,
         **memories,
-        **({} if litex is None else {f"{TOP}_litex.py": litex}),
         f"{TOP}.core": core(export.kind, list(memories)),
         f"{TOP}_bd.tcl": block_design(export.kind),
         "regmap.json": regmap_json(registers),
@@ -156,14 +155,17 @@ def write(export: Export, folder: Path) -> dict[str, Any]:
         f"{TOP}.svd": svd(registers),
         f"{TOP}.h": c_header(registers),
     }
+    if export.kind in litex.KINDS:
+        files[f"{TOP}_litex.py"] = litex.wrapper(export.kind, top, registers)
+    model = None
+    if export.contents is not None:
+        model = {"path": export.model, "image_id": f"{export.image_id:08x}"}
     summary = {
         "export": export.kind,
         "top": TOP,
         "config": dataclasses.asdict(export.config),
         "config_digest": f"{export.config.digest:08x}",
-        "model": None
-        if export.contents is None
-        else {"path": export.model, "image_id": f"{export.image_id:08x}"},
+        "model": model,
         "address_bits": registers["address_bits"],
         "files": sorted(files),
     }

@@ -88,6 +88,7 @@ class TestCommand:
 class TestFolder:
     def test_a_former_export_is_replaced(self, tmp_path):
         folder = CASE.written("wishbone", tmp_path / "export")
+        (folder / "__pycache__").mkdir()  # as an import of the LiteX module leaves it
         write(Export("verilog", ONE_LANE), folder)
         assert json.loads((folder / "summary.json").read_text())["export"] == "verilog"
         assert list(folder.glob("*.mem")) == []
