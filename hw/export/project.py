@@ -166,6 +166,7 @@ def write(export: Export, folder: Path) -> dict[str, Any]:
         "config": dataclasses.asdict(export.config),
         "config_digest": f"{export.config.digest:08x}",
         "model": model,
+        "streams": dict(export.streams.registers) if export.kind == "axi" else None,
         "address_bits": registers["address_bits"],
         "files": sorted(files),
     }

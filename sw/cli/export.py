@@ -89,4 +89,7 @@ def shown(summary: Mapping[str, Any], folder: Path) -> str:
     network = "memories empty"
     if summary["model"] is not None:
         network = f"memories hold {summary['model']['path']}"
+    if summary["streams"]:
+        sizes = (summary["streams"][f"stream_{name}"] for name in ("inputs", "outputs"))
+        network += "; vectors of {:,} activations in, {:,} out".format(*sizes)
     return "\n".join([*lines, f"{network}."])

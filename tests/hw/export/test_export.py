@@ -14,6 +14,7 @@ from hw.export import Export, ExportError, check, write
 from sim.random_network import Recipe
 from sw import format as thr
 from sw.cli import main
+from sw.cli.export import stream_settings
 
 ONE_LANE = dataclasses.replace(PRESETS["tiny"], lanes=1)
 CASE = Case(ONE_LANE, Recipe([20, 12, 5], density=0.3), 1)
@@ -42,6 +43,7 @@ class TestCommand:
         assert json.loads((folder / "summary.json").read_text()) == summary
         assert summary["config"] == dataclasses.asdict(ONE_LANE)
         assert summary["model"] == {"path": str(model), "image_id": f"{CASE.image.id:08x}"}
+        assert summary["streams"] == dict(stream_settings(CASE.image).registers)
         assert {path.name for path in folder.iterdir()} == {"summary.json", *summary["files"]}
         for name in ("thresher_engine_grid_element_0_fetch.mem", "thresher.v"):
             assert (folder / name).read_bytes() == (
