@@ -156,11 +156,18 @@ async def registers(dut: Any, pauses: float) -> None:
         assert await bench.read("scratch") == word
         assert await bench.read("magic") == REGMAP["magic"]
     activations = next(w for w in REGMAP["windows"] if w["name"] == "activations")
+    unit_bytes = activations["unit_bytes"]
     places = [activations["address"] + 4 * n for n in range(20)]
     words = [numbers.getrandbits(32) for _ in places]
     for place, word in zip(places, words, strict=True):
         await bench.write_at(place, word)
     assert [await bench.read_at(place) for place in places] == words
+    # To the last unit that an address can name means to all groups.
+    program, entries = (w["address"] for w in REGMAP["windows"][:2])
+    await bench.write_at(activations["address"] + entries - program - unit_bytes, 0xCAFE0123)
+    for group in range(activations["units"]):
+        place = activations["address"] + group * unit_bytes
+        assert await bench.read_at(place) == 0xCAFE0123
 
 
 @cocotb.test()
