@@ -1,17 +1,20 @@
 """`thresher build`: an accelerator for a board, as files for its vendor's tools or as a bitstream.
 
+Or for designs of others, as Verilog (`hw.export`).
+
 This is the one module of `hw` that knows the host side: it reads the network that the memories
 hold at power-up.
 """
 
 import contextlib
 import dataclasses
+import functools
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from rich.console import Console, Group
@@ -19,15 +22,22 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from sw import networks
+from sw.cli.export import packed, shown
 from sw.cli.output import console, emit, json_option
 from sw.errors import BadInput
 
 from .boards import BOARDS, Board, BoardError, find
 from .config import PRESETS, AcceleratorConfig
+from .export import check as check_export
+from .export import write as write_export
 from .project import Design, build_design
 from .toolchains import choose
 
 __all__ = ["build"]
+
+T = TypeVar("T")
+# The board whose engine is exported if none is named.
+_EXPORTED = "arty_a7_35t"
 
 
 class _Steps:
@@ -129,16 +139,26 @@ def _design(board: Board, config: AcceleratorConfig, model: Path | None) -> Desi
     return Design(board, config, image.contents, image.id, str(model))
 
 
-def _with_shipped(board: Board, config: AcceleratorConfig, notes: Console) -> Design:
-    """With the shipped network in its memories, if that is there and fits."""
-    reason = "the shipped network is not installed"
-    if networks.LENET300100.exists():
-        try:
-            return _design(board, config, networks.LENET300100)
-        except BadInput as error:
-            reason = str(error)
-    notes.print(f"note: memories are left empty: {reason}")
-    return Design(board, config)
+@dataclasses.dataclass(frozen=True)
+class _Memories:
+    """What the memories are to hold: the network of a file, or else the shipped one, or nothing."""
+
+    model: Path | None
+    shipped: bool
+    notes: Console
+
+    def filled(self, make: Callable[[Path | None], T]) -> T:
+        """What is made with that network; with none, if the shipped one does not fit."""
+        if self.model is not None or not self.shipped:
+            return make(self.model)
+        reason = "the shipped network is not installed"
+        if networks.LENET300100.exists():
+            try:
+                return make(networks.LENET300100)
+            except BadInput as error:
+                reason = str(error)
+        self.notes.print(f"note: memories are left empty: {reason}")
+        return make(None)
 
 
 def _show(summary: dict[str, Any], folder: Path) -> Group:
@@ -172,14 +192,23 @@ def _show(summary: dict[str, Any], folder: Path) -> Group:
           the resources as Yosys counts them
       thresher build --board ulx3s --model lenet.thr --lanes 8
           a bitstream with the open flow, with another network and fewer lanes
+      thresher build --export axi --model lenet.thr -o thresher_axi/
+          Verilog, register map and wrappers for a design of your own
       thresher build --list-boards
 
     Written to DIR/<board>-<digest>/, the digest telling configuration and network: top.v,
     constraints, the vendor's project script, memory/, config.json, regmap.json, csr.csv (for
-    litex_cli), summary.json and what the tools made. Nothing is left there by a build that fails.
+    litex_cli), summary.json and what the tools made. An export is in DIR itself. Nothing is left
+    there by a build that fails.
     """
 )
 @click.option("--board", "board_name", metavar="NAME", help="The board; see --list-boards.")
+@click.option(
+    "--export",
+    "kind",
+    metavar="KIND",
+    help="Write Verilog for a design of your own instead: verilog, wishbone or axi.",
+)
 @click.option("--list-boards", is_flag=True, help="List the boards and what is on them.")
 @click.option(
     "--model",
@@ -201,16 +230,16 @@ def _show(summary: dict[str, Any], folder: Path) -> Group:
     help="vivado, nextpnr, yosys (which only counts), or auto: the best that is installed.",
 )
 @click.option(
+    "-o",
     "--out",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path("build"),
-    show_default=True,
-    help="Where to make the folder of the build.",
+    help="Where to make the folder of the build; the folder of an export itself.  [default: build]",
 )
 @json_option
 def build(
     board_name: str | None,
+    kind: str | None,
     list_boards: bool,
     model: Path | None,
     no_model: bool,
@@ -218,39 +247,63 @@ def build(
     lanes: int | None,
     groups: int | None,
     toolchain: str,
-    out: Path,
+    out: Path | None,
     as_json: bool,
 ) -> None:
     """Build the accelerator for a board: sources, resources, and a bitstream where possible.
 
     A design that is too large for the board's FPGA, or too slow for its clock, is an error that
-    says by how much.
+    says by how much. With --export, the accelerator is written for a design of your own:
+    docs/integration.md.
     """
     if list_boards:
         _list_boards(as_json)
         return
-    if board_name is None:
-        raise BoardError(f"--board is missing: it can be {', '.join(BOARDS)}")
     if no_model and model is not None:
         raise BadInput(f"--no-model and --model {model} contradict each other: give one of them")
+    if board_name is None and kind is not None:
+        board_name = _EXPORTED
+    if board_name is None:
+        raise BoardError(f"--board is missing: it can be {', '.join(BOARDS)}")
     board = find(board_name)
     config = _configuration(board, preset, lanes, groups)
-    chosen = choose(board, toolchain)
     notes = console()
-    if model is None and not no_model:
-        design = _with_shipped(board, config, notes)
-    else:
-        design = _design(board, config, model)
+    memories = _Memories(model, not no_model, notes)
+    if kind is not None:
+        if out is None or toolchain != "auto":
+            raise BadInput("--export needs -o DIR for its files, and takes no --toolchain")
+        summary = _export(kind, config, memories, out)
+        emit(summary, shown(summary, out), as_json)
+        return
+    out = Path("build") if out is None else out
+    chosen = choose(board, toolchain)
+    design = memories.filled(functools.partial(_design, board, config))
     notes.print(f"{board.title}: {config.lanes} × {config.groups} elements, toolchain {chosen}")
     if chosen == "yosys":
         notes.print("note: resources are counted by Yosys, not routed; no bitstream is made")
     steps = _Steps(notes)
+    with _writing_to(out):
+        summary = build_design(design, chosen, out, steps, steps.seconds)
+    emit(summary, _show(summary, out / design.name), as_json)
+
+
+def _export(
+    kind: str, config: AcceleratorConfig, memories: _Memories, folder: Path
+) -> dict[str, Any]:
+    check_export(kind, folder)
+    made = memories.filled(functools.partial(packed, kind, config))
+    memories.notes.print(f"{kind}: {config.lanes} × {config.groups} elements")
+    with _writing_to(folder), _Steps(memories.notes)("generation"):
+        return write_export(made, folder)
+
+
+@contextlib.contextmanager
+def _writing_to(folder: Path) -> Iterator[None]:
     try:
         with _clean_end():
-            summary = build_design(design, chosen, out, steps, steps.seconds)
+            yield
     except OSError as error:
-        raise BadInput(f"cannot write to {out}: {error.strerror or error}") from error
-    emit(summary, _show(summary, out / design.name), as_json)
+        raise BadInput(f"cannot write to {folder}: {error.strerror or error}") from error
 
 
 if __name__ == "__main__":

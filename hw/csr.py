@@ -1,25 +1,28 @@
 """The register map for people and tools: regmap.md, regmap.json, and csr.csv as LiteX has it."""
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from . import layouts
 from .config import AcceleratorConfig
 from .regmap import (
     COUNTER_DOCS,
     COUNTERS,
+    ENGINE_SPACE,
     MAGIC,
     REGISTERS,
     VERSION,
+    WINDOW_ACCESS,
     WINDOW_UNITS,
+    AddressSpace,
     Window,
     window_items,
 )
 
-__all__ = ["csr_csv", "regmap_json", "regmap_markdown"]
+__all__ = ["csr_csv", "csr_json", "regmap", "regmap_json", "regmap_markdown", "window_bytes"]
 
 _WORD_BYTES = layouts.BUS_BITS // 8
-_UNIT_BYTES = _WORD_BYTES << layouts.address["unit"].offset
-_WINDOW_BYTES = _WORD_BYTES << layouts.address["window"].offset
 
 
 def _item_bytes(bits: int) -> int:
@@ -30,8 +33,8 @@ def _memory_windows() -> list[Window]:
     return [window for window in Window if window != Window.REGISTERS]
 
 
-def regmap_json(config: AcceleratorConfig) -> str:
-    """Registers, counters and memory windows as JSON; every address is a byte address.
+def regmap(config: AcceleratorConfig, space: AddressSpace = ENGINE_SPACE) -> dict[str, Any]:
+    """Registers, counters and memory windows as JSON can hold them; addresses are byte addresses.
 
     Item `i` of unit `u` of a window is at ``address + u * unit_bytes + i * item_bytes``, its low
     32 bits first.
@@ -39,7 +42,7 @@ def regmap_json(config: AcceleratorConfig) -> str:
     registers = [
         {
             "name": register.name,
-            "address": place * _WORD_BYTES,
+            "address": space.word(Window.REGISTERS, 0, place) * _WORD_BYTES,
             "access": register.access,
             "doc": register.doc,
         }
@@ -51,51 +54,91 @@ def regmap_json(config: AcceleratorConfig) -> str:
         windows.append(
             {
                 "name": window.name.lower(),
-                "address": window * _WINDOW_BYTES,
+                "address": space.word(window) * _WORD_BYTES,
                 "units": units,
-                "unit_bytes": _UNIT_BYTES,
+                "unit_bytes": _WORD_BYTES << space.offset_bits,
                 "items": items,
                 "item_bits": bits,
                 "item_bytes": _item_bytes(bits),
+                "access": WINDOW_ACCESS[window],
+                "doc": WINDOW_UNITS[window],
             }
         )
-    regmap = {
+    return {
         "magic": MAGIC,
         "version": VERSION,
         "config_digest": config.digest,
+        "address_bits": space.bits + (_WORD_BYTES - 1).bit_length(),
         "registers": registers,
         "counters": list(COUNTERS),
         "windows": windows,
     }
+
+
+def regmap_json(regmap: Mapping[str, Any]) -> str:
+    """What `regmap` returns, as text."""
     return json.dumps(regmap, indent=2) + "\n"
 
 
-def csr_csv(config: AcceleratorConfig, clock_hz: int) -> str:
-    """The map as `litex_cli --csr-csv` and `litex.tools.remote.csr_builder` read it.
+def csr_json(regmap: Mapping[str, Any], clock_hz: int | None = None) -> str:
+    """The map as LiteX's `get_csr_json` writes it and its tools read it.
 
     A memory region covers all units of a window, from the first word to the last.
     """
-    base = "thresher"
-    rows = [f"csr_base,{base},0x{0:08x},,"]
+    return json.dumps(_litex(regmap, clock_hz), indent=2) + "\n"
+
+
+def csr_csv(regmap: Mapping[str, Any], clock_hz: int | None = None) -> str:
+    """The same as `litex_cli --csr-csv` and `litex.tools.remote.csr_builder` read it."""
+    maps = _litex(regmap, clock_hz)
+    rows = [f"csr_base,{name},0x{address:08x},," for name, address in maps["csr_bases"].items()]
     rows += [
-        f"csr_register,{base}_{register.name},0x{place * _WORD_BYTES:08x},1,{register.access}"
-        for place, register in enumerate(REGISTERS)
+        f"csr_register,{name},0x{register['addr']:08x},{register['size']},{register['type']}"
+        for name, register in maps["csr_registers"].items()
     ]
+    rows += [f"constant,{name},{value},," for name, value in maps["constants"].items()]
+    rows += [
+        f"memory_region,{name},0x{region['base']:08x},{region['size']},{region['type']}"
+        for name, region in maps["memories"].items()
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def _litex(regmap: Mapping[str, Any], clock_hz: int | None) -> dict[str, dict[str, Any]]:
     # litex_cli refuses a map that does not say how wide its registers and addresses are.
     constants = {
         "config_csr_data_width": layouts.BUS_BITS,
         "config_bus_address_width": layouts.BUS_ADDRESS_BITS + (_WORD_BYTES - 1).bit_length(),
-        "config_clock_frequency": clock_hz,
-        "thresher_magic_value": MAGIC,
-        "thresher_config_digest_value": config.digest,
     }
-    rows += [f"constant,{name},{value},," for name, value in constants.items()]
-    for window in _memory_windows():
-        units, items, bits = window_items(window, config)
-        size = (units - 1) * _UNIT_BYTES + items * _item_bytes(bits)
-        address = window * _WINDOW_BYTES
-        rows.append(f"memory_region,{window.name.lower()},0x{address:08x},{size},io")
-    return "\n".join(rows) + "\n"
+    if clock_hz is not None:
+        constants["config_clock_frequency"] = clock_hz
+    constants["thresher_magic_value"] = regmap["magic"]
+    constants["thresher_config_digest_value"] = regmap["config_digest"]
+    return {
+        "csr_bases": {"thresher": 0},
+        "csr_registers": {
+            f"thresher_{register['name']}": {
+                "addr": register["address"],
+                "size": 1,
+                "type": register["access"],
+            }
+            for register in regmap["registers"]
+        },
+        "constants": constants,
+        "memories": {
+            window["name"]: {
+                "base": window["address"],
+                "size": window_bytes(window),
+                "type": "io",
+            }
+            for window in regmap["windows"]
+        },
+    }
+
+
+def window_bytes(window: Mapping[str, Any]) -> int:
+    """From the first byte of a window of `regmap` to its last."""
+    return (window["units"] - 1) * window["unit_bytes"] + window["items"] * window["item_bytes"]
 
 
 def regmap_markdown() -> str:
@@ -117,11 +160,12 @@ def regmap_markdown() -> str:
         "takes several words, the low one first, rounded up to a power of two. Sizes depend on the",
         "configuration; regmap.json and csr.csv in a build folder give them.",
         "",
-        "| window | byte address | unit |",
-        "|---|---|---|",
+        "| window | byte address | access | unit |",
+        "|---|---|---|---|",
     ]
     rows += [
-        f"| {window.name.lower()} | {window * _WINDOW_BYTES:#010x} | {WINDOW_UNITS[window]} |"
+        f"| {window.name.lower()} | {ENGINE_SPACE.word(window) * _WORD_BYTES:#010x} "
+        f"| {WINDOW_ACCESS[window]} | {WINDOW_UNITS[window]} |"
         for window in Window
     ]
     rows += ["", "## Counters of a layer", "", "| offset | counter | what |", "|---|---|---|"]

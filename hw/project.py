@@ -12,13 +12,13 @@ from typing import Any
 
 from .boards import Board
 from .config import AcceleratorConfig
-from .csr import csr_csv, regmap_json
+from .csr import csr_csv, regmap, regmap_json
 from .memory import items_to_ints
 from .regmap import window_items
 from .toolchains import TOOLCHAINS, Job, Outcome
 from .top import Top
 
-__all__ = ["Design", "build_design", "replacing", "write_sources"]
+__all__ = ["Design", "build_design", "environment", "replacing", "write_sources"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +68,8 @@ def replacing(folder: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
+def environment(name: str, value: str) -> Iterator[None]:
+    """A variable of the process environment, set for the length of a block."""
     before = os.environ.get(name)
     os.environ[name] = value
     try:
@@ -91,7 +92,7 @@ def write_sources(design: Design, folder: Path) -> tuple[tuple[str, ...], ...]:
     """
     board, config = design.board, design.config
     # The Verilog must not depend on which Yosys is installed on this machine.
-    with _environment("AMARANTH_USE_YOSYS", "builtin"):
+    with environment("AMARANTH_USE_YOSYS", "builtin"):
         plan = board.platform().build(
             Top(config, board, design.contents, design.image_id),
             do_build=False,
@@ -102,8 +103,9 @@ def write_sources(design: Design, folder: Path) -> tuple[tuple[str, ...], ...]:
     plan.files.pop("top.debug.v", None)
     plan.extract(folder)
     (folder / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
-    (folder / "regmap.json").write_text(regmap_json(config))
-    (folder / "csr.csv").write_text(csr_csv(config, board.clock_hz))
+    registers = regmap(config)
+    (folder / "regmap.json").write_text(regmap_json(registers))
+    (folder / "csr.csv").write_text(csr_csv(registers, board.clock_hz))
     if design.contents is not None:
         _write_memory(design, folder / "memory")
     commands = json.loads(plan.files["build_top.json"])["commands"]

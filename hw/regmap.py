@@ -4,6 +4,7 @@ import dataclasses
 import enum
 
 from amaranth.lib.data import StructLayout
+from amaranth.utils import bits_for, ceil_log2
 
 from . import layouts
 from .config import AcceleratorConfig
@@ -12,10 +13,13 @@ __all__ = [
     "COUNTERS",
     "COUNTER_DOCS",
     "CRC_WRITE",
+    "ENGINE_SPACE",
     "MAGIC",
     "REGISTERS",
     "VERSION",
+    "WINDOW_ACCESS",
     "WINDOW_UNITS",
+    "AddressSpace",
     "Register",
     "Window",
     "window_items",
@@ -39,21 +43,24 @@ class Window(enum.IntEnum):
     SEGMENTS = 8
 
 
-# What the units of a window are, and what may be done with it.
+# What the units of a window are.
 WINDOW_UNITS = {
     Window.REGISTERS: "0; see above",
-    Window.PROGRAM: "0; an item is one instruction: a layer, or some of its rows; write only",
-    Window.ENTRIES: "processing element, group × lanes + lane; write only",
-    Window.POINTERS: "processing element; an item is one column; write only",
-    Window.CODEBOOK: "any: all processing elements take the same write; write only",
-    Window.BIAS: "lane; write only",
+    Window.PROGRAM: "0; an item is one instruction: a layer, or some of its rows",
+    Window.ENTRIES: "processing element, group × lanes + lane",
+    Window.POINTERS: "processing element; an item is one column",
+    Window.CODEBOOK: "any: all processing elements take the same write",
+    Window.BIAS: "lane",
     Window.ACTIVATIONS: (
-        "group, or 255 to write to all of them; an item is an activation word; read and write "
-        "while not busy"
+        "group, or the greatest number to write to all of them; an item is an activation word; "
+        "only while not busy"
     ),
-    Window.COUNTERS: "layer; read only",
-    Window.SEGMENTS: "group; an item is a segment of a patch; write only",
+    Window.COUNTERS: "layer",
+    Window.SEGMENTS: "group; an item is a segment of a patch",
 }
+# What may be done with a window; the others are write only.
+_WINDOW_ACCESS = {Window.REGISTERS: "rw", Window.ACTIVATIONS: "rw", Window.COUNTERS: "ro"}
+WINDOW_ACCESS = {window: _WINDOW_ACCESS.get(window, "wo") for window in Window}
 
 
 # In the CRC, a transfer is two words: its address, with this bit set if it is a write, and the word
@@ -127,3 +134,48 @@ def window_items(window: Window, config: AcceleratorConfig) -> tuple[int, int, i
         Window.SEGMENTS: (config.groups, config.segment_depth, bits(layouts.segment(config))),
         Window.COUNTERS: (config.layer_depth, len(COUNTERS), layouts.BUS_BITS),
     }[window]
+
+
+@dataclasses.dataclass(frozen=True)
+class AddressSpace:
+    """How many bits of a word address say which word of a memory, which unit, and which window.
+
+    The engine's own, `ENGINE_SPACE`, has room for every configuration, and takes 4 GB for it. All
+    ones in the field of the unit mean `hw.layouts.ALL_UNITS`.
+    """
+
+    offset_bits: int
+    unit_bits: int
+    window_bits: int
+
+    @property
+    def bits(self) -> int:
+        """Bits of a word address."""
+        return self.offset_bits + self.unit_bits + self.window_bits
+
+    def word(self, window: int, unit: int = 0, offset: int = 0) -> int:
+        """Word address of a word."""
+        unit &= (1 << self.unit_bits) - 1
+        return (((window << self.unit_bits) | unit) << self.offset_bits) | offset
+
+    @classmethod
+    def smallest(cls, config: AcceleratorConfig, offset_bits: int = 0) -> "AddressSpace":
+        """The smallest with room for one configuration.
+
+        Parameters
+        ----------
+        offset_bits : of the offset, at least
+        """
+        items = [window_items(window, config) for window in Window]
+        most = max(depth * layouts.stride(width) for _, depth, width in items)
+        # A unit more than there are, so that one means all of them.
+        units = bits_for(max(units for units, _, _ in items))
+        greatest = ENGINE_SPACE
+        return cls(
+            max(ceil_log2(most), offset_bits),
+            min(units, greatest.unit_bits),
+            greatest.window_bits,
+        )
+
+
+ENGINE_SPACE = AddressSpace(*(layouts.address[name].width for name in ("offset", "unit", "window")))

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from sim import toolchain
 from sim.verilog import build_folder, to_verilog
 from sw.errors import BadInput
 
-__all__ = ["run_bench"]
+__all__ = ["run_bench", "run_verilog"]
 
 _LOG_TAIL = 60
 _BUILD_ARGS = ("-Wno-fatal", "-Wno-lint", "--x-assign", "fast", "--x-initial", "fast")
@@ -39,8 +39,34 @@ def run_bench(
 ) -> None:
     """Verilate `component`, unless that was done before, and run cocotb tests on it.
 
+    Parameters, errors : see `run_verilog`, which gets the Verilog of `component`.
+    """
+    run_verilog(
+        lambda: to_verilog(component, name),
+        module=module,
+        name=name,
+        env=env,
+        testcases=testcases,
+        waves=waves,
+    )
+
+
+def run_verilog(
+    verilog: Callable[[], str],
+    *,
+    module: str,
+    name: str,
+    env: Mapping[str, Any] | None = None,
+    testcases: Sequence[str] | None = None,
+    waves: bool = False,
+    files: Sequence[Path] = (),
+) -> None:
+    """Verilate a text, unless that was done before, and run cocotb tests on it.
+
     Parameters
     ----------
+    verilog : () -> str
+        Called when the tools are known to be there.
     module : str
         Dotted name of the module with the cocotb tests.
     name : str
@@ -51,6 +77,8 @@ def run_bench(
         Which tests to run (a parametrized one with all its values); all of them without it.
     waves : bool
         Write a .vcd file of all signals, named in the log; also done if THRESHER_WAVES is 1.
+    files : sequence of Path
+        Copied into the folder in which the simulation runs.
 
     Raises
     ------
@@ -60,9 +88,19 @@ def run_bench(
         If a tool is missing.
     """
     waves = waves or os.environ.get("THRESHER_WAVES") == "1"
+    with toolchain.environment(_environment(env, waves)):
+        folder = _build(verilog(), name, waves)
+        run = Path(tempfile.mkdtemp(prefix=f"{module}-", dir=folder))
+        for file in files:
+            shutil.copy(file, run)
+        _run(run, module, name, testcases, waves)
+
+
+def _environment(parameters: Mapping[str, Any] | None, waves: bool) -> dict[str, str]:
+    """The process environment in which a bench is built and run."""
     variables = {
         **toolchain.require(),
-        "THRESHER_BENCH": json.dumps(dict(env or {})),
+        "THRESHER_BENCH": json.dumps(dict(parameters or {})),
         "COCOTB_RANDOM_SEED": os.environ.get("COCOTB_RANDOM_SEED", "1"),
         "WAVES": str(int(waves)),
     }
@@ -72,9 +110,7 @@ def run_bench(
             "benches need the shared library of Python, which was not found: "
             "apt install libpython3-dev"
         )
-    with toolchain.environment(variables):
-        folder = _build(to_verilog(component, name), name, waves)
-        _run(folder, module, name, testcases, waves)
+    return variables
 
 
 def _build(verilog: str, name: str, waves: bool) -> Path:
@@ -104,10 +140,7 @@ def _build(verilog: str, name: str, waves: bool) -> Path:
     return toolchain.build_once(folder, build)
 
 
-def _run(
-    folder: Path, module: str, name: str, testcases: Sequence[str] | None, waves: bool
-) -> None:
-    run = Path(tempfile.mkdtemp(prefix=f"{module}-", dir=folder))
+def _run(run: Path, module: str, name: str, testcases: Sequence[str] | None, waves: bool) -> None:
     results, log = run / "results.xml", run / "run.log"
     runner = get_runner("verilator")
     # The results tell more than what the runner raises, and if there are none, the log does.
@@ -116,7 +149,7 @@ def _run(
             module,
             name,
             hdl_toplevel_lang="verilog",
-            build_dir=folder,
+            build_dir=run.parent,
             test_dir=run,
             results_xml=str(results),
             log_file=log,

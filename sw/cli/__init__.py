@@ -23,7 +23,7 @@ _VERBS = {
     "fit": ("sw.cli.fit:fit", "Tell whether a network fits a board, and what is short."),
     "explore": ("sw.cli.explore:explore", "Show what engines of every shape would make of it."),
     "sim": ("sw.cli.simulate:simulate", "Run a compressed network in simulation, checked."),
-    "build": ("hw.build:build", "Build the accelerator for a board."),
+    "build": ("hw.build:build", "Build the accelerator for a board, or as Verilog."),
     "program": ("sw.cli.program:program", "Write a board's newest bitstream into it."),
     "load": ("sw.cli.load:load", "Load a network into a board, verified."),
     "run": ("sw.cli.run:run", "Run a network on a board, checked against the golden model."),

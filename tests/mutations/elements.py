@@ -64,18 +64,18 @@ FAULTS = {
     ("pe/pointers.py", "tests/hw/pe/test_pointers.py"): (
         (
             "a mere marker has the entries of the column that its token names",
-            "Mux(token.null, 0, self.pointer.count)",
-            "self.pointer.count",
+            "Mux(found.null, 0, pointer.count)",
+            "pointer.count",
         ),
         (
             "empty columns enter the queue",
-            "valid & (count.any() | token.last)",
-            "valid",
+            "found_valid & (count.any() | found.last)",
+            "found_valid",
         ),
         (
             "markers without an entry are lost",
-            "valid & (count.any() | token.last)",
-            "valid & count.any()",
+            "found_valid & (count.any() | found.last)",
+            "found_valid & count.any()",
         ),
     ),
     ("pe/queue.py", "tests/hw/pe/test_element.py"): (

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from . import elements, engine, feeders
+from . import elements, engine, exports, feeders
 
 __all__ = ["MUTATIONS", "Mutation"]
 
@@ -20,6 +20,8 @@ class Mutation:
 
 MUTATIONS = tuple(
     Mutation(fault, file, old, new, tests)
-    for (file, tests), faults in (elements.FAULTS | feeders.FAULTS | engine.FAULTS).items()
+    for (file, tests), faults in (
+        elements.FAULTS | feeders.FAULTS | engine.FAULTS | exports.FAULTS
+    ).items()
     for fault, old, new in faults
 )

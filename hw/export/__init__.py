@@ -1,0 +1,8 @@
+"""The accelerator for others' designs: Verilog with a bus that they know, and what describes it.
+
+docs/architecture.md has the block diagram.
+"""
+
+from .project import KINDS, Export, ExportError, check, write
+
+__all__ = ["KINDS", "Export", "ExportError", "check", "write"]

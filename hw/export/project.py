@@ -1,0 +1,177 @@
+"""An export: the accelerator as a folder that others build with, and that needs nothing else."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from amaranth.utils import ceil_log2
+
+from ..config import AcceleratorConfig, ConfigError
+from ..csr import csr_csv, csr_json, regmap, regmap_json
+from ..engine import Engine
+from ..project import replacing
+from ..regmap import ENGINE_SPACE, AddressSpace
+from . import litex
+from .fusesoc import core
+from .header import c_header
+from .stream_map import StreamSettings, StreamShape, with_streams
+from .streams import Streams
+from .svd import svd
+from .tops import AxiTop, PlainTop, WishboneTop
+from .verilog import TOP, to_verilog
+from .vivado import block_design
+
+__all__ = ["KINDS", "Export", "ExportError", "check", "write"]
+
+KINDS = ("verilog", "wishbone", "axi")
+# Activations that a vector on a stream may have, at least, if the engine has room for them.
+_STREAM_ITEMS = 1024
+_SUMMARY = "summary.json"
+
+
+class ExportError(ConfigError):
+    """What is asked for cannot be exported, or not to there."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """What is to be exported.
+
+    Parameters
+    ----------
+    kind : str
+        One of `KINDS`.
+    config : AcceleratorConfig
+    contents : window -> per unit, items of 32-bit parts
+        What the memories hold at power-up (`sw.image.Image.contents`); zeros if None.
+    image_id : int
+        `sw.image.Image.id` of the contents; 0 without them.
+    model : str or None
+        Where the contents come from.
+    streams : StreamSettings
+        Those of the network; heeded by "axi" alone.
+    """
+
+    kind: str
+    config: AcceleratorConfig
+    contents: Mapping | None = None
+    image_id: int = 0
+    model: str | None = None
+    streams: StreamSettings = dataclasses.field(default_factory=StreamSettings)
+
+    @property
+    def stream_shape(self) -> StreamShape:
+        """Room for the vectors of the streams: those of the network, 1,024 activations, or more.
+
+        Raises
+        ------
+        ConfigError
+            If this configuration's activations do not suit streams.
+        """
+        config, registers = self.config, self.streams.registers
+        capacity = config.activation_depth * config.elements
+        plain = StreamShape.of_vectors(config, min(_STREAM_ITEMS, capacity))
+        needed = [registers.get(f"stream_{name}", 0) for name in ("inputs", "outputs")]
+        room = registers.get("stream_words", 0) * max(1, registers.get("stream_groups", 0))
+        return StreamShape(config, max(plain.items, *needed), max(plain.room, room))
+
+    @property
+    def space(self) -> AddressSpace:
+        """Of the addresses on the bus that it shows."""
+        if self.kind == "verilog":
+            return ENGINE_SPACE
+        items = self.stream_shape.items if self.kind == "axi" else 1
+        return AddressSpace.smallest(self.config, ceil_log2(items))
+
+    def regmap(self) -> dict[str, Any]:
+        """See `hw.csr.regmap`."""
+        registers = regmap(self.config, self.space)
+        if self.kind != "axi":
+            return registers
+        return with_streams(registers, self.space, self.stream_shape)
+
+    def top(self):
+        """The component to be exported."""
+        engine = Engine(self.config, self.contents, self.image_id)
+        if self.kind == "verilog":
+            return PlainTop(engine)
+        if self.kind == "wishbone":
+            return WishboneTop(engine, self.space)
+        return AxiTop(engine, self.space, Streams(self.stream_shape, self.streams))
+
+
+def check(kind: str, folder: Path) -> None:
+    """Refuse a kind that is none, and a place that holds anything else than a former export.
+
+    Raises
+    ------
+    ExportError
+        Naming what is there.
+    """
+    if kind not in KINDS:
+        raise ExportError(f"unknown export {kind!r}: it can be {', '.join(KINDS)}")
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise ExportError(f"{folder} is a file; -o must name a folder that is new, or an export")
+    there = {path.name for path in folder.iterdir()}
+    try:
+        former = {_SUMMARY, *json.loads((folder / _SUMMARY).read_text())["files"]}
+        former.add("__pycache__")  # of the LiteX module, where it was imported
+    except (OSError, ValueError, KeyError, TypeError):
+        former = set()
+    if strangers := sorted(there - former):
+        raise ExportError(
+            f"{folder} holds {strangers[0]}, which no export wrote: give -o another folder, "
+            "or move it away"
+        )
+
+
+def write(export: Export, folder: Path) -> dict[str, Any]:
+    """Write an export's files into a folder that becomes `folder`, whole or not at all.
+
+    Returns
+    -------
+    What summary.json holds.
+
+    Raises
+    ------
+    ExportError
+        If there is something else in `folder`.
+    """
+    check(export.kind, folder)
+    registers, top = export.regmap(), export.top()
+    verilog, memories = to_verilog(top)
+    files = {
+        f"{TOP}.v": verilog,
+        **memories,
+        f"{TOP}.core": core(export.kind, list(memories)),
+        f"{TOP}_bd.tcl": block_design(export.kind),
+        "regmap.json": regmap_json(registers),
+        "csr.csv": csr_csv(registers),
+        "csr.json": csr_json(registers),
+        f"{TOP}.svd": svd(registers),
+        f"{TOP}.h": c_header(registers),
+    }
+    if export.kind in litex.KINDS:
+        files[f"{TOP}_litex.py"] = litex.wrapper(export.kind, top, registers)
+    model = None
+    if export.contents is not None:
+        model = {"path": export.model, "image_id": f"{export.image_id:08x}"}
+    summary = {
+        "export": export.kind,
+        "top": TOP,
+        "config": dataclasses.asdict(export.config),
+        "config_digest": f"{export.config.digest:08x}",
+        "model": model,
+        "streams": dict(export.streams.registers) if export.kind == "axi" else None,
+        "address_bits": registers["address_bits"],
+        "files": sorted(files),
+    }
+    with replacing(folder) as new:
+        for name, text in files.items():
+            (new / name).write_text(text)
+        (new / _SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")
+    return summary

@@ -1,0 +1,95 @@
+"""What `thresher build --export` exports, and what it says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hw import layouts
+from hw.config import AcceleratorConfig
+from hw.export import Export
+from hw.export.stream_map import StreamSettings, StreamShape
+from sw.format import read
+from sw.image import Image, Port
+from sw.pack import pack_file
+from sw.words import activation_stride, port_units
+
+__all__ = ["packed", "shown", "stream_settings"]
+
+
+def packed(kind: str, config: AcceleratorConfig, model: Path | None) -> Export:
+    """An export with the network of a file in its memories, or with empty ones.
+
+    Parameters
+    ----------
+    kind : one of `hw.export.KINDS`
+
+    Raises
+    ------
+    BadInput
+        If the network does not fit.
+    """
+    if model is None:
+        return Export(kind, config)
+    image = pack_file(model, read(model), config)
+    streams = stream_settings(image) if kind == "axi" else StreamSettings()
+    return Export(kind, config, image.contents, image.id, str(model), streams)
+
+
+def stream_settings(image: Image) -> StreamSettings:
+    """What the streams of an export have to know of an image, to run a vector at a time."""
+    config, source = image.config, image.input
+    stride = activation_stride(config)
+    words = source.words * stride
+    units = port_units(source, config)
+    shape = StreamShape(config, len(source.slots), words * len(units))
+    inputs = [
+        layouts.encode(shape.input_place, {"lane": lane, "word": unit * words + word})
+        for unit, word, lane in _places(source, config)
+    ]
+    outputs = [
+        layouts.encode(
+            shape.output_place,
+            {"lane": lane, "offset": image.output.base * stride + word, "group": unit},
+        )
+        for unit, word, lane in _places(image.output, config)
+    ]
+    registers = {
+        "stream_control": 1,
+        "stream_inputs": len(inputs),
+        "stream_outputs": len(outputs),
+        "stream_first": source.base * stride,
+        "stream_words": words,
+        "stream_groups": 0 if source.copies else len(units),
+    }
+    return StreamSettings(registers, inputs, outputs)
+
+
+def _places(port: Port, config: AcceleratorConfig) -> list[tuple[int, int, int]]:
+    """Of each activation of a port: unit, word of the bus within it, place within that word."""
+    word, lane = np.divmod(port.slots, config.lanes)
+    index, unit = np.divmod(word, len(port_units(port, config)))
+    part, bit = np.divmod(lane * config.activation_bits, layouts.BUS_BITS)
+    offset = index * activation_stride(config) + part
+    return list(
+        zip(unit.tolist(), offset.tolist(), (bit // config.activation_bits).tolist(), strict=True)
+    )
+
+
+def shown(summary: Mapping[str, Any], folder: Path) -> str:
+    """The summary of an export for people."""
+    files = summary["files"]
+    memories = sum(name.endswith(".mem") for name in files)
+    others = ", ".join(name for name in files if not name.endswith(".mem"))
+    lines = [f"{folder}: {others}, {memories} files of memory contents"]
+    lines.append(f"Top module {summary['top']}, {summary['address_bits']} address bits.")
+    network = "memories empty"
+    if summary["model"] is not None:
+        network = f"memories hold {summary['model']['path']}"
+    if summary["streams"]:
+        sizes = (summary["streams"][f"stream_{name}"] for name in ("inputs", "outputs"))
+        network += "; vectors of {:,} activations in, {:,} out".format(*sizes)
+    return "\n".join([*lines, f"{network}."])

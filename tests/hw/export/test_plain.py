@@ -1,0 +1,24 @@
+"""The export with the engine's own bus: its folder's files alone, against the golden model."""
+
+import dataclasses
+
+from cases import Case, software
+
+from hw.config import PRESETS
+from sim.bench.runner import run_verilog
+from sim.random_network import Recipe
+
+CASE = Case(dataclasses.replace(PRESETS["tiny"], lanes=1), Recipe([20, 12, 5], density=0.3), 1)
+
+
+def test_resident_network(tmp_path):
+    folder = CASE.written("verilog", tmp_path / "export")
+    env, check = software(CASE, "verilog", folder)
+    run_verilog(
+        (folder / "thresher.v").read_text,
+        module="sim.bench.export.plain",
+        name="thresher",
+        env=env,
+        files=sorted(folder.glob("*.mem")),
+    )
+    check()
