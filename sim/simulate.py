@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,8 @@ from sw.compressed import CompressedNetwork
 from sw.driver import Accelerator
 from sw.image import Image
 
-from . import golden
+from . import golden, utilisation
+from .verilated import NOTHING, Observed
 from .walk import walk
 
 __all__ = ["TARGETS", "Simulation", "accuracy", "first_difference", "simulate"]
@@ -45,6 +46,10 @@ class Simulation:
         Wall time of the run, building and loading not counted.
     simulated_cycles : int
         Clock cycles simulated in that time, input and output included.
+    first_run : int
+        Clock cycle at which inputs were first sent.
+    utilisation : Utilisation or None
+        What each element did, if the run was observed for it.
     """
 
     target: Target
@@ -56,6 +61,8 @@ class Simulation:
     elements: int | None
     seconds: float
     simulated_cycles: int
+    first_run: int
+    utilisation: utilisation.Utilisation | None
 
     def report(self, labels: NDArray[np.int64] | None) -> dict[str, object]:
         """The figures, as `thresher sim --json` prints them."""
@@ -88,6 +95,7 @@ def simulate(
     x: NDArray[np.int64],
     target: Target,
     progress: Callable[[int], None] = lambda _vectors: None,
+    observed: Observed = NOTHING,
 ) -> Simulation:
     """Run integer inputs (vectors, inputs) on a target, one vector at a time.
 
@@ -96,26 +104,26 @@ def simulate(
     image : Image, optional
         The network packed for the engine that is simulated; the golden model needs none.
     progress : called with the number of vectors that have just been finished
+    observed : Observed
+        What is seen of the Verilated engine beside its outputs, see `sim.utilisation.observed`.
     """
     layers = golden.run(network, x)
     expected = layers[-1]
     if target == "golden":
-        outputs, cycles, seconds, simulated_cycles = _run_golden(network, x, progress)
+        ran = _run_golden(network, x, progress)
     elif image is None:
         raise ValueError(f"target {target} needs an image")
+    elif target == "image":
+        ran = _run_image(image, x, progress)
     else:
-        run = _run_image if target == "image" else _run_verilator
-        outputs, cycles, seconds, simulated_cycles = run(image, x, progress)
+        ran = _run_verilator(image, x, progress, observed)
     return Simulation(
         target=target,
-        outputs=outputs,
-        agrees=bool(np.array_equal(outputs, expected)),
-        difference=first_difference(outputs, expected),
-        cycles=cycles,
+        agrees=bool(np.array_equal(ran.outputs, expected)),
+        difference=first_difference(ran.outputs, expected),
         products=golden.products(network, x, layers),
         elements=None if image is None else image.config.elements,
-        seconds=seconds,
-        simulated_cycles=simulated_cycles,
+        **ran._asdict(),
     )
 
 
@@ -138,7 +146,15 @@ def first_difference(found: NDArray[np.int64], expected: NDArray[np.int64]) -> s
     )
 
 
-_Run = tuple[NDArray[np.int64], NDArray[np.int64] | None, float, int]
+class _Run(NamedTuple):
+    """What the attributes of the same names of `Simulation` are."""
+
+    outputs: NDArray[np.int64]
+    cycles: NDArray[np.int64] | None
+    seconds: float
+    simulated_cycles: int = 0
+    first_run: int = 0
+    utilisation: utilisation.Utilisation | None = None
 
 
 def _run_golden(
@@ -147,7 +163,7 @@ def _run_golden(
     began = time.perf_counter()
     outputs = golden.run(network, x)[-1]
     progress(len(x))
-    return outputs, None, time.perf_counter() - began, 0
+    return _Run(outputs, None, time.perf_counter() - began)
 
 
 def _run_image(image: Image, x: NDArray[np.int64], progress: Callable[[int], None]) -> _Run:
@@ -157,14 +173,16 @@ def _run_image(image: Image, x: NDArray[np.int64], progress: Callable[[int], Non
         layers = walk(image, x[at : at + _CHUNK])
         outputs.append(layers[-1].outputs[:, image.output.slots])
         progress(len(outputs[-1]))
-    return np.concatenate(outputs), None, time.perf_counter() - began, 0
+    return _Run(np.concatenate(outputs), None, time.perf_counter() - began)
 
 
-def _run_verilator(image: Image, x: NDArray[np.int64], progress: Callable[[int], None]) -> _Run:
+def _run_verilator(
+    image: Image, x: NDArray[np.int64], progress: Callable[[int], None], observed: Observed
+) -> _Run:
     from .engine import open_engine  # needs the simulator; the other targets do not
 
     outputs, cycles = [], []
-    with open_engine(image.config) as transport:
+    with open_engine(image.config, observed) as transport:
         accelerator = Accelerator(transport)
         accelerator.load(image)
         began, first_cycle = time.perf_counter(), transport.cycles
@@ -173,5 +191,12 @@ def _run_verilator(image: Image, x: NDArray[np.int64], progress: Callable[[int],
             cycles.append(accelerator.cycles)
             progress(1)
         seconds = time.perf_counter() - began
-        simulated_cycles = transport.cycles - first_cycle
-    return np.concatenate(outputs), np.array(cycles), seconds, simulated_cycles
+        used = utilisation.read(transport, image.config) if observed.watched else None
+        return _Run(
+            outputs=np.concatenate(outputs),
+            cycles=np.array(cycles),
+            seconds=seconds,
+            simulated_cycles=transport.cycles - first_cycle,
+            first_run=first_cycle,
+            utilisation=used,
+        )

@@ -175,7 +175,8 @@ def test_nothing_changes_in_an_engine_at_rest(tmp_path):
     cycles, which goes on until the next layer begins it anew.
     """
     waves = tmp_path / "rest.vcd"
-    with verilated.simulate(engine_verilog(TINY), "engine", trace=waves) as bus:
+    observed = verilated.Observed(waves=waves)
+    with verilated.simulate(engine_verilog(TINY), "engine", observed) as bus:
         accelerator = Accelerator(bus)
         accelerator.load(IMAGE)
         accelerator.run(X[:1])
