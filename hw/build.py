@@ -24,10 +24,15 @@ from sw.errors import BadInput
 
 from .boards import BOARDS, Board, BoardError, find
 from .config import PRESETS, AcceleratorConfig
+from .export.asic import Asic
+from .export.asic import write as write_asic
 from .project import Design, build_design
 from .toolchains import choose
 
 __all__ = ["build"]
+
+# The board whose engine is exported if none is named.
+_EXPORTED = "arty_a7_35t"
 
 
 class _Steps:
@@ -163,6 +168,51 @@ def _show(summary: dict[str, Any], folder: Path) -> Group:
     return Group(table, *lines)
 
 
+def _export_asic(asic: Asic, out: Path | None, as_json: bool) -> None:
+    if out is None:
+        raise BadInput("--export needs -o DIR for its files")
+    config, notes = asic.config, console()
+    notes.print(f"asic: {config.lanes} × {config.groups} elements")
+    try:
+        with _clean_end():
+            summary = write_asic(asic, out, _Steps(notes))
+    except OSError as error:
+        raise BadInput(f"cannot write to {out}: {error.strerror or error}") from error
+    emit(summary, _show_asic(summary), as_json)
+
+
+def _show_asic(summary: dict[str, Any]) -> Group:
+    memories = Table("memory", title="Black boxes", title_justify="left")
+    for heading in ("instances", "bits of each", "bits of all"):
+        memories.add_column(heading, justify="right")
+    for memory in summary["memories"]:
+        number, bits = memory["instances"], memory["bits"]
+        memories.add_row(memory["module"], f"{number:,}", f"{bits:,}", f"{number * bits:,}")
+    parts = [memories]
+    if summary["synthesis"] is not None:
+        parts.append(_show_area(summary["synthesis"]))
+    return Group(*parts, f"Files: {summary['folder']}")
+
+
+def _show_area(synthesis: dict[str, Any]) -> Table:
+    title = "Area, each block with its parts, memories not counted"
+    table = Table("block", title=title, title_justify="left")
+    for heading in ("instances", "cells", "area", "share", "memories", "their bits"):
+        table.add_column(heading, justify="right")
+    for block in synthesis["blocks"]:
+        name, whole = block["block"], block["block"] == synthesis["blocks"][0]["block"]
+        table.add_row(
+            name if whole else "  " * (name.count("/") + 1) + name.rpartition("/")[2],
+            f"{block['instances']:,}",
+            f"{block['cells']:,}",
+            f"{block['area']:,.1f}",
+            f"{block['area'] / (synthesis['area'] or 1):.1%}",
+            f"{block['memories']:,}",
+            f"{block['memory_bits']:,}",
+        )
+    return table
+
+
 @click.command(
     epilog="""
     \b
@@ -172,6 +222,8 @@ def _show(summary: dict[str, Any], folder: Path) -> Group:
           the resources as Yosys counts them
       thresher build --board ulx3s --model lenet.thr --lanes 8
           a bitstream with the open flow, with another network and fewer lanes
+      thresher build --export asic --preset tiny --liberty cells.lib -o chip/
+          Verilog with memories as black boxes, and the area of every block
       thresher build --list-boards
 
     Written to DIR/<board>-<digest>/, the digest telling configuration and network: top.v,
@@ -180,6 +232,18 @@ def _show(summary: dict[str, Any], folder: Path) -> Group:
     """
 )
 @click.option("--board", "board_name", metavar="NAME", help="The board; see --list-boards.")
+@click.option(
+    "--export",
+    "kind",
+    metavar="KIND",
+    help="Write Verilog for a design of your own instead: asic.",
+)
+@click.option(
+    "--liberty",
+    metavar="F.lib",
+    type=click.Path(path_type=Path),
+    help="Cells to synthesise an export for an ASIC with.",
+)
 @click.option("--list-boards", is_flag=True, help="List the boards and what is on them.")
 @click.option(
     "--model",
@@ -201,16 +265,17 @@ def _show(summary: dict[str, Any], folder: Path) -> Group:
     help="vivado, nextpnr, yosys (which only counts), or auto: the best that is installed.",
 )
 @click.option(
+    "-o",
     "--out",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path("build"),
-    show_default=True,
-    help="Where to make the folder of the build.",
+    help="Where to make the folder of the build; the folder of an export itself.  [default: build]",
 )
 @json_option
 def build(
     board_name: str | None,
+    kind: str | None,
+    liberty: Path | None,
     list_boards: bool,
     model: Path | None,
     no_model: bool,
@@ -218,7 +283,7 @@ def build(
     lanes: int | None,
     groups: int | None,
     toolchain: str,
-    out: Path,
+    out: Path | None,
     as_json: bool,
 ) -> None:
     """Build the accelerator for a board: sources, resources, and a bitstream where possible.
@@ -229,11 +294,23 @@ def build(
     if list_boards:
         _list_boards(as_json)
         return
+    if kind not in (None, "asic"):
+        raise BadInput(f"unknown export {kind!r}: it can be asic")
+    if liberty is not None and kind != "asic":
+        raise BadInput("--liberty is for --export asic: give both")
+    if kind is not None:
+        if model is not None or toolchain != "auto":
+            raise BadInput("--export asic takes neither --model nor --toolchain")
+        board = find(board_name or _EXPORTED)
+        config = _configuration(board, preset, lanes, groups)
+        _export_asic(Asic(config, board.clock_hz, liberty), out, as_json)
+        return
     if board_name is None:
         raise BoardError(f"--board is missing: it can be {', '.join(BOARDS)}")
     if no_model and model is not None:
         raise BadInput(f"--no-model and --model {model} contradict each other: give one of them")
     board = find(board_name)
+    out = Path("build") if out is None else out
     config = _configuration(board, preset, lanes, groups)
     chosen = choose(board, toolchain)
     notes = console()

@@ -18,7 +18,7 @@ from .regmap import window_items
 from .toolchains import TOOLCHAINS, Job, Outcome
 from .top import Top
 
-__all__ = ["Design", "build_design", "replacing", "write_sources"]
+__all__ = ["Design", "build_design", "environment", "replacing", "write_sources"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +68,8 @@ def replacing(folder: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
+def environment(name: str, value: str) -> Iterator[None]:
+    """A variable of the process environment, set for the length of a block."""
     before = os.environ.get(name)
     os.environ[name] = value
     try:
@@ -91,7 +92,7 @@ def write_sources(design: Design, folder: Path) -> tuple[tuple[str, ...], ...]:
     """
     board, config = design.board, design.config
     # The Verilog must not depend on which Yosys is installed on this machine.
-    with _environment("AMARANTH_USE_YOSYS", "builtin"):
+    with environment("AMARANTH_USE_YOSYS", "builtin"):
         plan = board.platform().build(
             Top(config, board, design.contents, design.image_id),
             do_build=False,

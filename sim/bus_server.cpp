@@ -24,7 +24,7 @@ using Waves = VerilatedVcdC;
 
 namespace {
 
-enum Operation : uint32_t { kWrite = 1, kRead = 2, kPoll = 3, kIdle = 4, kReset = 5, kWatched = 6 };
+enum Operation : uint32_t { kWrite = 1, kRead = 2, kPoll = 3, kIdle = 4, kReset = 5, kWatched = 6, kShow = 7 };
 // How words are written: to one address; the way round the bus where there is one.
 enum Writing : uint32_t { kFixed = 1, kFast = 2 };
 enum Status : uint32_t { kDone = 0, kNoAcknowledge = 1 };
@@ -90,6 +90,9 @@ class Design {
         return utilisation_ ? utilisation_->words() : std::vector<uint32_t>{};
     }
 
+    // Whether waves are written from now on.
+    void show(bool shown) { shown_ = shown; }
+
     uint64_t cycles() const { return cycles_; }
 
     void idle(uint32_t cycles) {
@@ -140,7 +143,7 @@ class Design {
 
     void dump() {
 #if VM_TRACE
-        if (waves_) waves_->dump(context_.time());
+        if (waves_ && shown_) waves_->dump(context_.time());
         context_.timeInc(5);
 #endif
     }
@@ -148,6 +151,7 @@ class Design {
     VerilatedContext context_;
     Vtop top_;
     uint64_t cycles_ = 0;
+    bool shown_ = true;
     std::unique_ptr<Utilisation> utilisation_;
 #if VM_TRACE
     std::unique_ptr<Waves> waves_;
@@ -228,6 +232,9 @@ void serve(Design &design, FILE *in, FILE *out) {
             break;
         case kReset:
             design.reset(request.a);
+            break;
+        case kShow:
+            design.show(request.a);
             break;
         case kWatched:
             words = design.watched();

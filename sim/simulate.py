@@ -184,7 +184,9 @@ def _run_verilator(
     outputs, cycles = [], []
     with open_engine(image.config, observed) as transport:
         accelerator = Accelerator(transport)
+        transport.show(False)  # loading is most of the cycles and says little
         accelerator.load(image)
+        transport.show(True)
         began, first_cycle = time.perf_counter(), transport.cycles
         for vector in range(len(x)):
             outputs.append(accelerator.run(x[vector : vector + 1]))

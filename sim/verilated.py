@@ -26,7 +26,7 @@ _SERVER = Path(__file__).with_name("bus_server.cpp")
 _PROGRAM = "server"
 _OBJECTS = "objects"
 
-_WRITE, _READ, _POLL, _IDLE, _RESET, _WATCHED = 1, 2, 3, 4, 5, 6  # Operation in bus_server.cpp
+_WRITE, _READ, _POLL, _IDLE, _RESET, _WATCHED, _SHOW = range(1, 8)  # Operation in bus_server.cpp
 _FIXED, _FAST = 1, 2  # Writing there
 _REQUEST = struct.Struct("<5I")
 _REPLY = struct.Struct("<IIQ")
@@ -273,6 +273,10 @@ class VerilatedTransport:
     def reset(self, cycles: int = 2) -> None:
         """Hold the design in reset for `cycles` clock cycles."""
         self._call(_RESET, cycles)
+
+    def show(self, shown: bool) -> None:
+        """Whether waves are written from now on; they are at first."""
+        self._call(_SHOW, int(shown))
 
     def watched(self) -> NDArray[np.uint32]:
         """What the main loop found out about the watched signals; nothing if there are none."""

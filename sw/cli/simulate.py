@@ -70,7 +70,7 @@ def simulate(model: Path, outputs: Path | None, as_json: bool, **options: Any) -
         image = pack_file(model, network, choose_config(model, network, **grid))
     inputs = {name: options[name] for name in ("inputs", "dataset", "count", "data")}
     x, labels = choose_inputs(network, **inputs)
-    with wanted.observed(image and image.config) as observed:
+    with wanted.observed(None if image is None else image.config) as observed:
         result = run_with_progress(network, image, x, options["target"], observed)
     if image is not None:
         wanted.write(model, network, image, result)

@@ -28,6 +28,7 @@ __all__ = ["Run", "figure", "layer_rows", "render"]
 _COLOURS = {"busy": COLOURS[0], "stalled": COLOURS[1], "starved": "#eef0f3"}
 _MARKS_MAX = 40  # more lines than these hide what is behind them
 _LABELS_MAX = 12
+_BINS_MAX = 1024  # narrower than these are no pixel any more
 _DOTS_PER_INCH = 150
 
 
@@ -72,37 +73,39 @@ def figure(run: Run) -> Figure:
     return chart
 
 
-def _shares(run: Run) -> NDArray[np.float64]:
-    """(3, bins, elements) share of each bin in which an element was busy, stalled, starved."""
-    spans = np.maximum(1, run.used.spans)[:, None]
-    busy, stalled = run.used.busy / spans, run.used.stalled / spans
-    return np.stack([busy, stalled, 1 - busy - stalled])
+def _shares(run: Run) -> tuple[NDArray[np.float64], int]:
+    """Share of each bin in which an element was busy, stalled, starved; and the bins' cycles.
+
+    (3, bins, elements); there are as many bins as the picture has room for.
+    """
+    used = run.used
+    together = -(-len(used.busy) // _BINS_MAX)
+    firsts = np.arange(0, len(used.busy), together)
+    spans = np.maximum(1, np.add.reduceat(used.spans, firsts))[:, None]
+    busy, stalled = (np.add.reduceat(part, firsts) / spans for part in (used.busy, used.stalled))
+    return np.stack([busy, stalled, 1 - busy - stalled]), together * used.bin_cycles
 
 
 def _draw_shares(axes: Axes, run: Run) -> None:
-    means = _shares(run).mean(axis=2)
-    edges = np.minimum(np.arange(means.shape[1] + 1) * run.used.bin_cycles, run.used.cycles)
+    shares, width = _shares(run)
+    means = shares.mean(axis=2)
+    edges = np.minimum(np.arange(means.shape[1] + 1) * width, run.used.cycles)
     low = np.zeros(means.shape[1])
     for name, share in zip(_COLOURS, means, strict=True):
         axes.stairs(low + share, edges, baseline=low, fill=True, color=_COLOURS[name])
         low = low + share
-    axes.set(ylim=(0, 1), ylabel="share of\nelements", yticks=(0, 0.5, 1))
+    axes.set(ylim=(0, 1.0), ylabel="share of\nelements", yticks=(0, 0.5, 1))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
     plain(axes, grid=False)
 
 
 def _draw_elements(axes: Axes, run: Run) -> None:
     colours = np.array([to_rgb(colour) for colour in _COLOURS.values()])
-    picture = np.einsum("kbe,kc->ebc", _shares(run), colours).clip(0, 1)
+    shares, width = _shares(run)
+    picture = np.einsum("kbe,kc->ebc", shares, colours).clip(0, 1)
     # The last bin is drawn as wide as the others, and cut off.
-    end = len(run.used.busy) * run.used.bin_cycles
-    axes.imshow(
-        picture,
-        aspect="auto",
-        extent=(0, end, run.elements - 0.5, -0.5),
-        interpolation="antialiased",
-        interpolation_stage="rgba",
-    )
+    extent = (0, shares.shape[1] * width, run.elements - 0.5, -0.5)
+    axes.imshow(picture, aspect="auto", extent=extent, interpolation="nearest")
     for group in range(1, run.groups):
         axes.axhline(group * run.lanes - 0.5, color="white", linewidth=1.5)
     axes.set(xlim=(0, run.used.cycles), xlabel="clock cycles of running", ylabel=_elements(run))
@@ -200,6 +203,7 @@ def render(run: Run, name: str, report: Mapping[str, Any]) -> str:
         of=report,
         rows=layer_rows(run),
         marked=_marked(run),
+        bin_cycles=_shares(run)[1],
         picture=base64.b64encode(file.getvalue()).decode(),
     )
 
