@@ -134,8 +134,9 @@ class Wanted:
         from sw.plots import write_png
         from sw.report.busy import Run, figure, render
 
-        names = [network.layers[layer].name for layer in image.steps]
-        run = Run(result.utilisation, names, image.config.lanes, image.config.groups)
+        names = [layer.name for layer in network.layers]
+        grid = image.config.lanes, image.config.groups
+        run = Run(result.utilisation, names, image.steps, *grid)
         if self.heatmap is not None:
             write_png(self.heatmap, figure(run))
             console().print(f"wrote {self.heatmap}")

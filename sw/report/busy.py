@@ -40,12 +40,15 @@ class Run:
     ----------
     used : Utilisation
     layers : sequence of str
-        Name of the layer of each instruction.
+        Names.
+    steps : sequence of int
+        Which of them each instruction belongs to (`sw.image.Image.steps`).
     lanes, groups : int
     """
 
     used: Utilisation
     layers: Sequence[str]
+    steps: Sequence[int]
     lanes: int
     groups: int
 
@@ -133,7 +136,7 @@ def _mark(above: Axes, below: Axes, run: Run) -> None:
             axes.axvline(begin, color=INK, linewidth=0.8, linestyle=style)
     if len(begins) <= _LABELS_MAX and not first.all():
         for begin, instruction in zip(begins, instructions, strict=True):
-            _label(above, begin, run.layers[instruction])
+            _label(above, begin, run.layers[run.steps[instruction]])
 
 
 def _label(axes: Axes, begin: float, name: str) -> None:
@@ -159,15 +162,15 @@ def layer_rows(run: Run) -> list[dict[str, Any]]:
         used.starts[:, 1], ends - used.starts[:, 0], minlength=len(used.layer_busy)
     ).astype(np.int64)
     rows = []
-    names = list(dict.fromkeys(run.layers[: len(cycles)]))
-    for name in names:
-        own = [place for place in range(len(cycles)) if run.layers[place] == name]
+    steps = np.array(run.steps[: len(cycles)])
+    for layer in np.unique(steps):
+        own = np.flatnonzero(steps == layer)
         busy, stalled = used.layer_busy[own].sum(axis=0), used.layer_stalled[own].sum(axis=0)
         took = int(cycles[own].sum())
         done = int(busy.sum()), int(stalled.sum())
         rows.append(
             {
-                "name": name,
+                "name": run.layers[layer],
                 "cycles": took,
                 "busy": done[0],
                 "stalled": done[1],
