@@ -134,7 +134,7 @@ class Design {
     }
 
     void edge() {
-        if (utilisation_) utilisation_->sample();
+        if (utilisation_) utilisation_->sample(cycles_);
         top_.clk = 1;
         top_.eval();
         dump();

@@ -46,8 +46,6 @@ class Simulation:
         Wall time of the run, building and loading not counted.
     simulated_cycles : int
         Clock cycles simulated in that time, input and output included.
-    first_run : int
-        Clock cycle at which inputs were first sent.
     utilisation : Utilisation or None
         What each element did, if the run was observed for it.
     """
@@ -61,7 +59,6 @@ class Simulation:
     elements: int | None
     seconds: float
     simulated_cycles: int
-    first_run: int
     utilisation: utilisation.Utilisation | None
 
     def report(self, labels: NDArray[np.int64] | None) -> dict[str, object]:
@@ -153,7 +150,6 @@ class _Run(NamedTuple):
     cycles: NDArray[np.int64] | None
     seconds: float
     simulated_cycles: int = 0
-    first_run: int = 0
     utilisation: utilisation.Utilisation | None = None
 
 
@@ -199,6 +195,5 @@ def _run_verilator(
             cycles=np.array(cycles),
             seconds=seconds,
             simulated_cycles=transport.cycles - first_cycle,
-            first_run=first_cycle,
             utilisation=used,
         )

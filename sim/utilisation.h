@@ -24,14 +24,15 @@ class Utilisation {
         bins_.assign(flags_, 0);
     }
 
-    // Once a clock cycle, at its end. Time is counted in cycles in which the engine is busy.
-    void sample() {
+    // At the end of clock cycle `now`. Time is counted in cycles in which the engine is busy.
+    void sample(uint64_t now) {
         if (!bit(0, 0)) {
             if (running_) late_.assign(kLate, std::vector<uint8_t>(flags_));  // after an abort
             running_ = false;
             return;
         }
         running_ = true;
+        if (!cycles_) began_ = now;
         if (bit(1, 0)) begin(*signals_[2]);
         if (cycles_ == width_ * (bins_.size() / flags_)) extend();
         uint32_t *bin = &bins_[bins_.size() - flags_];
@@ -48,7 +49,7 @@ class Utilisation {
     std::vector<uint32_t> words() const {
         const uint32_t bins = bins_.size() / flags_, starts = starts_.size() / 2;
         const uint32_t layers = layers_.size();
-        std::vector<uint32_t> words{cycles_, width_, bins, layers, starts};
+        std::vector<uint32_t> words{cycles_, width_, began_, bins, layers, starts};
         words.insert(words.end(), bins_.begin(), bins_.end());
         for (const auto &layer : layers_) words.insert(words.end(), layer.begin(), layer.end());
         words.insert(words.end(), starts_.begin(), starts_.end());
@@ -98,7 +99,7 @@ class Utilisation {
     }
 
     bool running_ = false;
-    uint32_t lanes_, flags_ = 0, cycles_ = 0, width_ = 1, layer_ = 0;
+    uint32_t lanes_, flags_ = 0, cycles_ = 0, width_ = 1, layer_ = 0, began_ = 0;
     std::vector<const uint8_t *> signals_;
     std::vector<std::vector<uint8_t>> late_;
     std::vector<uint32_t> bins_;

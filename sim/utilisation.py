@@ -14,7 +14,7 @@ from .verilated import Observed, VerilatedTransport
 
 __all__ = ["Utilisation", "observed", "read"]
 
-_HEAD = 5  # words before the arrays of sim/utilisation.h
+_HEAD = 6  # words before the arrays of sim/utilisation.h
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Utilisation:
         Clock cycles of all runs, as the register `cycles` counts them.
     bin_cycles : int
         Of a bin; the last bin may have fewer.
+    began : int
+        Clock cycle of the simulation in which the first run began.
     busy, stalled : (bins, elements) int64
         Cycles of each bin; in what remains of a bin an element was starved.
     layer_busy, layer_stalled : (instructions, elements) int64
@@ -39,6 +41,7 @@ class Utilisation:
 
     cycles: int
     bin_cycles: int
+    began: int
     busy: NDArray[np.int64]
     stalled: NDArray[np.int64]
     layer_busy: NDArray[np.int64]
@@ -66,7 +69,7 @@ def observed(config: AcceleratorConfig, waves: Path | None = None) -> Observed:
 def read(transport: VerilatedTransport, config: AcceleratorConfig) -> Utilisation:
     """All runs of an engine that was opened as `observed` says."""
     words = transport.watched().astype(np.int64)
-    cycles, bin_cycles, bins, layers, starts = map(int, words[:_HEAD])
+    cycles, bin_cycles, began, bins, layers, starts = map(int, words[:_HEAD])
     at, elements = _HEAD, config.elements
     parts = []
     for rows in (bins, layers):
@@ -76,6 +79,7 @@ def read(transport: VerilatedTransport, config: AcceleratorConfig) -> Utilisatio
     return Utilisation(
         cycles=cycles,
         bin_cycles=bin_cycles,
+        began=began,
         busy=parts[0][:, 0],
         stalled=parts[0][:, 1],
         layer_busy=parts[1][:, 0],

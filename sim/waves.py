@@ -16,7 +16,7 @@ __all__ = ["Trace", "groups", "save_file"]
 
 _TOP = "engine"
 
-_ZOOM = -14.0  # that of a window in which about 100 cycles are seen
+_ZOOM = -9.0  # about 200 cycles in a window
 
 _MODULE = re.compile(r"^module \\?(\S+?)\s*\(")
 _DECLARED = re.compile(r"^  (?:wire|reg) (?:signed )?(\[\d+:\d+\] )?\\?(\S+?)(?: =.*)?\s*;")

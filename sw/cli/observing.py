@@ -118,25 +118,26 @@ class Wanted:
         self, model: Path, network: CompressedNetwork, image: Image, result: Simulation
     ) -> None:
         """Write all but the waves themselves, and say what was written."""
+        used = result.utilisation
+        if used is None:
+            return
         if self.waves is not None:
             from sim.engine import engine_verilog
             from sim.waves import save_file
 
-            start = _NANOSECONDS * result.first_run
+            start, save = _NANOSECONDS * used.began, self.waves.with_suffix(".gtkw")
             text = save_file(self.waves, image.config, engine_verilog(image.config), start)
-            thr.write_file(self.waves.with_suffix(".gtkw"), text.encode())
-            console().print(
-                f"wrote {self.waves}, {self.waves.stat().st_size:,} bytes: gtkwave "
-                f"{self.waves} {self.waves.with_suffix('.gtkw')}"
-            )
-        if (self.heatmap is None and self.html is None) or result.utilisation is None:
+            thr.write_file(save, text.encode())
+            size = self.waves.stat().st_size
+            console().print(f"wrote {self.waves}, {size:,} bytes: gtkwave {self.waves} {save}")
+        if self.heatmap is None and self.html is None:
             return
         from sw.plots import write_png
         from sw.report.busy import Run, figure, render
 
         names = [layer.name for layer in network.layers]
         grid = image.config.lanes, image.config.groups
-        run = Run(result.utilisation, names, image.steps, *grid)
+        run = Run(used, names, image.steps, *grid)
         if self.heatmap is not None:
             write_png(self.heatmap, figure(run))
             console().print(f"wrote {self.heatmap}")

@@ -38,6 +38,7 @@ def made(runs=1, layers=("one", "two"), steps=(0, 1), bin_cycles=1):
     used = Utilisation(
         cycles=8 * runs,
         bin_cycles=bin_cycles,
+        began=0,
         busy=binned(busy_flags),
         stalled=binned(stalled_flags),
         layer_busy=np.array([[0, 3 * runs, 0, 0], [0, 0, 0, 0]]),
