@@ -168,6 +168,16 @@ def _show(summary: dict[str, Any], folder: Path) -> Group:
     return Group(table, *lines)
 
 
+def _check_export(kind: str | None, liberty: Path | None, plain: bool) -> None:
+    """Refuse options that do not go together; `plain` is whether none is there of a build alone."""
+    if kind not in (None, "asic"):
+        raise BadInput(f"unknown export {kind!r}: it can be asic")
+    if liberty is not None and kind is None:
+        raise BadInput("--liberty is for --export asic: give both")
+    if kind is not None and not plain:
+        raise BadInput("--export asic takes neither --model nor --toolchain")
+
+
 def _export_asic(asic: Asic, out: Path | None, as_json: bool) -> None:
     if out is None:
         raise BadInput("--export needs -o DIR for its files")
@@ -294,13 +304,8 @@ def build(
     if list_boards:
         _list_boards(as_json)
         return
-    if kind not in (None, "asic"):
-        raise BadInput(f"unknown export {kind!r}: it can be asic")
-    if liberty is not None and kind != "asic":
-        raise BadInput("--liberty is for --export asic: give both")
+    _check_export(kind, liberty, plain=model is None and toolchain == "auto")
     if kind is not None:
-        if model is not None or toolchain != "auto":
-            raise BadInput("--export asic takes neither --model nor --toolchain")
         board = find(board_name or _EXPORTED)
         config = _configuration(board, preset, lanes, groups)
         _export_asic(Asic(config, board.clock_hz, liberty), out, as_json)

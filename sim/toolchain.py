@@ -73,8 +73,8 @@ def require() -> dict[str, str]:
     }
 
 
-def require_headers(headers: Sequence[str], packages: Sequence[str]) -> None:
-    """Refuse to go on without headers of C that packages of Debian bring.
+def require_headers(what: str, headers: Sequence[str], packages: Sequence[str]) -> None:
+    """Refuse to go on without headers of C, which `what` needs and packages of Debian bring.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def require_headers(headers: Sequence[str], packages: Sequence[str]) -> None:
     command = ["g++", "-E", "-x", "c++", "-"]
     if subprocess.run(command, input=text, capture_output=True, text=True, check=False).returncode:
         raise BadInput(
-            f"this needs the headers {' and '.join(headers)}: apt install {' '.join(packages)}"
+            f"{what} need the headers {' and '.join(headers)}: apt install {' '.join(packages)}"
         )
 
 

@@ -150,7 +150,7 @@ def _compile(scratch: Path, arguments: list[str], make_options: tuple[str, ...])
     """In a folder with the sources: messages of the running simulation cite relative names."""
     env = toolchain.require()
     if "--trace-fst" in arguments:
-        toolchain.require_headers(_FST_HEADERS, _FST_PACKAGES)
+        toolchain.require_headers("waves", _FST_HEADERS, _FST_PACKAGES)
     command = ["verilator", "--cc", "--exe", "--prefix", "Vtop", *arguments]
     command += ["--Mdir", _OBJECTS, "-o", f"../{_PROGRAM}"]
     toolchain.run(command, env, scratch)
