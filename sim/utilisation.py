@@ -21,7 +21,8 @@ _HEAD = 6  # words before the arrays of sim/utilisation.h
 class Utilisation:
     """Cycles in which elements were busy (`busy` of `hw.regmap.COUNTERS`) and stalled.
 
-    Time is that of running networks alone, one after the other; sums are those of the counters.
+    Time is that of running networks alone, one after the other. As with the counters, what an
+    element does is counted three cycles later, and so sums are theirs.
 
     Attributes
     ----------

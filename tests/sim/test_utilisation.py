@@ -136,6 +136,18 @@ def test_waves_show_what_was_counted(dense, waves):
         assert busy == dense.used.busy[:, element].sum()
 
 
+def test_bins_are_three_cycles_behind_the_elements(dense, waves):
+    """As the counters are; in the first run, cycle by cycle."""
+    used = dense.used
+    assert used.bin_cycles == 1
+    signals = {var.full_name: var.signal for var in pywellen.Waveform(str(waves)).all_vars()}
+    for element in range(TINY.elements):
+        busy = signals[f"TOP.engine.grid.element_{element}.fetch.busy"]
+        cycles = range(used.began, used.began + dense.cycles[0] - 3)
+        seen = [busy.value_at(10 * cycle) for cycle in cycles]
+        assert_array_equal(used.busy[3 : dense.cycles[0], element], seen)
+
+
 @pytest.mark.parametrize("config", [TINY, GROUPS], ids=["tiny", "groups"])
 def test_every_signal_of_the_save_file_is_in_the_design(config, waves):
     text = save_file(waves, config, engine_verilog(config), 70)
