@@ -12,6 +12,8 @@ demo: $(STAMP)
 test: lint $(TRAINING)
 	@$(PYTHON) -c 'import find_libpython as f, sys; sys.exit(f.find_libpython() is None)' || \
 	  { echo "make: the benches load Python as a library: apt install libpython3-dev" >&2; exit 2; }
+	@printf '#include <lz4.h>\n#include <zlib.h>\n' | g++ -E -x c++ - >/dev/null 2>&1 || \
+	  { echo "make: waves are tested, too: apt install liblz4-dev zlib1g-dev" >&2; exit 2; }
 	$(PYTHON) -m pytest -q -n 2 --dist worksteal --durations=10
 
 lint: $(STAMP) $(TRAINING)

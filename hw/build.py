@@ -23,13 +23,17 @@ from rich.table import Table
 
 from sw import networks
 from sw.cli.export import packed, shown
+from sw.cli.export_asic import shown as shown_asic
 from sw.cli.output import console, emit, json_option
 from sw.errors import BadInput
 
 from .boards import BOARDS, Board, BoardError, find
 from .config import PRESETS, AcceleratorConfig
+from .export import KINDS
 from .export import check as check_export
 from .export import write as write_export
+from .export.asic import Asic
+from .export.asic import write as write_asic
 from .project import Design, build_design
 from .toolchains import choose
 
@@ -38,6 +42,7 @@ __all__ = ["build"]
 T = TypeVar("T")
 # The board whose engine is exported if none is named.
 _EXPORTED = "arty_a7_35t"
+_ASIC = "asic"
 
 
 class _Steps:
@@ -194,6 +199,8 @@ def _show(summary: dict[str, Any], folder: Path) -> Group:
           a bitstream with the open flow, with another network and fewer lanes
       thresher build --export axi --model lenet.thr -o thresher_axi/
           Verilog, register map and wrappers for a design of your own
+      thresher build --export asic --preset tiny --liberty cells.lib -o chip/
+          Verilog with memories as black boxes, and the area of every block
       thresher build --list-boards
 
     Written to DIR/<board>-<digest>/, the digest telling configuration and network: top.v,
@@ -207,7 +214,13 @@ def _show(summary: dict[str, Any], folder: Path) -> Group:
     "--export",
     "kind",
     metavar="KIND",
-    help="Write Verilog for a design of your own instead: verilog, wishbone or axi.",
+    help=f"Write Verilog for a design of your own instead: {', '.join(KINDS)} or asic.",
+)
+@click.option(
+    "--liberty",
+    metavar="F.lib",
+    type=click.Path(path_type=Path),
+    help="Cells to synthesise an export for an ASIC with.",
 )
 @click.option("--list-boards", is_flag=True, help="List the boards and what is on them.")
 @click.option(
@@ -240,6 +253,7 @@ def _show(summary: dict[str, Any], folder: Path) -> Group:
 def build(
     board_name: str | None,
     kind: str | None,
+    liberty: Path | None,
     list_boards: bool,
     model: Path | None,
     no_model: bool,
@@ -259,6 +273,7 @@ def build(
     if list_boards:
         _list_boards(as_json)
         return
+    _check_export(kind, liberty, model, plain=toolchain == "auto")
     if no_model and model is not None:
         raise BadInput(f"--no-model and --model {model} contradict each other: give one of them")
     if board_name is None and kind is not None:
@@ -270,10 +285,13 @@ def build(
     notes = console()
     memories = _Memories(model, not no_model, notes)
     if kind is not None:
-        if out is None or toolchain != "auto":
-            raise BadInput("--export needs -o DIR for its files, and takes no --toolchain")
-        summary = _export(kind, config, memories, out)
-        emit(summary, shown(summary, out), as_json)
+        if out is None:
+            raise BadInput("--export needs -o DIR for its files")
+        if kind == _ASIC:
+            _export_asic(Asic(config, board.clock_hz, liberty), out, as_json)
+        else:
+            summary = _export(kind, config, memories, out)
+            emit(summary, shown(summary, out), as_json)
         return
     out = Path("build") if out is None else out
     chosen = choose(board, toolchain)
@@ -285,6 +303,26 @@ def build(
     with _writing_to(out):
         summary = build_design(design, chosen, out, steps, steps.seconds)
     emit(summary, _show(summary, out / design.name), as_json)
+
+
+def _check_export(kind: str | None, liberty: Path | None, model: Path | None, plain: bool) -> None:
+    """Refuse options that do not go together; `plain` is whether --toolchain is not given."""
+    if kind not in (None, _ASIC, *KINDS):
+        raise BadInput(f"unknown export {kind!r}: it can be {', '.join(KINDS)} or {_ASIC}")
+    if liberty is not None and kind != _ASIC:
+        raise BadInput(f"--liberty is for --export {_ASIC}: give both")
+    if kind is not None and not plain:
+        raise BadInput("--export takes no --toolchain")
+    if kind == _ASIC and model is not None:
+        raise BadInput(f"--export {_ASIC} takes no --model: its memories are black boxes")
+
+
+def _export_asic(asic: Asic, folder: Path, as_json: bool) -> None:
+    config, notes = asic.config, console()
+    notes.print(f"{_ASIC}: {config.lanes} × {config.groups} elements")
+    with _writing_to(folder):
+        summary = write_asic(asic, folder, _Steps(notes))
+    emit(summary, shown_asic(summary), as_json)
 
 
 def _export(

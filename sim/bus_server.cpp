@@ -7,18 +7,24 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <string>
 #include <unistd.h>
 #include <vector>
 
 #include "Vtop.h"
+#include "utilisation.h"
 #include "verilated.h"
-#if VM_TRACE
+#if VM_TRACE_FST
+#include "verilated_fst_c.h"
+using Waves = VerilatedFstC;
+#elif VM_TRACE
 #include "verilated_vcd_c.h"
+using Waves = VerilatedVcdC;
 #endif
 
 namespace {
 
-enum Operation : uint32_t { kWrite = 1, kRead = 2, kPoll = 3, kIdle = 4, kReset = 5 };
+enum Operation : uint32_t { kWrite = 1, kRead = 2, kPoll = 3, kIdle = 4, kReset = 5, kWatched = 6, kShow = 7 };
 // How words are written: to one address; the way round the bus where there is one.
 enum Writing : uint32_t { kFixed = 1, kFast = 2 };
 enum Status : uint32_t { kDone = 0, kNoAcknowledge = 1 };
@@ -49,15 +55,17 @@ struct Ready {
 
 class Design {
   public:
-    explicit Design(const char *trace) : top_{&context_} {
+    explicit Design(const std::string &trace) : top_{&context_} {
 #if VM_TRACE
-        if (trace) {
+        if (!trace.empty()) {
             context_.traceEverOn(true);
-            waves_ = std::make_unique<VerilatedVcdC>();
+            waves_ = std::make_unique<Waves>();
+            waves_->set_time_unit("1ns");
+            waves_->set_time_resolution("1ns");
             top_.trace(waves_.get(), 99);
-            waves_->open(trace);
+            waves_->open(trace.c_str());
             if (!waves_->isOpen()) {
-                std::fprintf(stderr, "cannot write waves to %s\n", trace);
+                std::fprintf(stderr, "cannot write waves to %s\n", trace.c_str());
                 std::exit(1);
             }
         }
@@ -72,6 +80,18 @@ class Design {
         if (waves_) waves_->close();
 #endif
     }
+
+    // `names` as Utilisation takes them.
+    void watch(uint32_t lanes, char **names, uint32_t count) {
+        utilisation_ = std::make_unique<Utilisation>(context_, lanes, names, count);
+    }
+
+    std::vector<uint32_t> watched() const {
+        return utilisation_ ? utilisation_->words() : std::vector<uint32_t>{};
+    }
+
+    // Whether waves are written from now on.
+    void show(bool shown) { shown_ = shown; }
 
     uint64_t cycles() const { return cycles_; }
 
@@ -114,6 +134,7 @@ class Design {
     }
 
     void edge() {
+        if (utilisation_) utilisation_->sample(cycles_);
         top_.clk = 1;
         top_.eval();
         dump();
@@ -122,7 +143,7 @@ class Design {
 
     void dump() {
 #if VM_TRACE
-        if (waves_) waves_->dump(context_.time());
+        if (waves_ && shown_) waves_->dump(context_.time());
         context_.timeInc(5);
 #endif
     }
@@ -130,8 +151,10 @@ class Design {
     VerilatedContext context_;
     Vtop top_;
     uint64_t cycles_ = 0;
+    bool shown_ = true;
+    std::unique_ptr<Utilisation> utilisation_;
 #if VM_TRACE
-    std::unique_ptr<VerilatedVcdC> waves_;
+    std::unique_ptr<Waves> waves_;
 #endif
 };
 
@@ -210,6 +233,13 @@ void serve(Design &design, FILE *in, FILE *out) {
         case kReset:
             design.reset(request.a);
             break;
+        case kShow:
+            design.show(request.a);
+            break;
+        case kWatched:
+            words = design.watched();
+            value = words.size();
+            break;
         default:
             std::fprintf(stderr, "unknown operation %u\n", request.operation);
             std::exit(1);
@@ -235,7 +265,9 @@ int main(int argc, char **argv) {
     // What the design itself prints must not get into the replies.
     FILE *replies = fdopen(dup(STDOUT_FILENO), "wb");
     dup2(STDERR_FILENO, STDOUT_FILENO);
-    Design design{argc > 1 ? argv[1] : nullptr};
+    // The file of waves, or nothing; the lanes of a group and the names of signals to watch.
+    Design design{argc > 1 ? argv[1] : ""};
+    if (argc > 3) design.watch(std::atoi(argv[2]), argv + 3, argc - 3);
     serve(design, stdin, replies);
     return 0;
 }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from hw.config import PRESETS, AcceleratorConfig
 from hw.engine import Engine
 
@@ -42,7 +40,7 @@ def engine_netlist(config: AcceleratorConfig, family: str, platform: object = No
 
 
 def open_engine(
-    config: AcceleratorConfig, trace: Path | None = None
+    config: AcceleratorConfig, observed: verilated.Observed = verilated.NOTHING
 ) -> verilated.VerilatedTransport:
     """A Verilated engine, compiled if it is new, out of reset."""
-    return verilated.simulate(engine_verilog(config), _TOP, trace=trace)
+    return verilated.simulate(engine_verilog(config), _TOP, observed)

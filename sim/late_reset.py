@@ -7,7 +7,10 @@ from typing import Any
 from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Module, ResetSignal, Signal
 from amaranth.lib.wiring import Component, connect, flipped
 
-__all__ = ["LateReset"]
+__all__ = ["INNER", "LateReset"]
+
+INNER = "inner"
+"""What the component is called within."""
 
 
 class LateReset(Component):  # type: ignore[misc]  # Amaranth has no types
@@ -30,7 +33,7 @@ class LateReset(Component):  # type: ignore[misc]  # Amaranth has no types
         m = Module()
         late = Signal(init=1, reset_less=True)
         m.domains.late = ClockDomain("late")
-        m.submodules.component = DomainRenamer("late")(self.component)
+        m.submodules[INNER] = DomainRenamer("late")(self.component)
         m.d.sync += late.eq(ResetSignal("sync"))
         m.d.comb += [ClockSignal("late").eq(ClockSignal("sync")), ResetSignal("late").eq(late)]
         connect(m, flipped(self), self.component)

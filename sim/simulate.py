@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,8 @@ from sw.compressed import CompressedNetwork
 from sw.driver import Accelerator
 from sw.image import Image
 
-from . import golden
+from . import golden, utilisation
+from .verilated import NOTHING, Observed
 from .walk import walk
 
 __all__ = [
@@ -30,9 +31,6 @@ __all__ = [
 
 Target = Literal["golden", "image", "verilator"]
 TARGETS: tuple[Target, ...] = ("golden", "image", "verilator")
-
-Run = tuple[NDArray[np.int64], NDArray[np.int64] | None, float, int]
-"""Outputs, cycles of each vector, seconds, cycles that were simulated."""
 
 _CHUNK = 16  # vectors between two reports of progress
 
@@ -57,6 +55,8 @@ class Simulation:
         Wall time of the run, building and loading not counted.
     simulated_cycles : int
         Clock cycles simulated in that time, input and output included.
+    utilisation : Utilisation or None
+        What each element did, if the run was observed for it.
     """
 
     target: str
@@ -68,6 +68,7 @@ class Simulation:
     elements: int | None
     seconds: float
     simulated_cycles: int
+    utilisation: utilisation.Utilisation | None
 
     def report(self, labels: NDArray[np.int64] | None) -> dict[str, object]:
         """The figures, as `thresher sim --json` prints them."""
@@ -100,6 +101,7 @@ def simulate(
     x: NDArray[np.int64],
     target: Target,
     progress: Callable[[int], None] = lambda _vectors: None,
+    observed: Observed = NOTHING,
 ) -> Simulation:
     """Run integer inputs (vectors, inputs) on a target, one vector at a time.
 
@@ -108,13 +110,17 @@ def simulate(
     image : Image, optional
         The network packed for the engine that is simulated; the golden model needs none.
     progress : called with the number of vectors that have just been finished
+    observed : Observed
+        What is seen of the Verilated engine beside its outputs, see `sim.utilisation.observed`.
     """
     if target == "golden":
         run = _run_golden(network, x, progress)
     elif image is None:
         raise ValueError(f"target {target} needs an image")
+    elif target == "image":
+        run = _run_image(image, x, progress)
     else:
-        run = (_run_image if target == "image" else _run_verilator)(image, x, progress)
+        run = _run_verilator(image, x, progress, observed)
     return judge(network, image, x, target, run)
 
 
@@ -126,19 +132,15 @@ def judge(
     run: Run,
 ) -> Simulation:
     """What a run of these inputs on a target gave, beside the golden model."""
-    outputs, cycles, seconds, simulated_cycles = run
     layers = golden.run(network, x)
     expected = layers[-1]
     return Simulation(
         target=target,
-        outputs=outputs,
-        agrees=bool(np.array_equal(outputs, expected)),
-        difference=first_difference(outputs, expected),
-        cycles=cycles,
+        agrees=bool(np.array_equal(run.outputs, expected)),
+        difference=first_difference(run.outputs, expected),
         products=golden.products(network, x, layers),
         elements=None if image is None else image.config.elements,
-        seconds=seconds,
-        simulated_cycles=simulated_cycles,
+        **run._asdict(),
     )
 
 
@@ -161,13 +163,23 @@ def first_difference(found: NDArray[np.int64], expected: NDArray[np.int64]) -> s
     )
 
 
+class Run(NamedTuple):
+    """What the attributes of the same names of `Simulation` are."""
+
+    outputs: NDArray[np.int64]
+    cycles: NDArray[np.int64] | None
+    seconds: float
+    simulated_cycles: int = 0
+    utilisation: utilisation.Utilisation | None = None
+
+
 def _run_golden(
     network: CompressedNetwork, x: NDArray[np.int64], progress: Callable[[int], None]
 ) -> Run:
     began = time.perf_counter()
     outputs = golden.run(network, x)[-1]
     progress(len(x))
-    return outputs, None, time.perf_counter() - began, 0
+    return Run(outputs, None, time.perf_counter() - began)
 
 
 def _run_image(image: Image, x: NDArray[np.int64], progress: Callable[[int], None]) -> Run:
@@ -177,19 +189,23 @@ def _run_image(image: Image, x: NDArray[np.int64], progress: Callable[[int], Non
         layers = walk(image, x[at : at + _CHUNK])
         outputs.append(layers[-1].outputs[:, image.output.slots])
         progress(len(outputs[-1]))
-    return np.concatenate(outputs), None, time.perf_counter() - began, 0
+    return Run(np.concatenate(outputs), None, time.perf_counter() - began)
 
 
-def _run_verilator(image: Image, x: NDArray[np.int64], progress: Callable[[int], None]) -> Run:
+def _run_verilator(
+    image: Image, x: NDArray[np.int64], progress: Callable[[int], None], observed: Observed
+) -> Run:
     from .engine import open_engine  # needs the simulator; the other targets do not
 
-    with open_engine(image.config) as transport:
+    with open_engine(image.config, observed) as transport:
         accelerator = Accelerator(transport)
+        transport.show(False)  # loading is most of the cycles and says little
         accelerator.load(image)
+        transport.show(True)
         first_cycle = transport.cycles
-        outputs, cycles, seconds, _ = one_by_one(accelerator, x, progress)
-        simulated_cycles = transport.cycles - first_cycle
-    return outputs, cycles, seconds, simulated_cycles
+        run = one_by_one(accelerator, x, progress)
+        used = utilisation.read(transport, image.config) if observed.watched else None
+        return run._replace(simulated_cycles=transport.cycles - first_cycle, utilisation=used)
 
 
 def one_by_one(
@@ -203,4 +219,4 @@ def one_by_one(
         cycles.append(accelerator.cycles)
         progress(1)
     seconds = time.perf_counter() - began
-    return np.concatenate(outputs), np.array(cycles), seconds, sum(cycles)
+    return Run(np.concatenate(outputs), np.array(cycles), seconds, sum(cycles))

@@ -10,12 +10,20 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from sw.errors import BadInput
 
-__all__ = ["build_once", "build_root", "environment", "require", "run", "version"]
+__all__ = [
+    "build_once",
+    "build_root",
+    "environment",
+    "require",
+    "require_headers",
+    "run",
+    "version",
+]
 
 _PROGRAMS = ("make", "g++", "perl")
 _OBJCACHE = Path(__file__).with_name("objcache.py")
@@ -63,6 +71,22 @@ def require() -> dict[str, str]:
         "OBJCACHE": f"{sys.executable} -I -S {_OBJCACHE}",
         "THRESHER_OBJECTS": str(build_root() / "sim" / "objects"),
     }
+
+
+def require_headers(what: str, headers: Sequence[str], packages: Sequence[str]) -> None:
+    """Refuse to go on without headers of C, which `what` needs and packages of Debian bring.
+
+    Raises
+    ------
+    BadInput
+        If one is missing, with the packages to install.
+    """
+    text = "".join(f"#include <{header}>\n" for header in headers)
+    command = ["g++", "-E", "-x", "c++", "-"]
+    if subprocess.run(command, input=text, capture_output=True, text=True, check=False).returncode:
+        raise BadInput(
+            f"{what} need the headers {' and '.join(headers)}: apt install {' '.join(packages)}"
+        )
 
 
 def version() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import shutil
 import struct
 import subprocess
@@ -19,13 +20,13 @@ from sim import toolchain
 from sim.verilog import build_folder
 from sw.transport import DeviceSilent
 
-__all__ = ["SimulationCrash", "VerilatedTransport", "build", "simulate"]
+__all__ = ["NOTHING", "Observed", "SimulationCrash", "VerilatedTransport", "build", "simulate"]
 
 _SERVER = Path(__file__).with_name("bus_server.cpp")
 _PROGRAM = "server"
 _OBJECTS = "objects"
 
-_WRITE, _READ, _POLL, _IDLE, _RESET = 1, 2, 3, 4, 5  # Operation in bus_server.cpp
+_WRITE, _READ, _POLL, _IDLE, _RESET, _WATCHED, _SHOW = range(1, 8)  # Operation in bus_server.cpp
 _FIXED, _FAST = 1, 2  # Writing there
 _REQUEST = struct.Struct("<5I")
 _REPLY = struct.Struct("<IIQ")
@@ -46,6 +47,48 @@ _MAKE_OPTIONS = ("OPT_FAST=-O1", "OPT_GLOBAL=-O1", "OPT_SLOW=")
 _QUICK = ("-fno-dfg", "--output-split", "0")
 _MAKE_QUICK = ("OPT_FAST=-O0", "OPT_GLOBAL=-O0", "OPT_SLOW=")
 _JOBS = 2
+_FST_HEADERS, _FST_PACKAGES = ("lz4.h", "zlib.h"), ("liblz4-dev", "zlib1g-dev")  # of Debian
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """What is seen of a simulation beside its bus; all of it makes a simulation slower.
+
+    Attributes
+    ----------
+    waves : Path, optional
+        File to write waves to, FST if it ends in .fst, or else VCD.
+    watched : sequence of (module, signal, path)
+        Signals of Verilog modules that the main loop finds by their paths.
+    lanes : int
+        How many of the bits of those signals are flags (sim/utilisation.h).
+    """
+
+    waves: Path | None = None
+    watched: tuple[tuple[str, str, str], ...] = ()
+    lanes: int = 0
+
+    @property
+    def options(self) -> list[str]:
+        """Of Verilator."""
+        if self.waves is None:
+            return []
+        return ["--trace-fst" if self.waves.suffix == ".fst" else "--trace-vcd"]
+
+    @property
+    def control(self) -> str:
+        """Verilator's control file."""
+        lines = {f'public_flat_rd -module "{module}" -var "{v}"' for module, v, _ in self.watched}
+        return "\n".join(["`verilator_config", *sorted(lines), ""])
+
+    @property
+    def arguments(self) -> list[str]:
+        """Of the main loop."""
+        waves = "" if self.waves is None else str(self.waves)
+        return [waves, str(self.lanes), *(path for _, _, path in self.watched)]
+
+
+NOTHING = Observed()
 
 
 class SimulationCrash(RuntimeError):
@@ -53,7 +96,12 @@ class SimulationCrash(RuntimeError):
 
 
 def build(
-    verilog: str, top: str, *, main: Path = _SERVER, waves: bool = False, quick: bool = False
+    verilog: str,
+    top: str,
+    *,
+    main: Path = _SERVER,
+    observed: Observed = NOTHING,
+    quick: bool = False,
 ) -> Path:
     """Compile a design and its main loop into a program; at once if that was done before.
 
@@ -65,8 +113,8 @@ def build(
         inputs are left at 0.
     main : Path
         C++ source of the main loop, which includes Vtop.h.
-    waves : bool
-        Compile it so that waves can be written, which makes it slower.
+    observed : Observed
+        What can be seen of it; the name of the file of waves does not matter here.
     quick : bool
         Compile it quickly rather than well: for what runs a few thousand cycles.
 
@@ -78,41 +126,42 @@ def build(
     Raises
     ------
     BadInput
-        If a tool is missing.
+        If a tool is missing, or for FST the headers of a library.
     RuntimeError
         If Verilator or the compiler refuses the design.
     """
-    options = [*_OPTIONS, *(_QUICK if quick else ()), *(["--trace-vcd"] if waves else [])]
+    options = [*_OPTIONS, *(_QUICK if quick else ()), *observed.options]
     make_options = _MAKE_QUICK if quick else _MAKE_OPTIONS
-    key = [toolchain.version(), main.read_text(), *options, *make_options, top, verilog]
-    folder = build_folder("\n".join(key), f"{top}-waves" if waves else top)
-    toolchain.build_once(
-        folder, lambda scratch: _compile(scratch, (verilog, top, main), options, make_options)
-    )
+    sources = [path.read_text() for path in (main, *sorted(main.parent.glob("*.h")))]
+    key = [toolchain.version(), *sources, *options, *make_options, observed.control, top, verilog]
+    folder = build_folder("\n".join(key), top if observed == NOTHING else f"{top}-observed")
+    texts = {f"{top}.v": verilog, f"{top}.vlt": observed.control}
+
+    def compile_it(scratch: Path) -> None:
+        for name, text in texts.items():
+            (scratch / name).write_text(text)
+        _compile(scratch, [*options, "--top-module", top, *texts, str(main)], make_options)
+
+    toolchain.build_once(folder, compile_it)
     return folder / _PROGRAM
 
 
-def _compile(
-    scratch: Path,
-    sources: tuple[str, str, Path],
-    options: list[str],
-    make_options: tuple[str, ...],
-) -> None:
-    verilog, top, main = sources
+def _compile(scratch: Path, arguments: list[str], make_options: tuple[str, ...]) -> None:
+    """In a folder with the sources: messages of the running simulation cite relative names."""
     env = toolchain.require()
-    (scratch / f"{top}.v").write_text(verilog)
-    # Relative names, since messages of the running simulation cite them.
-    command = ["verilator", "--cc", "--exe", "--prefix", "Vtop", "--top-module", top, *options]
-    command += ["--Mdir", _OBJECTS, "-o", f"../{_PROGRAM}", f"{top}.v", str(main)]
+    if "--trace-fst" in arguments:
+        toolchain.require_headers("waves", _FST_HEADERS, _FST_PACKAGES)
+    command = ["verilator", "--cc", "--exe", "--prefix", "Vtop", *arguments]
+    command += ["--Mdir", _OBJECTS, "-o", f"../{_PROGRAM}"]
     toolchain.run(command, env, scratch)
     make = ["make", "-C", _OBJECTS, "-f", "Vtop.mk", f"-j{_JOBS}", *make_options]
     toolchain.run(make, env, scratch)
     shutil.rmtree(scratch / _OBJECTS)
 
 
-def simulate(verilog: str, top: str, *, trace: Path | None = None) -> VerilatedTransport:
-    """A running simulation of a design (see `build`), with waves into the .vcd file `trace`."""
-    return VerilatedTransport(build(verilog, top, waves=trace is not None), trace=trace)
+def simulate(verilog: str, top: str, observed: Observed = NOTHING) -> VerilatedTransport:
+    """A running simulation of a design (see `build`)."""
+    return VerilatedTransport(build(verilog, top, observed=observed), observed)
 
 
 class VerilatedTransport:
@@ -125,8 +174,8 @@ class VerilatedTransport:
     ----------
     program : Path
         What `build` returned.
-    trace : Path, optional
-        Where to write waves (VCD); `program` must have been built with ``waves=True``.
+    observed : Observed
+        What `program` was built for.
 
     Raises
     ------
@@ -134,10 +183,10 @@ class VerilatedTransport:
         By every method, if the design stops the simulation, by a failed assertion for instance.
     """
 
-    def __init__(self, program: Path, *, trace: Path | None = None) -> None:
+    def __init__(self, program: Path, observed: Observed = NOTHING) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (close does it)
         self._child = subprocess.Popen(
-            [str(program), *([str(trace)] if trace else [])],
+            [str(program), *observed.arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -224,6 +273,15 @@ class VerilatedTransport:
     def reset(self, cycles: int = 2) -> None:
         """Hold the design in reset for `cycles` clock cycles."""
         self._call(_RESET, cycles)
+
+    def show(self, shown: bool) -> None:
+        """Whether waves are written from now on; they are at first."""
+        self._call(_SHOW, int(shown))
+
+    def watched(self) -> NDArray[np.uint32]:
+        """What the main loop found out about the watched signals; nothing if there are none."""
+        count = self._call(_WATCHED, 0)
+        return np.frombuffer(self._receive(4 * count), "<u4")
 
     def close(self) -> None:
         """End the simulation; waves are complete when this returns."""

@@ -1,6 +1,6 @@
 """The accelerator for others' designs: Verilog with a bus that they know, and what describes it.
 
-docs/architecture.md has the block diagram.
+Or with its memories as black boxes, for an ASIC. docs/architecture.md has the block diagram.
 """
 
 from .project import KINDS, Export, ExportError, check, write

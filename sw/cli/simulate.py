@@ -13,12 +13,14 @@ from rich.table import Table
 
 from sim.simulate import TARGETS, Simulation, Target
 from sim.simulate import simulate as run_simulation
+from sim.verilated import NOTHING, Observed
 from sw import format as thr
 from sw.compressed import CompressedNetwork
 from sw.image import Image
 from sw.pack import pack_file
 
 from .inputs import choose_inputs, input_options, write_outputs
+from .observing import Wanted, observing_options
 from .output import check_output, console, emit, json_option
 from .target import accelerator_options, choose_config
 
@@ -34,6 +36,8 @@ __all__ = ["progress_bar", "run_with_progress", "simulate"]
           100 embedded MNIST images on the Verilated engine of the Arty
       thresher sim lenet.thr --lanes 4 --inputs x.npy --outputs y.npy --target image
           walks the image packed for four lanes
+      thresher sim lenet.thr --dataset mnist --count 3 --waves lenet.fst --html lenet.html
+          every signal while three images run, for GTKWave; and who is busy when
     """,
 )
 @click.argument("model", metavar="MODEL.thr", type=click.Path(path_type=Path))
@@ -46,13 +50,17 @@ __all__ = ["progress_bar", "run_with_progress", "simulate"]
     help="The integer specification, the bits of the packed memories, or the engine itself.",
 )
 @input_options
+@observing_options
 @json_option
 def simulate(model: Path, outputs: Path | None, as_json: bool, **options: Any) -> None:
     """Run MODEL.thr on real inputs and compare every output with the golden model, to the bit.
 
     The golden model itself knows no engine: --board, --lanes and --groups do not matter to it.
-    Exit status 1 if an output differs.
+    Exit status 1 if an output differs. --waves, --heatmap and --html show the inside of the engine,
+    in a simulator that is compiled for it; choose few inputs for waves, which grow with them.
     """
+    wanted = Wanted(**{name: options[name] for name in ("waves", "heatmap", "html")})
+    wanted.check(options["target"], model, options["inputs"], outputs)
     if outputs is not None:
         check_output(outputs, model, options["inputs"])
     network = thr.read(model)
@@ -62,10 +70,14 @@ def simulate(model: Path, outputs: Path | None, as_json: bool, **options: Any) -
         image = pack_file(model, network, choose_config(model, network, **grid))
     inputs = {name: options[name] for name in ("inputs", "dataset", "count", "data")}
     x, labels = choose_inputs(network, **inputs)
-    result = run_with_progress(network, image, x, options["target"])
+    with wanted.observed(None if image is None else image.config) as observed:
+        result = run_with_progress(network, image, x, options["target"], observed)
+    if image is not None:
+        wanted.write(model, network, image, result)
     if outputs is not None:
         write_outputs(outputs, network, result.outputs)
     report = result.report(labels)
+    report["written"] = wanted.files
     emit(report, _show(report), as_json)
     if not result.agrees:
         console().print(f"differs from the golden model: {result.difference}", markup=False)
@@ -73,7 +85,11 @@ def simulate(model: Path, outputs: Path | None, as_json: bool, **options: Any) -
 
 
 def run_with_progress(
-    network: CompressedNetwork, image: Image | None, x: NDArray[np.int64], target: Target
+    network: CompressedNetwork,
+    image: Image | None,
+    x: NDArray[np.int64],
+    target: Target,
+    observed: Observed = NOTHING,
 ) -> Simulation:
     """`sim.simulate.simulate` with a progress bar on stderr."""
     with progress_bar() as bar:
@@ -85,6 +101,7 @@ def run_with_progress(
             x,
             target,
             lambda vectors: bar.update(task, advance=vectors, description="simulating"),
+            observed,
         )
 
 

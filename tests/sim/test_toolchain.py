@@ -164,3 +164,11 @@ def test_library_objects_are_kept_and_other_compilations_are_not(tmp_path, monke
     command = [*env["OBJCACHE"].split(), "g++", "-c", "-o", str(tmp_path / "x.o"), str(broken)]
     assert subprocess.run(command, env=env, capture_output=True).returncode != 0
     assert list((tmp_path / "objects").iterdir()) == [kept]
+
+
+def test_a_missing_header_is_named_with_its_package():
+    toolchain.require_headers("numbers", ["cstdint"], ["g++"])
+    with pytest.raises(
+        BadInput, match=r"^waves need the headers no_such\.h: apt install libno-dev$"
+    ):
+        toolchain.require_headers("waves", ["no_such.h"], ["libno-dev"])

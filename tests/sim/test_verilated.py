@@ -206,7 +206,7 @@ def test_two_simulations_are_independent(program):
 def test_waves_show_the_bus(tmp_path):
     trace = tmp_path / "waves.vcd"
     text = to_verilog(BusDummy(), "bus_dummy")
-    with verilated.simulate(text, "bus_dummy", trace=trace) as dut:
+    with verilated.simulate(text, "bus_dummy", verilated.Observed(waves=trace)) as dut:
         dut.write(0, words(0xCAFE))
     waves = trace.read_text()
     assert "bus__w_data" in waves
@@ -215,5 +215,18 @@ def test_waves_show_the_bus(tmp_path):
 
 def test_waves_that_cannot_be_written_are_an_error(tmp_path):
     text = to_verilog(BusDummy(), "bus_dummy")
+    waves = verilated.Observed(waves=tmp_path / "nowhere" / "waves.vcd")
     with pytest.raises(verilated.SimulationCrash, match="cannot write waves to"):
-        verilated.simulate(text, "bus_dummy", trace=tmp_path / "nowhere" / "waves.vcd")
+        verilated.simulate(text, "bus_dummy", waves)
+
+
+def test_a_signal_that_is_not_there_cannot_be_watched():
+    text = to_verilog(BusDummy(), "bus_dummy")
+    path = "TOP.bus_dummy.missing"
+    watched = verilated.Observed(watched=(("bus_dummy", "missing", path),))
+    with pytest.raises(verilated.SimulationCrash, match=f"no signal {path}"):
+        verilated.simulate(text, "bus_dummy", watched)
+
+
+def test_nothing_is_watched_unless_asked_for(dut):
+    assert dut.watched().shape == (0,)

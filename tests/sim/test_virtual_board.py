@@ -203,7 +203,8 @@ async def at_random(bus, places, held, dice):
 def at_rest(tmp_path_factory):
     """Waves of the engine alone, and the cycles in which it is said to be at rest."""
     waves, rests = tmp_path_factory.mktemp("waves") / "rest.vcd", []
-    with verilated.simulate(engine_verilog(TINY), "engine", trace=waves) as bus:
+    observed = verilated.Observed(waves=waves)
+    with verilated.simulate(engine_verilog(TINY), "engine", observed) as bus:
 
         def rest(settled):
             first = bus.cycles + settled

@@ -1,0 +1,159 @@
+"""The engine for an ASIC: Verilog in which every memory is a black box, and what goes with it."""
+
+import dataclasses
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from amaranth.back import verilog
+
+from ..config import AcceleratorConfig, ConfigError
+from ..engine import Engine
+from ..project import environment, replacing
+from .area import TOP, check_liberty, synthesise
+from .macros import Macro, Macros
+
+__all__ = ["FILES", "Asic", "write"]
+
+# What is written, in the order in which a simulator or Yosys reads it.
+FILES = {
+    "engine": "engine.v",
+    "stubs": "memories.v",
+    "models": "memories_model.v",
+    "list": "memories.json",
+    "constraints": "engine.sdc",
+    "configuration": "config.json",
+}
+_SUMMARY = "summary.json"
+
+_MODULE = re.compile(r"^module \\?(\S+?)\s*\(")
+
+
+@dataclasses.dataclass(frozen=True)
+class Asic:
+    """What is to be exported.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    clock_hz : float
+        That of the constraints.
+    liberty : Path or None
+        Library of the cells to synthesise it with, if any.
+    """
+
+    config: AcceleratorConfig
+    clock_hz: float
+    liberty: Path | None = None
+
+
+def write(
+    asic: Asic, folder: Path, step: Callable[[str], AbstractContextManager]
+) -> dict[str, Any]:
+    """Write the folder, replacing what an export left there; nothing is left if it fails.
+
+    Parameters
+    ----------
+    step : name -> context manager
+        Entered for every step of the work.
+
+    Returns
+    -------
+    What summary.json holds: `memories` as in memories.json, and `synthesis`, which is None without
+    a library, or what `hw.export.area.synthesise` returned.
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds something else, the library is none, or Yosys fails.
+    """
+    _check_folder(folder)
+    if asic.liberty is not None:
+        check_liberty(asic.liberty)
+    with replacing(folder) as new:
+        with step("generation"):
+            memories = _write_sources(asic, new)
+        synthesis = None
+        if asic.liberty is not None:
+            sources = FILES["stubs"], FILES["engine"]
+            bits = {memory["module"]: memory["bits"] for memory in memories}
+            with step("synthesis"):
+                synthesis = synthesise(new, sources, asic.liberty, bits)
+        summary = {
+            "folder": str(folder),
+            "config": dataclasses.asdict(asic.config),
+            "clock_mhz": asic.clock_hz / 1e6,
+            "memories": memories,
+            "synthesis": synthesis,
+        }
+        (new / _SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")
+    return summary
+
+
+def _check_folder(folder: Path) -> None:
+    fresh = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if not fresh and not all((folder / name).is_file() for name in (_SUMMARY, FILES["list"])):
+        raise ConfigError(f"{folder} holds something other than an export: name a new folder")
+
+
+def _write_sources(asic: Asic, folder: Path) -> list[dict[str, Any]]:
+    """Everything but the results of synthesis; what memories.json holds."""
+    platform = Macros()
+    # The Verilog must not depend on which Yosys is installed on this machine.
+    with environment("AMARANTH_USE_YOSYS", "builtin"):
+        text = verilog.convert(
+            Engine(asic.config),
+            name=TOP,
+            platform=platform,
+            emit_src=False,
+            strip_internal_attrs=True,
+        )
+    macros = sorted(platform.used)
+    memories = _memories(macros, text)
+    contents = {
+        "engine": text,
+        "stubs": "\n".join(macro.black_box() for macro in macros),
+        "models": "\n".join(macro.model() for macro in macros),
+        "list": json.dumps(memories, indent=2) + "\n",
+        "constraints": _constraints(asic.clock_hz),
+        "configuration": json.dumps(dataclasses.asdict(asic.config), indent=2) + "\n",
+    }
+    for what, content in contents.items():
+        (folder / FILES[what]).write_text(content)
+    return memories
+
+
+def _memories(macros: list[Macro], text: str) -> list[dict[str, Any]]:
+    """What each wrapper must be, how many there are and where."""
+    where = defaultdict(list)
+    names = {macro.name for macro in macros}
+    for line in text.splitlines():
+        if found := _MODULE.match(line):
+            module = found[1]
+        elif line.startswith("  ") and (words := line.split()) and words[0] in names:
+            # Amaranth numbers modules whose name was taken; the instance has the plain one.
+            path = re.sub(r"\$\d+", "", module).split(".")[1:]
+            where[words[0]].append(".".join([*path, words[1]]))
+    return [
+        {
+            "module": macro.name,
+            "width": macro.width,
+            "depth": macro.depth,
+            "bits": macro.bits,
+            "write_ports": macro.writes,
+            "parts": macro.parts,
+            "read_ports": list(macro.reads),
+            "ports": {name: {"direction": d, "bits": n} for name, (d, n) in macro.ports.items()},
+            "instances": len(where[macro.name]),
+            "where": where[macro.name],
+        }
+        for macro in macros
+    ]
+
+
+def _constraints(clock_hz: float) -> str:
+    return f"create_clock -name clk -period {1e9 / clock_hz:.3f} [get_ports clk]\n"
