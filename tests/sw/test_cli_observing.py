@@ -8,6 +8,7 @@ import pywellen
 from click.testing import CliRunner
 from PIL import Image
 
+from sim.late_reset import INNER
 from sim.random_network import Recipe, random_network
 from sw import format as thr
 from sw.cli import main
@@ -49,7 +50,7 @@ def test_every_file_is_written_and_named(result, folder):
 
 def test_the_waves_hold_the_runs_and_the_save_file_opens_at_them(result, folder):
     signals = {var.full_name: var for var in pywellen.Waveform(str(folder / "w.fst")).all_vars()}
-    busy = signals["TOP.engine.sequencer.busy"].signal
+    busy = signals[f"TOP.engine.{INNER}.sequencer.busy"].signal
     started = [time for time, level in busy if level]
     assert len(started) == 3
     text = (folder / "w.gtkw").read_text()
