@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Callable
+import math
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +26,17 @@ from .ports import boards_of, open_port
 from .selftest import Check, run_checks
 from .trace import Trace, compare, prefix
 
-__all__ = ["AsyncAccelerator", "Info", "Model", "Progress"]
+__all__ = ["RUN_SECONDS", "AsyncAccelerator", "Info", "Model", "Progress", "nothing"]
 
 Model = str | Path | CompressedNetwork | Image
 Progress = Callable[[float], None]
 
+RUN_SECONDS = 10.0
+"""How long one run on the device may take, if nothing else is said."""
 
-def _nothing(_: object) -> None:
-    pass
+
+def nothing(_: object) -> None:
+    """What is told of progress by default."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +94,7 @@ class AsyncAccelerator:
         *,
         baud: int | None = None,
         config: AcceleratorConfig | None = None,
-        say: Callable[[str], None] = _nothing,
+        say: Callable[[str], None] = nothing,
     ) -> AsyncAccelerator:
         """See `sw.driver.Accelerator.open`."""
         bone = await asyncio.to_thread(open_port, port, baud, say)
@@ -113,11 +117,14 @@ class AsyncAccelerator:
             self._config = known[0]
 
     async def close(self) -> None:
-        """Leave the device as it was after power-up, but for what it holds; close the port."""
-        with contextlib.suppress(BadInput):
-            await self.release()
-        if isinstance(self._transport, Threaded):
-            await self._transport.close()
+        """End: what the device holds stays guarded, and the port is closed, the one given, too."""
+        try:
+            async with self._turn:
+                with contextlib.suppress(BadInput):
+                    await self._device.leave()
+        finally:
+            if isinstance(self._transport, Threaded):
+                await self._transport.close()
 
     async def __aenter__(self) -> AsyncAccelerator:
         return self
@@ -134,9 +141,7 @@ class AsyncAccelerator:
             repeated = self._device.repeated
             return Info(self.port, boards, self._config, identity, registers, repeated)
 
-    async def load(
-        self, model: Model, progress: Progress = _nothing, *, whole: bool = False
-    ) -> int:
+    async def load(self, model: Model, progress: Progress = nothing, *, whole: bool = False) -> int:
         """See `sw.driver.Accelerator.load`."""
         image, network = self._packed(model)
         async with self._turn:
@@ -156,8 +161,8 @@ class AsyncAccelerator:
     async def run(
         self,
         x: NDArray[np.integer],
-        timeout: float = 10.0,
-        progress: Progress = _nothing,
+        timeout: float = RUN_SECONDS,
+        progress: Progress = nothing,
         *,
         batch: int | None = None,
     ) -> NDArray[np.int64]:
@@ -168,52 +173,74 @@ class AsyncAccelerator:
     async def predict(
         self,
         x: ArrayLike,
-        progress: Progress = _nothing,
+        progress: Progress = nothing,
         *,
-        timeout: float = 10.0,
+        timeout: float = RUN_SECONDS,
         trace_layers: bool = False,
     ) -> NDArray[np.float64]:
         """See `sw.driver.Accelerator.predict`."""
-        network = self._require_network()
-        inputs = golden.quantise(network, _as_vectors(x, network))
-        if trace_layers:
-            trace = await self.trace(inputs, progress)
-            if trace.difference is not None:
-                raise DeviceError(trace.difference)
-            return golden.dequantise(network, trace.layers[-1])
-        return golden.dequantise(network, await self.run(inputs, timeout, progress))
-
-    async def trace(self, x: NDArray[np.integer], progress: Progress = _nothing) -> Trace:
-        """See `sw.driver.Accelerator.trace`."""
-        network = self._require_network()
         async with self._turn:
-            whole = self._device.image
-            assert whole is not None  # with the network
-            layers: list[NDArray[np.int64]] = []
-            difference = None
-            expected = golden.run(network, x)
-            try:
-                for number, should_be in enumerate(expected):
-                    await self._device.load(prefix(whole, number + 1))
-                    layers.append(await self._device.run(x))
-                    progress((number + 1) / len(expected))
-                    difference = compare(network, number, layers[-1], should_be)
-                    if difference is not None:
-                        break
-            finally:
-                await self._device.load(whole)
+            network = self._require_network()
+            inputs = golden.quantise(network, _as_vectors(x, network))
+            if not trace_layers:
+                outputs = await self._device.run(inputs, timeout, progress)
+                return golden.dequantise(network, outputs)
+            trace = await self._trace(network, inputs, timeout, progress)
+        if trace.difference is not None:
+            raise DeviceError(trace.difference)
+        return golden.dequantise(network, trace.layers[-1])
+
+    async def trace(
+        self,
+        x: NDArray[np.integer],
+        timeout: float = RUN_SECONDS,
+        progress: Progress = nothing,
+    ) -> Trace:
+        """See `sw.driver.Accelerator.trace`."""
+        async with self._turn:
+            return await self._trace(self._require_network(), x, timeout, progress)
+
+    async def _trace(
+        self,
+        network: CompressedNetwork,
+        x: NDArray[np.integer],
+        timeout: float,
+        progress: Progress,
+    ) -> Trace:
+        layers: list[NDArray[np.int64]] = []
+        difference = None
+        expected = golden.run(network, x)
+        async with self._loaded_again() as whole:
+            for number, should_be in enumerate(expected):
+                await self._device.load(prefix(whole, number + 1))
+                layers.append(await self._device.run(x, timeout))
+                progress((number + 1) / len(expected))
+                difference = compare(network, number, layers[-1], should_be)
+                if difference is not None:
+                    break
         return Trace(tuple(layers), difference)
 
-    async def selftest(self, note: Callable[[str], None] = _nothing) -> list[Check]:
+    async def selftest(self, note: Callable[[str], None] = nothing) -> list[Check]:
         """See `sw.driver.Accelerator.selftest`."""
         config = self._require_config()
         async with self._turn:
-            before = self._device.image
-            try:
+            if self._device.image is None:
                 return await run_checks(self._device, config, note)
-            finally:
-                if before is not None:
-                    await self._device.load(before)
+            async with self._loaded_again():
+                return await run_checks(self._device, config, note)
+
+    @contextlib.asynccontextmanager
+    async def _loaded_again(self) -> AsyncIterator[Image]:
+        """The image that is loaded, which is so in the end, too; if not, there is no network."""
+        image, network = self._device.image, self._network
+        if image is None:
+            raise DeviceError("no image is loaded; call load() first")
+        self._network = None
+        try:
+            yield image
+        finally:
+            await self._device.load(image)
+            self._network = network
 
     @property
     def cycles(self) -> int:
@@ -269,7 +296,7 @@ def _as_vectors(x: ArrayLike, network: CompressedNetwork) -> NDArray[np.float64]
         values = np.asarray(x, np.float64)
     except (TypeError, ValueError) as error:
         raise BadInput(f"inputs are not numbers: {error}") from error
-    if values.ndim < 2 or values[0:1].size not in (0, network.inputs):
+    if values.ndim < 2 or math.prod(values.shape[1:]) != network.inputs:
         raise BadInput(
             f"inputs have shape {values.shape}; (n, {network.inputs}) is needed, or n of as many "
             "numbers"

@@ -39,6 +39,7 @@ _WORDS_MIN = 16
 # Exchanges that are spoiled one after the other before the line is given up: with one byte in 50
 # spoiled, every third of a few words comes through.
 _SPOILED_MAX = 40
+_POLL_SECONDS = 0.25
 _NOTHING = (1 << BUS_ADDRESS_BITS) - 1, 0  # writable: no address lies between
 _EVERYTHING = 0, (1 << BUS_ADDRESS_BITS) - 1
 
@@ -72,6 +73,7 @@ class VerifiedBus:
         self._transport = transport
         self._words = min(_WORDS_FIRST, _WORDS_MAX)
         self._in_a_row = 0
+        self._in_step = True  # whether the line is known to be ready for an exchange
         self._writable: tuple[int, int] | None = None  # not known
         self.repeated = 0
 
@@ -144,7 +146,8 @@ class VerifiedBus:
         """
         deadline = time.monotonic() + timeout
         while True:
-            left = max(0.0, deadline - time.monotonic())
+            # In slices: a coroutine that is cancelled leaves the one under way to itself.
+            left = min(_POLL_SECONDS, max(0.0, deadline - time.monotonic()))
             await self._attempt(
                 functools.partial(self._transport.poll, PLACE[register], mask, value, left)
             )
@@ -153,9 +156,11 @@ class VerifiedBus:
             if time.monotonic() >= deadline:
                 return False
 
-    async def guard(self) -> None:
-        """From now on, what is guarded is written by `write` and `set` alone."""
+    async def guard(self) -> bool:
+        """From now on, what is guarded is written by `write` and `set` alone; whether it was so."""
+        before = await self.registers()
         await self._let_write(*_NOTHING)
+        return before["write_first"] > before["write_last"]
 
     async def release(self) -> None:
         """Leave the device as after power-up, in that all addresses may be written to."""
@@ -182,19 +187,25 @@ class VerifiedBus:
             If too many were spoiled in a row, the device is silent, or the port is lost.
         """
         try:
+            if not self._in_step:
+                await self._transport.resynchronise()
+            self._in_step = False
             result = await exchange()
+            self._in_step = True
         except PortError:
             raise
         except LinkError as error:
             self._in_a_row += 1
             self.repeated += 1
             if self._in_a_row >= _SPOILED_MAX:
+                spoiled, self._in_a_row = self._in_a_row, 0
                 raise LineError(
-                    f"{error}; {self._in_a_row} exchanges in a row were spoiled: check the cable "
+                    f"{error}; {spoiled} exchanges in a row were spoiled: check the cable "
                     "and the baud rate"
                 ) from error
             self._words = max(_WORDS_MIN, self._words // 2)
             await self._transport.resynchronise()
+            self._in_step = True
             # What was garbled may have opened other places to be written to.
             if self._writable is not None:
                 await self._let_write(*_NOTHING, surely=True)

@@ -120,13 +120,15 @@ class Device:
     async def open(self) -> None:
         """Find out who answers, and guard its memories.
 
+        What they hold is trusted if they were guarded until now, as the driver leaves them.
+
         Raises
         ------
         DeviceError
             If what answers is not a Thresher accelerator of this register map.
         """
         await identify(self._transport)
-        await self._bus.guard()
+        self._released = not await self._bus.guard()
 
     async def registers(self) -> Registers:
         """What the device says of itself."""
@@ -176,13 +178,18 @@ class Device:
         if found.image_id == image.id and not whole:
             self._image = self._held = image
             return 0
-        words = image_words(image)
+        words = everything = image_words(image)
         if held is not None and held.id == found.image_id and not whole:
-            words = differing_words(words, image_words(held))
+            words = differing_words(everything, image_words(held))
         # Before all else, since whatever stops the load must not leave the image before its id.
         await self._bus.set("image_id", 0)
         await self.reset()
+        repeated = self._bus.repeated
         await self._bus.write(words, progress)
+        if words is not everything and self._bus.repeated != repeated:
+            # What was spoiled may have gone to words between, which are not written again.
+            words = everything
+            await self._bus.write(words, progress)
         await self.reset()  # nothing runs that a stray command started
         await self._bus.set("image_id", image.id)
         self._image = self._held = image
@@ -212,6 +219,11 @@ class Device:
         """Leave the device to others as it was after power-up: all its memories may be written."""
         self._released = True
         await self._bus.release()
+
+    async def leave(self) -> None:
+        """Before the transport is closed: memories stay guarded if what they hold is verified."""
+        if self._released:
+            await self._bus.release()
 
     async def run(
         self,
@@ -266,15 +278,17 @@ class Device:
         Raises
         ------
         DeviceError
-            If no image is loaded, or if the device has run again meanwhile.
+            If no image is loaded or nothing was run since; if the device has run again meanwhile.
         """
         image = self._require_image()
+        if self._last is None:
+            raise DeviceError("nothing was run since the image was loaded; call run() first")
         sums = np.zeros((len(image.layer_ports), len(COUNTERS)), np.int64)
         for step, layer in enumerate(image.steps):
             address = word_address(Window.COUNTERS, step)
             sums[layer] += await self._bus.read(address, len(COUNTERS))
         registers = await self.registers()
-        if self._last is not None and not registers.idle_after(self._last):
+        if not registers.idle_after(self._last):
             raise DeviceError("the device has run again since the run whose counters are asked for")
         counts = []
         for values in sums:

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hw.config import AcceleratorConfig
 
-from .async_driver import AsyncAccelerator, Info, Model, Progress
+from .async_driver import RUN_SECONDS, AsyncAccelerator, Info, Model, Progress, nothing
 from .asynchronous import Immediate, finish
 from .device import DeviceError, LayerCounts
 from .ports import open_port
@@ -32,10 +32,6 @@ __all__ = ["Accelerator", "Check", "DeviceError", "Info", "LayerCounts", "Trace"
 T = TypeVar("T")
 
 
-def _nothing(_: object) -> None:
-    pass
-
-
 def _tell(line: str) -> None:
     print(line, file=sys.stderr)
 
@@ -44,7 +40,7 @@ def _reported(progress: Progress | bool, text: str) -> AbstractContextManager[Pr
     """What is called with the share that is done."""
     if progress is True:
         return shares(text)
-    return contextlib.nullcontext(_nothing if progress is False else progress)
+    return contextlib.nullcontext(nothing if progress is False else progress)
 
 
 class Accelerator:
@@ -79,7 +75,8 @@ class Accelerator:
     def __init__(self, transport: Transport, *, config: AcceleratorConfig | None = None) -> None:
         self._transport = transport
         self._owns_transport = False
-        self._turn = threading.RLock()
+        self._turn = threading.Lock()
+        self._thread: int | None = None  # which has the turn
         self._async = AsyncAccelerator(Immediate(transport), config=config)
         self._finish(self._async.start())
 
@@ -122,10 +119,12 @@ class Accelerator:
         return accelerator
 
     def close(self) -> None:
-        """Leave the device as it was after power-up, but for what it holds; close the port."""
-        self._finish(self._async.close())
-        if self._owns_transport:
-            self._transport.close()
+        """End: what the device holds stays guarded, and the port is closed if `open` opened it."""
+        try:
+            self._finish(self._async.close())
+        finally:
+            if self._owns_transport:
+                self._transport.close()
 
     def __enter__(self) -> Accelerator:
         return self
@@ -208,7 +207,7 @@ class Accelerator:
         x: ArrayLike,
         progress: Progress | bool = False,
         *,
-        timeout: float = 10.0,
+        timeout: float = RUN_SECONDS,
         trace_layers: bool = False,
     ) -> NDArray[np.float64]:
         """Outputs (n, outputs) for inputs (n, inputs), or (n, …) with as many numbers.
@@ -236,7 +235,7 @@ class Accelerator:
     def run(
         self,
         x: NDArray[np.integer],
-        timeout: float = 10.0,
+        timeout: float = RUN_SECONDS,
         progress: Progress | bool = False,
         *,
         batch: int | None = None,
@@ -260,15 +259,25 @@ class Accelerator:
         with _reported(progress, "running") as report:
             return self._finish(self._async.run(x, timeout, report, batch=batch))
 
-    def trace(self, x: NDArray[np.integer], progress: Progress = _nothing) -> Trace:
+    def trace(
+        self,
+        x: NDArray[np.integer],
+        timeout: float = RUN_SECONDS,
+        progress: Progress | bool = False,
+    ) -> Trace:
         """Activations of every layer for integer inputs, compared with the golden model.
 
         The network is run to its first layer, to its second and so on, and each is read back, up
         to the first that differs.
-        """
-        return self._finish(self._async.trace(x, progress))
 
-    def selftest(self, note: Callable[[str], None] = _nothing) -> list[Check]:
+        Parameters
+        ----------
+        timeout, progress : as of `run`
+        """
+        with _reported(progress, "tracing") as report:
+            return self._finish(self._async.trace(x, timeout, report))
+
+    def selftest(self, note: Callable[[str], None] = nothing) -> list[Check]:
         """Try the activation memories, and random networks layer by layer.
 
         What is loaded by this program is loaded again in the end.
@@ -290,7 +299,7 @@ class Accelerator:
         Raises
         ------
         DeviceError
-            If nothing is loaded, or if the device has run again meanwhile.
+            If nothing is loaded or nothing was run since; if the device has run again meanwhile.
         """
         return self._finish(self._async.counters())
 
@@ -303,5 +312,12 @@ class Accelerator:
         self._finish(self._async.release())
 
     def _finish(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        if self._thread == threading.get_ident():
+            coroutine.close()
+            raise DeviceError("the accelerator was called by what its own method calls")
         with self._turn:
-            return finish(coroutine)
+            self._thread = threading.get_ident()
+            try:
+                return finish(coroutine)
+            finally:
+                self._thread = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from serial.tools import list_ports
 
@@ -70,19 +70,22 @@ def open_port(
     tried = []
     for name in candidates():
         for rate in rates:
-            with contextlib.suppress(LinkError, DeviceError), _probed(name, rate):
+            try:
+                _probe(name, rate)
+                transport = open_serial(name, rate)
+            except (LinkError, DeviceError) as error:
+                why = str(error).removeprefix(f"{name}: ")
+                tried.append(f"{name} ({why.partition(';')[0]})")
+            else:
                 say(f"found an accelerator at {name}, {rate:,} baud")
-                return open_serial(name, rate)
-        tried.append(name)
+                return transport
     raise PortError(
         f"no accelerator answers at any USB serial port: {', '.join(tried) or 'there is none'}; "
         f"name the port, also by the environment variable {PORTS_VARIABLE}"
     )
 
 
-@contextlib.contextmanager
-def _probed(port: str, baud: int) -> Iterator[None]:
+def _probe(port: str, baud: int) -> None:
     """Raises what the driver would if there is no accelerator behind the port, but sends little."""
     with contextlib.closing(open_serial(port, baud, timeout=_PROBE_SECONDS)) as transport:
         finish(identify(Immediate(transport), attempts=1))
-    yield

@@ -35,8 +35,8 @@ class Sequencer(wiring.Component):
         The feeders, or write-back, begin with the layer; two cycles after `start` or `fed`, or
         right after `stored`.
     fed : In(1)
-        The elements have nothing more to do for the layer; two cycles after `feed_start` or later,
-        for the next instruction is read in between.
+        The elements have nothing more to do for the layer; three cycles after `feed_start` or
+        later, for the next instruction is read in between.
     stored : In(1)
         The last word of a layer is stored; two cycles after `fed` of the same or later.
     ahead : Out(1)

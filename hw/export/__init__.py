@@ -3,6 +3,7 @@
 Or with its memories as black boxes, for an ASIC. docs/architecture.md has the block diagram.
 """
 
-from .project import KINDS, Export, ExportError, check, write
+from .folder import ExportError
+from .project import KINDS, Export, check, write
 
 __all__ = ["KINDS", "Export", "ExportError", "check", "write"]

@@ -11,10 +11,11 @@ from typing import Any
 
 from amaranth.back import verilog
 
-from ..config import AcceleratorConfig, ConfigError
+from ..config import AcceleratorConfig
 from ..engine import Engine
 from ..project import environment, replacing
 from .area import TOP, check_liberty, synthesise
+from .folder import SUMMARY, check_folder
 from .macros import Macro, Macros
 
 __all__ = ["FILES", "Asic", "write"]
@@ -28,7 +29,6 @@ FILES = {
     "constraints": "engine.sdc",
     "configuration": "config.json",
 }
-_SUMMARY = "summary.json"
 
 _MODULE = re.compile(r"^module \\?(\S+?)\s*\(")
 
@@ -71,7 +71,7 @@ def write(
     ConfigError
         If the folder holds something else, the library is none, or Yosys fails.
     """
-    _check_folder(folder)
+    check_folder(folder)
     if asic.liberty is not None:
         check_liberty(asic.liberty)
     with replacing(folder) as new:
@@ -90,14 +90,9 @@ def write(
             "memories": memories,
             "synthesis": synthesis,
         }
-        (new / _SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")
+        summary["files"] = sorted(path.name for path in new.iterdir())
+        (new / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")
     return summary
-
-
-def _check_folder(folder: Path) -> None:
-    fresh = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-    if not fresh and not all((folder / name).is_file() for name in (_SUMMARY, FILES["list"])):
-        raise ConfigError(f"{folder} holds something other than an export: name a new folder")
 
 
 def _write_sources(asic: Asic, folder: Path) -> list[dict[str, Any]]:

@@ -98,7 +98,9 @@ class AxiLite(wiring.Component):
                 with m.Elif(may_read):
                     m.d.sync += asked.eq(0)
                 with m.If(writing & ~strobes.all()):
-                    m.d.sync += [self.bvalid.eq(1), self.bresp.eq(_SLVERR)]
+                    # Nothing at all may be written, but not some bytes of a word.
+                    refused = Mux(strobes.any(), _SLVERR, _OKAY)
+                    m.d.sync += [self.bvalid.eq(1), self.bresp.eq(refused)]
                 with m.Elif(may_write | may_read):
                     m.next = "TRANSFER"
             with m.State("TRANSFER"):

@@ -8,12 +8,13 @@ from typing import Any
 
 from amaranth.utils import ceil_log2
 
-from ..config import AcceleratorConfig, ConfigError
+from ..config import AcceleratorConfig
 from ..csr import csr_csv, csr_json, regmap, regmap_json
 from ..engine import Engine
 from ..project import replacing
 from ..regmap import ENGINE_SPACE, AddressSpace
 from . import litex
+from .folder import SUMMARY, ExportError, check_folder
 from .fusesoc import core
 from .header import c_header
 from .stream_map import StreamSettings, StreamShape, with_streams
@@ -28,11 +29,6 @@ __all__ = ["KINDS", "Export", "ExportError", "check", "write"]
 KINDS = ("verilog", "wishbone", "axi")
 # Activations that a vector on a stream may have, at least, if the engine has room for them.
 _STREAM_ITEMS = 1024
-_SUMMARY = "summary.json"
-
-
-class ExportError(ConfigError):
-    """What is asked for cannot be exported, or not to there."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,21 +108,7 @@ def check(kind: str, folder: Path) -> None:
     """
     if kind not in KINDS:
         raise ExportError(f"unknown export {kind!r}: it can be {', '.join(KINDS)}")
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise ExportError(f"{folder} is a file; -o must name a folder that is new, or an export")
-    there = {path.name for path in folder.iterdir()}
-    try:
-        former = {_SUMMARY, *json.loads((folder / _SUMMARY).read_text())["files"]}
-        former.add("__pycache__")  # of the LiteX module, where it was imported
-    except (OSError, ValueError, KeyError, TypeError):
-        former = set()
-    if strangers := sorted(there - former):
-        raise ExportError(
-            f"{folder} holds {strangers[0]}, which no export wrote: give -o another folder, "
-            "or move it away"
-        )
+    check_folder(folder)
 
 
 def write(export: Export, folder: Path) -> dict[str, Any]:
@@ -173,5 +155,5 @@ def write(export: Export, folder: Path) -> dict[str, Any]:
     with replacing(folder) as new:
         for name, text in files.items():
             (new / name).write_text(text)
-        (new / _SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")
+        (new / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")
     return summary

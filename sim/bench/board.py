@@ -39,14 +39,17 @@ def packed() -> Image:
 
 
 class _SpoiledStream:
-    """Loses, repeats or changes one of the bytes to the board, and is sound from then on."""
+    """Once it is armed: loses, repeats or changes one of the bytes to the board."""
 
     def __init__(self, uart: SimulatedUart, place: int, spoil: Callable[[int], bytes]) -> None:
         self._uart = uart
-        self._left = place
+        self._place, self._left = place, -1
         self._spoil = spoil
         self.read = uart.read
         self.close = uart.close
+
+    def arm(self) -> None:
+        self._left = self._place
 
     def write(self, data: bytes, /) -> None:
         if 0 <= self._left < len(data):
@@ -123,8 +126,10 @@ async def recovers_from_a_bad_line(dut: Any) -> None:
 
     def host() -> None:
         for spoil in spoilers:
-            accelerator = Accelerator(_bone(_SpoiledStream(uart, dice.randrange(_SPOILED), spoil)))
-            accelerator.load(packed())
+            stream = _SpoiledStream(uart, dice.randrange(_SPOILED), spoil)
+            accelerator = Accelerator(_bone(stream))
+            stream.arm()
+            accelerator.load(packed(), whole=True)
             assert accelerator.repeated == 1
             _check_runs(_bone(uart))
 

@@ -12,8 +12,10 @@ from rich.table import Table
 
 from hw import boards
 from sw import format as thr
+from sw.compressed import CompressedNetwork
 from sw.device import Registers
 from sw.driver import Accelerator
+from sw.pack import pack_file
 from sw.ports import boards_of
 from sw.progress import shares
 
@@ -22,6 +24,7 @@ from .target import board_config
 
 __all__ = [
     "board_names",
+    "check_fit",
     "device_options",
     "line_seconds",
     "load",
@@ -73,6 +76,20 @@ def line_seconds(accelerator: Accelerator) -> float:
     return accelerator.line_seconds or 0.0
 
 
+def check_fit(model: Path, board: str | None) -> CompressedNetwork:
+    """The network of a file; it is packed for the board, if that is named, before a port is opened.
+
+    Raises
+    ------
+    BadInput
+        If the file is damaged, or the network does not fit.
+    """
+    network = thr.read(model)
+    if board is not None:
+        pack_file(model, network, board_config(board))
+    return network
+
+
 def load_model(accelerator: Accelerator, model: Path) -> int:
     """`Accelerator.load` with a progress bar on stderr; returns the words that were written."""
     with shares("loading", console()) as report:
@@ -96,7 +113,7 @@ def load(model: Path, port: str, board: str | None, baud: int | None, as_json: b
     The board must run the bitstream that `thresher build` makes for it. The network stays until
     another is loaded or the board loses power: no synthesis, no new bitstream.
     """
-    thr.read(model)
+    check_fit(model, board)
     with open_device(port, board, baud) as accelerator:
         began, before = time.perf_counter(), line_seconds(accelerator)
         words = load_model(accelerator, model)
@@ -115,7 +132,8 @@ def load(model: Path, port: str, board: str | None, baud: int | None, as_json: b
         "line_seconds": on_line,
     }
     table = Table(show_header=False)
-    table.add_row("image", f"{record['image_id']}, verified by its checksum")
+    how = "verified by its checksum" if words else "held already: nothing was sent"
+    table.add_row("image", f"{record['image_id']}, {how}")
     table.add_row("board", f"{' or '.join(names) or 'unknown'} at {info.port}")
     table.add_row("words of 32 bits", f"{words:,}" if words else "none: it was there already")
     table.add_row("seconds", f"{seconds:.2f}; all bytes take {on_line:.2f} at the baud rate")

@@ -14,12 +14,11 @@ from rich.table import Table
 from hw import boards
 from sim import golden
 from sim.simulate import accuracy, first_difference
-from sw import format as thr
 from sw.driver import Accelerator
 from sw.progress import shares
 
 from .inputs import choose_inputs, input_options, write_outputs
-from .load import board_names, device_options, load_model, open_device
+from .load import board_names, check_fit, device_options, load_model, open_device
 from .output import check_output, console, emit, json_option
 
 __all__ = ["run"]
@@ -64,7 +63,7 @@ def run(
     """
     if outputs is not None:
         check_output(outputs, model, options["inputs"])
-    network = thr.read(model)
+    network = check_fit(model, board)
     x, labels = choose_inputs(network, **options)
     with open_device(port, board, baud) as accelerator:
         loaded = load_model(accelerator, model) > 0
@@ -74,7 +73,7 @@ def run(
         difference = first_difference(found, golden.run(network, x)[-1])
         if trace_layers:
             with shares("tracing layers", console()) as report:
-                difference = accelerator.trace(x, report).difference or difference
+                difference = accelerator.trace(x, progress=report).difference or difference
         info = accelerator.info()
     if outputs is not None:
         write_outputs(outputs, network, found)

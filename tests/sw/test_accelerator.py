@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import random
 import threading
 import tty
 
 import numpy as np
 import pytest
+from faulty import FAULTS, Faulty
 from serial.tools import list_ports
 from test_cli_device import board_with
 
@@ -62,6 +64,29 @@ def other_image():
     (codebook,) = IMAGE.contents[Window.CODEBOOK]
     codebook = codebook.copy()
     codebook[PLACE_OF_IT] = int(OTHER.layers[1].codebook[1]) & 0xFFFF
+    return dataclasses.replace(IMAGE, contents={**IMAGE.contents, Window.CODEBOOK: (codebook,)})
+
+
+def in_both(network):
+    """The network with another value in the codebooks of its first and its last layer."""
+    layers = list(network.layers)
+    for number in (0, -1):
+        codebook = layers[number].codebook.copy()
+        codebook[1] = -codebook[1]
+        layers[number] = dataclasses.replace(layers[number], codebook=codebook)
+    return dataclasses.replace(network, layers=tuple(layers))
+
+
+OTHER_LAYERS = in_both(NETWORK)
+
+
+def far_apart():
+    """Of `OTHER_LAYERS`, laid out as `NETWORK` is: what differs has other words between."""
+    (codebook,) = IMAGE.contents[Window.CODEBOOK]
+    codebook = codebook.copy()
+    values = len(NETWORK.layers[0].codebook)
+    codebook[1] = int(OTHER_LAYERS.layers[0].codebook[1]) & 0xFFFF
+    codebook[2 * values + 1] = int(OTHER_LAYERS.layers[-1].codebook[1]) & 0xFFFF
     return dataclasses.replace(IMAGE, contents={**IMAGE.contents, Window.CODEBOOK: (codebook,)})
 
 
@@ -153,6 +178,35 @@ class TestLoad:
         assert accelerator.image_id == 0
         assert accelerator.load(NETWORK) == WHOLE
 
+    def test_all_of_it_where_it_was_not_guarded(self, device):
+        """Another program may have written into memories, which cannot be read back."""
+        Accelerator(device).load(NETWORK)
+        Accelerator(device).close()
+        assert Accelerator(device).load(NETWORK) == 0
+        released = Accelerator(device)
+        released.release()
+        released.close()
+        assert Accelerator(device).load(NETWORK) == WHOLE
+
+    @pytest.mark.parametrize("fault", FAULTS)
+    @pytest.mark.parametrize("bit", range(9))
+    def test_what_differs_on_a_bad_line(self, device, fault, bit):
+        """Whatever word goes wrong, those between that stay are what they were, too."""
+        Accelerator(device).load(NETWORK)
+        counting = Faulty(device)
+        accelerator = Accelerator(counting)
+        accelerator.attach(NETWORK)
+        before = counting.words
+        accelerator.load(far_apart())
+        for place in range(before, counting.words, 2):
+            Accelerator(device).load(NETWORK)
+            link = Faulty(device, place, FAULTS[fault](random.Random(bit)))
+            accelerator = Accelerator(link)
+            accelerator.attach(NETWORK)
+            accelerator.load(far_apart())
+            found = accelerator.run(INPUTS[:3])
+            np.testing.assert_array_equal(found, golden.run(OTHER_LAYERS, INPUTS[:3])[-1])
+
 
 class TestDifferingWords:
     @pytest.mark.parametrize("seed", range(20))
@@ -200,6 +254,7 @@ class TestPredict:
         ("x", "message"),
         [
             (X[0], r"inputs have shape \(30,\); \(n, 30\) is needed"),
+            (np.zeros((3, 0)), r"shape \(3, 0\)"),
             (X[:, :29], r"shape \(\d+, 29\); \(n, 30\)"),
             ([["a"]], "inputs are not numbers"),
             (np.full((1, 30), np.nan), "an input is not a finite number"),
@@ -339,6 +394,43 @@ class TestSelftest:
         assert all("differs from the golden model" in failure for failure in failures[1:3])
 
 
+class TestMisuse:
+    def test_counters_of_nothing(self, accelerator):
+        with pytest.raises(DeviceError, match="nothing was run since the image was loaded"):
+            accelerator.counters()
+        accelerator.run(INPUTS[:1])
+        accelerator.trace(INPUTS[:2])
+        with pytest.raises(DeviceError, match="nothing was run since"):
+            accelerator.counters()
+
+    def test_from_within(self, accelerator):
+        """A progress callback that uses the accelerator."""
+        with pytest.raises(DeviceError, match="called by what its own method calls"):
+            accelerator.run(INPUTS, progress=lambda _: accelerator.reset())
+        np.testing.assert_array_equal(accelerator.predict(X), EXPECTED)
+
+    def test_a_trace_on_a_port_that_is_lost(self, device):
+        class Lost:
+            there = True
+
+            def __getattr__(self, name):
+                if not self.there:
+                    raise PortError("the port was lost")
+                return getattr(device, name)
+
+        link = Lost()
+        accelerator = Accelerator(link)
+        accelerator.load(NETWORK)
+
+        def unplug(_):
+            link.there = False
+
+        with pytest.raises(PortError):
+            accelerator.trace(INPUTS, progress=unplug)
+        with pytest.raises(DeviceError, match="no network is loaded"):
+            accelerator.trace(INPUTS)
+
+
 class TestThreads:
     def test_each_has_its_own_outputs(self, accelerator):
         wrong = []
@@ -395,7 +487,27 @@ class TestAsync:
         for n, outputs in enumerate(self.run(device, use)):
             np.testing.assert_array_equal(outputs, EXPECTED[n : n + 3])
 
-    @pytest.mark.parametrize("what", ["load", "predict"])
+    def test_a_load_between(self, device):
+        """What was asked for after it is of the network that it loads."""
+        second = random_network(RECIPE, 2)
+
+        async def use(accelerator):
+            await accelerator.load(NETWORK)
+            found = await asyncio.gather(
+                accelerator.predict(X[:3]),
+                accelerator.load(second),
+                accelerator.predict(X[:3]),
+                accelerator.trace(INPUTS[:2]),
+            )
+            assert found[3].difference is None
+            return found
+
+        found = self.run(device, use)
+        expected = golden.dequantise(second, golden.run(second, INPUTS[:3])[-1])
+        np.testing.assert_array_equal(found[0], EXPECTED[:3])
+        np.testing.assert_array_equal(found[2], expected)
+
+    @pytest.mark.parametrize("what", ["load", "run"])
     def test_cancelled(self, device, what):
         async def use(accelerator):
             def cancel(_):
@@ -452,8 +564,9 @@ class TestOpen:
         with pytest.raises(PortError) as error:
             Accelerator.open()
         assert str(error.value) == (
-            f"no accelerator answers at any USB serial port: /dev/ttyNONE7, {silent}; name the "
-            "port, also by the environment variable THRESHER_PORTS"
+            f"no accelerator answers at any USB serial port: /dev/ttyNONE7 (there is no such "
+            f"port), {silent} (no answer to a read of register magic within 0.5 s); name the port, "
+            "also by the environment variable THRESHER_PORTS"
         )
 
     def test_ports_of_usb_alone_and_ftdi_s_first(self, monkeypatch):

@@ -195,6 +195,7 @@ def test_an_output_that_differs_is_exit_status_1(port, engine, model, inputs):
     place = word_address(Window.CODEBOOK, offset=1)
     engine.write(PLACE["write_first"], np.array([0, 2**30 - 1], np.uint32))
     engine.write(place, np.array([-NETWORK.layers[0].codebook[1] & 0xFFFF], np.uint32))
+    engine.write(PLACE["write_first"], np.array([2**30 - 1, 0], np.uint32))
     result = run("run", model, "--port", port, "--inputs", inputs, "--json")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["agrees_with_golden"] is False

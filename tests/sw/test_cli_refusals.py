@@ -65,8 +65,8 @@ VERBS = {
     "fit": ["--board", "arty"],
     "sim": ["--inputs", "x.npy"],
     "build": ["--board", "arty", "--model"],
-    "load": ["--port", "/dev/null"],
-    "run": ["--port", "/dev/null", "--inputs", "x.npy"],
+    "load": ["--port", "/dev/null", "--board", "arty"],
+    "run": ["--port", "/dev/null", "--board", "arty", "--inputs", "x.npy"],
 }
 
 
