@@ -127,7 +127,8 @@ class VirtualBoard:
         status = self._child.wait(timeout)
         self._errors.seek(0)
         tail = self._errors.read()[-4000:].decode(errors="replace").strip()
-        raise verilated.SimulationCrash(f"the virtual board ended with status {status}: {tail}")
+        why = f": {tail}" if tail else ""
+        raise verilated.SimulationCrash(f"the virtual board ended with status {status}{why}")
 
     def close(self) -> None:
         """Switch the board off."""

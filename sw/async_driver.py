@@ -225,7 +225,10 @@ class AsyncAccelerator:
         config = self._require_config()
         async with self._turn:
             if self._device.image is None:
-                return await run_checks(self._device, config, note)
+                try:
+                    return await run_checks(self._device, config, note)
+                finally:
+                    await self._device.forget()
             async with self._loaded_again():
                 return await run_checks(self._device, config, note)
 
@@ -241,6 +244,12 @@ class AsyncAccelerator:
         finally:
             await self._device.load(image)
             self._network = network
+
+    @property
+    def batch(self) -> int:
+        """See `sw.driver.Accelerator.batch`."""
+        image = self._device.image
+        return 0 if image is None else image.vectors
 
     @property
     def cycles(self) -> int:

@@ -196,6 +196,11 @@ class Device:
         self._released = False
         return sum(len(part) for _, part in words)
 
+    async def forget(self) -> None:
+        """What the device holds is no image any more."""
+        self._forget()
+        await self._bus.set("image_id", 0)
+
     async def attach(self, image: Image) -> None:
         """Use an image that the device holds already, as memory initialisation or from before.
 

@@ -77,6 +77,7 @@ class Accelerator:
         self._owns_transport = False
         self._turn = threading.Lock()
         self._thread: int | None = None  # which has the turn
+        self._closed = False
         self._async = AsyncAccelerator(Immediate(transport), config=config)
         self._finish(self._async.start())
 
@@ -120,9 +121,12 @@ class Accelerator:
 
     def close(self) -> None:
         """End: what the device holds stays guarded, and the port is closed if `open` opened it."""
+        if self._closed:
+            return
         try:
             self._finish(self._async.close())
         finally:
+            self._closed = True
             if self._owns_transport:
                 self._transport.close()
 
@@ -201,6 +205,11 @@ class Accelerator:
             If the device holds another one, or none.
         """
         self._finish(self._async.attach(model))
+
+    @property
+    def batch(self) -> int:
+        """Vectors of one run on the device, of what is loaded; 0 if nothing is."""
+        return self._async.batch
 
     def predict(
         self,
@@ -312,6 +321,9 @@ class Accelerator:
         self._finish(self._async.release())
 
     def _finish(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        if self._closed:
+            coroutine.close()
+            raise DeviceError("the accelerator was closed; open it again")
         if self._thread == threading.get_ident():
             coroutine.close()
             raise DeviceError("the accelerator was called by what its own method calls")

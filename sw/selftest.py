@@ -69,15 +69,14 @@ def _examples(config: AcceleratorConfig) -> Iterator[tuple[str, CompressedNetwor
             recipe = Recipe(sizes, 0.2, 4, 0.5, *widths)
             network = random_network(recipe, seed)
             if _fits(network, config):
-                name = f"random network {'-'.join(map(str, sizes))}"
+                name = f"random network {seed}: {'-'.join(map(str, sizes))}"
                 yield name, network, random_inputs(recipe, _VECTORS, seed)
                 break
     limits = Limits(channels=9, side=8, activation_bits=config.activation_bits)
     graphs = (random_graph(limits, seed) for seed in range(_GRAPHS))
     fitting = (graph for graph in graphs if _fits(graph, config))
     for number, graph in enumerate(itertools.islice(fitting, _SEEDS)):
-        layers = len(graph.layers)
-        name = f"random network of {layers} layers, with convolutions"
+        name = f"random network {_SEEDS + number}: {len(graph.layers)} with convolutions"
         yield name, graph, random_planes(graph, _VECTORS, number)
 
 

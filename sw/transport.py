@@ -47,6 +47,10 @@ _COMMAND_BYTES_MAX = _HEADER_BYTES + _BURST_MAX * _WORD_BYTES
 
 _RECENT_BYTES = 4096.0  # by which the line's speed is known
 _FIRST_BYTES = 64.0  # as many, before anything was sent, are taken to have gone at the baud rate
+# A device is given up after a second, say; once it has answered, after this and so many times as
+# long as its quickest answer took: on a bad line many bytes are waited for that never come.
+_LEAST_SECONDS = 0.3
+_LATENCIES = 10
 _PATIENCE = 4  # times as long as what was sent should take
 _RESYNCHRONISE_MAX = 6
 _SILENT_MAX = 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from typing import Any
 
@@ -12,6 +11,7 @@ from rich.table import Table
 from hw import boards
 from hw.boards import Board
 from sim import board as virtual_board
+from sim import verilated
 from sw.errors import BadInput
 from sw.transport import burst_words
 
@@ -69,8 +69,12 @@ def board(
         raise BadInput(f"--tcp {tcp_port}: this port cannot be had ({error.strerror})") from error
     with started as running:
         emit(_record(chosen, running), _show(chosen, running), as_json)
-        with contextlib.suppress(KeyboardInterrupt):
+        try:
             running.wait()
+        except KeyboardInterrupt:
+            pass
+        except verilated.SimulationCrash as error:
+            raise BadInput(str(error)) from error
 
 
 def _at_baud(board: Board, baud: int | None) -> Board:

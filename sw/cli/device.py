@@ -16,7 +16,13 @@ from .output import console, emit, json_option
 __all__ = ["info", "selftest"]
 
 
-@click.command()
+@click.command(
+    epilog="""
+    \b
+    Example:
+      thresher info --port /dev/ttyUSB1
+    """
+)
 @device_options
 @json_option
 def info(port: str, board: str | None, baud: int | None, as_json: bool) -> None:
@@ -54,7 +60,6 @@ def _show(record: dict[str, Any]) -> Table:
         "configuration": record["config_digest"],
         "image": held,
         "state": "running" if record["busy"] else "ready",
-        "starts and aborts so far": f"{record['commands']:,} modulo 65,536",
         "cycles of the last run": f"{record['cycles']:,}",
         "register map": f"version {record['register_map']}",
     }
@@ -64,7 +69,13 @@ def _show(record: dict[str, Any]) -> Table:
     return table
 
 
-@click.command()
+@click.command(
+    epilog="""
+    \b
+    Example:
+      thresher selftest --port /dev/ttyUSB1
+    """
+)
 @device_options
 @json_option
 def selftest(port: str, board: str | None, baud: int | None, as_json: bool) -> None:

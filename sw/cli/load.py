@@ -13,7 +13,7 @@ from rich.table import Table
 from hw import boards
 from sw import format as thr
 from sw.compressed import CompressedNetwork
-from sw.device import Registers
+from sw.device import DeviceError, Registers
 from sw.driver import Accelerator
 from sw.pack import pack_file
 from sw.ports import boards_of
@@ -61,7 +61,26 @@ def open_device(port: str, board: str | None, baud: int | None) -> Accelerator:
     def say(line: str) -> None:
         console().print(line, markup=False, highlight=False)
 
-    return Accelerator.open(port, baud=baud, config=config, say=say)
+    accelerator = Accelerator.open(port, baud=baud, config=config, say=say)
+    try:
+        if board is not None:
+            _check_board(board, accelerator.config_digest)
+    except BaseException:
+        accelerator.close()
+        raise
+    return accelerator
+
+
+def _check_board(board: str, digest: int) -> None:
+    """Refuse a device that has not the engine of the board that is named."""
+    if digest == board_config(board).digest:
+        return
+    known = " or ".join(boards_of(digest))
+    what = f"the engine of {known}" if known else f"an engine of configuration {digest:08x}"
+    raise DeviceError(
+        f"the device has {what}, not that of {boards.find(board).name}; leave --board out, or "
+        "build for that board"
+    )
 
 
 def board_names(board: str | None, registers: Registers) -> list[str]:
@@ -127,14 +146,18 @@ def load(model: Path, port: str, board: str | None, baud: int | None, as_json: b
         "port": info.port,
         "config_digest": f"{info.registers.config_digest:08x}",
         "image_id": info.image_id,
+        "loaded": words > 0,
         "words": words,
         "seconds": seconds,
         "line_seconds": on_line,
+        "exchanges_repeated": info.repeated,
     }
     table = Table(show_header=False)
     how = "verified by its checksum" if words else "held already: nothing was sent"
     table.add_row("image", f"{record['image_id']}, {how}")
     table.add_row("board", f"{' or '.join(names) or 'unknown'} at {info.port}")
     table.add_row("words of 32 bits", f"{words:,}" if words else "none: it was there already")
-    table.add_row("seconds", f"{seconds:.2f}; all bytes take {on_line:.2f} at the baud rate")
+    if words:
+        table.add_row("seconds", f"{seconds:.2f}; all bytes take {on_line:.2f} at the baud rate")
+        table.add_row("spoiled on the line, and repeated", f"{info.repeated}")
     emit(record, table, as_json)

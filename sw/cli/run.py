@@ -71,9 +71,11 @@ def run(
         found = _run(accelerator, x, batch)
         seconds, cycles = time.perf_counter() - began, accelerator.cycles
         difference = first_difference(found, golden.run(network, x)[-1])
+        traced = None
         if trace_layers:
             with shares("tracing layers", console()) as report:
-                difference = accelerator.trace(x, progress=report).difference or difference
+                trace = accelerator.trace(x, progress=report)
+            difference, traced = trace.difference or difference, len(trace.layers)
         info = accelerator.info()
     if outputs is not None:
         write_outputs(outputs, network, found)
@@ -84,6 +86,8 @@ def run(
         "image_id": info.image_id,
         "loaded": loaded,
         "vectors": len(x),
+        "batch": accelerator.batch if batch is None else batch,
+        "layers_traced": traced,
         "agrees_with_golden": difference is None,
         "accuracy": None if labels is None else accuracy(found, labels),
         "cycles_per_vector": cycles / len(x),
@@ -117,13 +121,18 @@ def _show(record: dict[str, Any]) -> Table:
         "vectors": f"{record['vectors']:,}",
         "agrees with the golden model": "to the bit" if record["agrees_with_golden"] else "NO",
         "accuracy": "-" if record["accuracy"] is None else f"{record['accuracy']:.2%}",
-        "cycles per vector": f"{record['cycles_per_vector']:,.1f}",
+        "cycles per vector": (
+            f"{record['cycles_per_vector']:,.1f}, {record['batch']} in a run: "
+            f"{'each alone' if record['batch'] == 1 else 'they overlap'}"
+        ),
         "microseconds per vector": (
             "-" if microseconds is None else f"{microseconds:,.1f} in the engine"
         ),
         "seconds": f"{record['seconds']:.2f}, the serial port included",
         "spoiled on the line, and repeated": f"{record['exchanges_repeated']}",
     }
+    if record["layers_traced"] is not None:
+        rows["layers traced"] = f"{record['layers_traced']}"
     table = Table(show_header=False)
     for name, value in rows.items():
         table.add_row(name, value)

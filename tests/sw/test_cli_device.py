@@ -158,6 +158,48 @@ def test_load_and_run(port, model, inputs, tmp_path):
     np.testing.assert_array_equal(np.load(y), expected)
 
 
+def test_info(port, model):
+    fresh = record_of(run("info", "--port", port, "--json"))
+    assert fresh["boards"] == ["arty_a7_35t", "cmod_a7_35t"]
+    assert (fresh["lanes"], fresh["groups"]) == (ARTY.lanes, ARTY.groups)
+    assert fresh["image_id"] == "00000000"
+    record_of(run("load", model, "--port", port, "--json"))
+    shown = run("info", "--port", port)
+    assert f"{IMAGE.id:08x}" in shown.stdout
+    assert "not that of ulx3s_85f" in refused("info", "--port", port, "--board", "ulx3s")
+
+
+def test_selftest(port):
+    record = record_of(run("selftest", "--port", port, "--json"))
+    assert [check["failure"] for check in record["checks"]] == [None] * len(record["checks"])
+    assert len(record["checks"]) == 5
+    # The last of its networks is none that anybody would run.
+    assert record_of(run("info", "--port", port, "--json"))["image_id"] == "00000000"
+
+
+def test_trace_layers(port, engine, model, inputs):
+    arguments = ["run", model, "--port", port, "--inputs", inputs, "--trace-layers", "--json"]
+    record = record_of(run(*arguments))
+    assert record["layers_traced"] == 2
+    engine.write(PLACE["write_first"], np.array([0, 2**30 - 1], np.uint32))
+    place = word_address(Window.CODEBOOK, offset=1)
+    engine.write(place, np.array([-NETWORK.layers[0].codebook[1] & 0xFFFF], np.uint32))
+    engine.write(PLACE["write_first"], np.array([2**30 - 1, 0], np.uint32))
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert "layer 0 (layer0) differs from the golden model in" in result.stderr
+
+
+def test_batch(port, model, inputs):
+    arguments = ["--port", port, "--inputs", inputs, "--json"]
+    alone = record_of(run("run", model, *arguments, "--batch", 1))
+    together = record_of(run("run", model, *arguments))
+    simulated = record_of(run("sim", model, "--inputs", inputs, "--json"))
+    assert alone["cycles_per_vector"] == simulated["cycles_per_vector"]["mean"]
+    assert together["cycles_per_vector"] < alone["cycles_per_vector"]
+    assert (alone["batch"], together["batch"]) == (1, IMAGE.vectors)
+
+
 def test_run_loads_what_is_not_there(port, model, inputs):
     first = run("run", model, "--port", port, "--inputs", inputs)
     assert first.exit_code == 0, first.stderr
@@ -236,13 +278,12 @@ class TestRefusals:
             f"board programmed and is {find('arty').baud} its baud rate?"
         )
 
-    def test_device_of_another_configuration(self, verb, port, model, inputs):
-        other = ["--board", "ulx3s_85f", *self.arguments(verb, inputs)]
+    def test_another_board(self, verb, port, model, inputs):
+        other = ["--board", "ulx3s", *self.arguments(verb, inputs)]
         sentence = refused(verb, model, "--port", port, *other)
         assert sentence == (
-            f"thresher {verb}: the device was built for configuration {ARTY.digest:08x}, the image "
-            f"was packed for {PRESETS['ulx3s_85f'].digest:08x}; pack it for the board's "
-            "configuration"
+            f"thresher {verb}: the device has the engine of arty_a7_35t or cmod_a7_35t, not that "
+            "of ulx3s_85f; leave --board out, or build for that board"
         )
 
     @pytest.mark.parametrize("baud", [0, 1200])
