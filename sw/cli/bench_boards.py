@@ -25,7 +25,7 @@ from sw.pack import pack
 
 from .output import console, emit, json_option
 
-__all__ = ["boards", "collect", "document", "read_figures", "shipped", "state"]
+__all__ = ["boards", "collect", "document", "kept", "read_figures", "shipped", "state"]
 
 REWRITE = "make boards"
 _NAMES = {"bram36": "BRAM36", "ebr": "EBR", "ebr4": "EBR", "bsram": "BSRAM", "spram": "SPRAM"}
@@ -46,8 +46,8 @@ makes; the figures are in `sw/data/boards.json`, and tests hold both equal.
 routed and packed by the open tools, with a clock that the routed design meets. *Sources made and
 counted here*: the project for Vivado was written, and Yosys, which knows no timing, counted what
 the design takes; Vivado makes a bitstream of it, where that is installed. *No build here*: none
-was made for this table, or it failed; `thresher build` says by how much. `thresher program --board
-B` writes a bitstream into a board.
+was made for this table, or it failed; `thresher build` says by how much. *An earlier version*:
+since then the engine has changed. `thresher program --board B` writes a bitstream into a board.
 """
 
 
@@ -80,9 +80,10 @@ def boards(folder: Path, write: bool, as_json: bool) -> None:
             raise BadInput(f"{folder} has no build of any board: {REWRITE} makes all")
         missing = [name for name in BOARDS if name not in figures["builds"]]
         if missing:
-            console().print(f"note: {folder} has no build of {', '.join(missing)}")
+            console().print(f"note: {folder} has no build of {', '.join(missing)}: figures kept")
         for name, build in figures["builds"].items():
             build["shipped"] = shipped(BOARDS[name])
+        figures = kept(figures, read_figures())
         file, shown = _figures_file(), _document_file()
         file.write_text(json.dumps(figures, indent=1) + "\n")
         shown.write_text(document(figures))
@@ -124,6 +125,17 @@ def collect(folder: Path) -> dict[str, Any]:
             }
     nextpnr = sorted({importlib.metadata.version(tool) for tool in _TOOLS})
     return {"tools": [yosys.version(), f"nextpnr {', '.join(nextpnr)}"], "builds": builds}
+
+
+def kept(figures: dict[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures with those of former builds, marked `earlier`, of boards that have none."""
+    builds = {}
+    for name in BOARDS:
+        if name in figures["builds"]:
+            builds[name] = figures["builds"][name]
+        elif name in before["builds"]:
+            builds[name] = {**before["builds"][name], "earlier": True}
+    return {**figures, "builds": builds}
 
 
 def read_figures() -> dict[str, Any]:
@@ -208,7 +220,7 @@ def _row(board: Board, build: Mapping[str, Any] | None) -> list[object]:
         used,
         f"{build['clock_mhz']:g}",
         "not routed" if fmax is None else f"{fmax:.1f}",
-        _STATES[state(build)],
+        _STATES[state(build)] + (", an earlier version" if build.get("earlier") else ""),
     ]
 
 

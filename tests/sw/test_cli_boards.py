@@ -111,6 +111,20 @@ class TestCollect:
         assert "summary.json is not the summary of a build" in err
         assert err.count("\n") == 1
 
+    def test_boards_without_a_build_keep_their_figures(self, tmp_path):
+        build(tmp_path, "icebreaker-1", "icebreaker", lut=3)
+        before = bench_boards.read_figures()
+        found = bench_boards.kept(bench_boards.collect(tmp_path), before)
+        assert list(found["builds"]) == list(BOARDS)
+        assert found["builds"]["icebreaker"]["resources"]["lut"]["used"] == 3
+        assert "earlier" not in found["builds"]["icebreaker"]
+        others = {name: each for name, each in found["builds"].items() if name != "icebreaker"}
+        assert all(each["earlier"] for each in others.values())
+        found["builds"]["icebreaker"]["shipped"] = []
+        lines = bench_boards.document(found).splitlines()
+        rows = [line for line in lines if line.endswith(", an earlier version |")]
+        assert len(rows) == len(BOARDS) - 1
+
     def test_nothing_is_not_written(self, tmp_path):
         status, out, err = bench("--build", tmp_path, "--write")
         assert (status, out) == (2, "")
