@@ -42,9 +42,10 @@ bench: $(TRAINING)
 # A bitstream for every board, or as much as its tools here make of it; half an hour or more. The
 # table says which build failed.
 boards: $(STAMP)
-	-for board in $$($(PYTHON) -c 'from hw.boards import BOARDS; print(*BOARDS)'); do \
-	  $(PYTHON) -m hw.build --board $$board; done
-	$(PYTHON) -m sw.cli bench boards --write
+	failed=; for board in $$($(PYTHON) -c 'from hw.boards import BOARDS; print(*BOARDS)'); do \
+	  $(PYTHON) -m hw.build --board $$board || failed="$$failed $$board"; done; \
+	  $(PYTHON) -m sw.cli bench boards --write && \
+	  { test -z "$$failed" || { echo "make: no build of$$failed" >&2; exit 1; }; }
 
 # The shipped networks, from MNIST's IDX files in DATA; an hour or two.
 networks: $(TRAINING)

@@ -24,11 +24,13 @@ from hw.regmap import CRC_WRITE, REGISTERS
 from .asynchronous import AsyncTransport
 from .transport import LinkError, PortError
 
-__all__ = ["PLACE", "LineError", "VerifiedBus"]
+__all__ = ["PLACE", "LineError", "Part", "VerifiedBus"]
 
 PLACE = {register.name: place for place, register in enumerate(REGISTERS)}
 
 Part = tuple[int, NDArray[np.uint32]]
+"""Words at successive addresses: the first address, and they."""
+
 T = TypeVar("T")
 
 # Words of an exchange: halved when one is spoiled, doubled when one of as many is not. Few at

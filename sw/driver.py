@@ -164,9 +164,9 @@ class Accelerator:
         return self._async.repeated
 
     @property
-    def line_seconds(self) -> float | None:
-        """How long all bytes so far take at the baud rate; None if it was not opened by `open`."""
-        return self._transport.line_seconds if isinstance(self._transport, UartBone) else None
+    def line_seconds(self) -> float:
+        """How long all bytes so far take at the baud rate; 0 if the transport is no serial line."""
+        return self._transport.line_seconds if isinstance(self._transport, UartBone) else 0.0
 
     def load(self, model: Model, progress: Progress | bool = False, *, whole: bool = False) -> int:
         """Write a network into the device, or only what differs from the one that it holds.

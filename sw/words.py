@@ -11,6 +11,7 @@ from hw import layouts
 from hw.config import AcceleratorConfig
 from hw.regmap import Window, window_items
 
+from .bus import Part
 from .image import Image, Port, word_address
 
 __all__ = [
@@ -24,8 +25,6 @@ __all__ = [
     "to_words",
 ]
 
-
-Part = tuple[int, NDArray[np.uint32]]
 
 _GAP_MAX = 1  # equal words that are written: two take longer than a command's header
 

@@ -29,7 +29,6 @@ from sw.image import Image
 from sw.pack import pack
 from sw.progress import shares
 
-from .load import line_seconds
 from .output import console, emit, json_option
 from .simulate import progress_bar
 from .target import board_config
@@ -72,13 +71,13 @@ def _run(
     console().print(f"virtual {board.title}, compiled unless it was before ...")
     program = virtual_board.build(board, image.config)
     with VirtualBoard(program, board) as running, Accelerator.open(running.port) as device:
-        began, before = time.perf_counter(), line_seconds(device)
+        began, before = time.perf_counter(), device.line_seconds
         with shares("loading through the UART", console()) as report:
             words = device.load(image, report)
         loaded = {
             "words": words,
             "seconds": time.perf_counter() - began,
-            "line_seconds": line_seconds(device) - before,
+            "line_seconds": device.line_seconds - before,
             "baud": board.baud,
         }
         with progress_bar() as bar:

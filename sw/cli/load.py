@@ -26,7 +26,6 @@ __all__ = [
     "board_names",
     "check_fit",
     "device_options",
-    "line_seconds",
     "load",
     "load_model",
     "open_device",
@@ -90,11 +89,6 @@ def board_names(board: str | None, registers: Registers) -> list[str]:
     return list(boards_of(registers.config_digest))
 
 
-def line_seconds(accelerator: Accelerator) -> float:
-    """How long what went over the serial line until now takes there."""
-    return accelerator.line_seconds or 0.0
-
-
 def check_fit(model: Path, board: str | None) -> CompressedNetwork:
     """The network of a file; it is packed for the board, if that is named, before a port is opened.
 
@@ -134,10 +128,10 @@ def load(model: Path, port: str, board: str | None, baud: int | None, as_json: b
     """
     check_fit(model, board)
     with open_device(port, board, baud) as accelerator:
-        began, before = time.perf_counter(), line_seconds(accelerator)
+        began, before = time.perf_counter(), accelerator.line_seconds
         words = load_model(accelerator, model)
         seconds = time.perf_counter() - began
-        on_line = line_seconds(accelerator) - before
+        on_line = accelerator.line_seconds - before
         info = accelerator.info()
     names = board_names(board, info.registers)
     record = {
