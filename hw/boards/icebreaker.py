@@ -1,8 +1,7 @@
 """1BitSquared iCEBreaker: Lattice iCE40UP5K, 12 MHz oscillator, FT2232H as serial port.
 
 Entries and column pointers are in the SPRAM, which holds nothing at power-up: a network must be
-loaded by the host. The user button resets the engine; the heartbeat is the red LED. Since writes
-are guarded (decision 12) the engine is a little too large: nextpnr finds no place for all cells.
+loaded by the host. The user button resets the engine; the heartbeat is the red LED.
 """
 
 from amaranth_boards.icebreaker import ICEBreakerPlatform

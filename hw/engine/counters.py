@@ -1,5 +1,6 @@
-from amaranth.hdl import Cat, Module, Signal, unsigned
-from amaranth.lib import data, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -25,13 +26,13 @@ class LayerCounters(wiring.Component):
         `value` is that counter two cycles later.
     value : Out(32)
 
-    On a platform with `narrow_memories` a layer's counters can be read `len(COUNTERS)` cycles after
-    `done`, which must not come again before.
+    On a platform with `narrow_memories`, where memories are made of narrow ones, a layer's counters
+    can be read `len(COUNTERS) + 3` cycles after `done`, which must not come again before.
     """
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
-        self.steps_layout = data.StructLayout(
+        self.steps_layout = StructLayout(
             {
                 "activations": unsigned(bits_for(config.groups)),
                 "blocked": unsigned(bits_for(config.groups)),
@@ -54,21 +55,23 @@ class LayerCounters(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        counters = {name: Signal(32, name=name) for name in COUNTERS}
-        for name, counter in counters.items():
-            step = 1 if name == "cycles" else self.steps[name]
+        if getattr(platform, "narrow_memories", False):
+            self._count_in_turns(m)
+        else:
+            self._count_side_by_side(m)
+        return m
+
+    def _steps(self):
+        """By how much each grows, in the order of the register map."""
+        return [1 if name == "cycles" else self.steps[name] for name in COUNTERS]
+
+    def _count_side_by_side(self, m):
+        """All counters of a layer in registers, which are written at once."""
+        counters = [Signal(32, name=name) for name in COUNTERS]
+        for counter, step in zip(counters, self._steps(), strict=True):
             m.d.sync += counter.eq(counter + step)
             with m.If(self.start):
                 m.d.sync += counter.eq(step)
-
-        if getattr(platform, "narrow_memories", False):
-            self._keep_word_by_word(m, counters)
-        else:
-            self._keep(m, counters)
-        return m
-
-    def _keep(self, m, counters):
-        """All counters of a layer side by side, written at once."""
         m.submodules.memory = memory = Memory(
             shape=unsigned(32 * len(COUNTERS)), depth=self.config.layer_depth, init=[]
         )
@@ -77,34 +80,76 @@ class LayerCounters(wiring.Component):
         m.d.sync += which.eq(self.read_counter)
         m.d.comb += [
             write.addr.eq(self.layer),
-            write.data.eq(Cat(counters.values())),
+            write.data.eq(Cat(counters)),
             write.en.eq(self.done),
             read.addr.eq(self.read_layer),
         ]
         m.d.sync += self.value.eq(read.data.word_select(which, 32))
 
-    def _keep_word_by_word(self, m, counters):
-        """One counter a word, written one a cycle: layers must take longer than that."""
-        number = len(counters)
-        left, part, to = Signal(range(number + 1)), Signal(range(number)), Signal.like(self.layer)
-        waiting = Signal(32 * number)
+    def _count_in_turns(self, m):
+        """Of each only what is new in registers: in turns, one a cycle, it goes to a sum in memory.
+
+        What is new when a layer ends has the turns of the next round. What counts from then on, for
+        the layer after, waits for the round that follows.
+        """
+        number = len(COUNTERS)
+        turn, left = Signal(range(number)), Signal(range(number + 1))
+        ends, moves = Signal(), Signal()
+        news = Signal(ArrayLayout(bits_for(2 * number * self.config.elements), number))
+        rests, to = Signal.like(news), Signal.like(self.layer)
+        # Whether the sum in memory is that of another layer.
+        first, rests_first = Signal(number), Signal(number)
+        m.d.comb += [ends.eq(left != 0), moves.eq(~ends & ~self.done)]
+        m.d.sync += turn.eq(Mux(turn == number - 1, 0, turn + 1))
+        for place, step in enumerate(self._steps()):
+            m.d.sync += news[place].eq(news[place] + step)
+            with m.If(moves & (turn == place)):
+                m.d.sync += [news[place].eq(step), first[place].eq(0)]
+            with m.If(self.start):
+                m.d.sync += [news[place].eq(step), first[place].eq(1)]
         with m.If(self.done):
-            m.d.sync += [
-                waiting.eq(Cat(counters.values())),
-                to.eq(self.layer),
-                left.eq(number),
-                part.eq(0),
-            ]
-        with m.Elif(left != 0):
-            m.d.sync += [waiting.eq(waiting >> 32), left.eq(left - 1), part.eq(part + 1)]
-        m.submodules.memory = memory = Memory(
-            shape=unsigned(32), depth=self.config.layer_depth << len(part), init=[]
+            m.d.sync += [rests.eq(news), rests_first.eq(first), to.eq(self.layer), left.eq(number)]
+        with m.Elif(ends):
+            m.d.sync += left.eq(left - 1)
+        part = Signal(
+            StructLayout(
+                {"place": len(turn), "new": len(news[0]), "first": 1, "last": 1, "valid": 1}
+            )
         )
-        write, read = memory.write_port(), memory.read_port()
         m.d.comb += [
-            write.addr.eq(Cat(part, to)),
-            write.data.eq(waiting[:32]),
-            write.en.eq(left != 0),
+            part.place.eq(turn),
+            part.new.eq(Mux(ends, rests[turn], news[turn])),
+            part.first.eq(Mux(ends, rests_first, first).bit_select(turn, 1)),
+            part.last.eq(ends),
+            part.valid.eq(ends | moves),
+        ]
+        self._add(m, part, to)
+
+    def _add(self, m, part, layer):
+        """Adds a part a cycle to its sum in memory; the last makes it what is read of the layer.
+
+        An addition takes three cycles: the same sum may have its next part in the fourth.
+        """
+        m.submodules.sums = sums = Memory(shape=unsigned(32), depth=len(COUNTERS), init=[])
+        m.submodules.memory = memory = Memory(
+            shape=unsigned(32), depth=self.config.layer_depth << len(part.place), init=[]
+        )
+        old, new = sums.read_port(), sums.write_port()
+        write, read = memory.write_port(), memory.read_port()
+        late, total, place = Signal.like(part), Signal(32), Signal.like(part.place)
+        m.d.sync += [
+            late.eq(part),
+            total.eq(Mux(late.first, 0, old.data) + late.new),
+            place.eq(late.place),
+            new.en.eq(late.valid),
+            write.en.eq(late.last),
+            self.value.eq(read.data),
+        ]
+        m.d.comb += [
+            old.addr.eq(part.place),
+            new.addr.eq(place),
+            new.data.eq(total),
+            write.addr.eq(Cat(place, layer)),
+            write.data.eq(total),
             read.addr.eq(Cat(self.read_counter, self.read_layer)),
         ]
-        m.d.sync += self.value.eq(read.data)

@@ -97,7 +97,9 @@ FAMILIES = {
         frozenset({"PFUMX", "L6MUX21", "IB", "OBZ", "TRELLIS_IO", "EHXPLLL"}),
     ),
     "ice40up": Family(
-        "synth_ice40 -device u -dsp",
+        # Flip-flops in a tile share their enable. Those that would have it almost to themselves do
+        # without, else a full part has no place for them.
+        "synth_ice40 -device u -dsp -dffe_min_ce_use 9",
         "",
         _ICE40UP,
         _ICE40_FREE,

@@ -166,7 +166,7 @@ class TestBlockQueue:
             queue.elaborate(IceBreakerMemories())
 
 
-def test_counters_word_by_word():
+def test_counters_in_turns():
     class Narrow:
         narrow_memories = True
 
@@ -177,23 +177,27 @@ def test_counters_word_by_word():
             m.submodules.other = other.elaborate(Narrow())
             return m
 
-    config = dataclasses.replace(PRESETS["tiny"], layer_depth=5)
+    layers, shortest = 40, len(COUNTERS) + 3
+    config = dataclasses.replace(PRESETS["tiny"], layer_depth=layers)
     one, other = LayerCounters(config), stands_in(LayerCounters(config))
     numbers = random.Random(0)
 
     async def bench(ctx):
-        for layer in range(5):
-            for cycle in range(numbers.randrange(len(COUNTERS) + 1, 30)):
+        for layer in range(layers):
+            for cycle in range(numbers.choice((shortest, numbers.randrange(shortest, 40)))):
                 for each in (one, other):
                     ctx.set(each.start, cycle == 0)
                     ctx.set(each.done, cycle == 0 and layer > 0)
-                    ctx.set(each.layer, max(layer - 1, 0))
-                steps = {name: numbers.randrange(2) for name, _ in one.steps_layout}
+                    ctx.set(each.layer, max(layer - 1, 0) if cycle == 0 else layer)
+                steps = {
+                    name: numbers.randrange(1 << len(one.steps[name]))
+                    for name, _ in one.steps_layout
+                }
                 for name, step in steps.items():
                     for each in (one, other):
                         ctx.set(each.steps[name], step)
                 await ctx.tick()
-        for layer in range(4):
+        for layer in range(layers - 1):
             for counter in range(len(COUNTERS)):
                 for each in (one, other):
                     ctx.set(each.read_layer, layer)

@@ -260,11 +260,42 @@ FAULTS = {
         ),
     ),
     ("engine/counters.py", "tests/hw/engine/test_counters.py"): (
-        ("counters go on from the layer before", "with m.If(self.start):", "with m.If(0):"),
+        (
+            "counters go on from the layer before",
+            "with m.If(self.start):\n                m.d.sync += counter.eq",
+            "with m.If(0):\n                m.d.sync += counter.eq",
+        ),
         (
             "a layer that starts when another ends misses its first cycle",
             "m.d.sync += counter.eq(step)",
             "m.d.sync += counter.eq(step & (~self.done).replicate(32))",
+        ),
+    ),
+    ("engine/counters.py", "tests/hw/test_other_memories.py"): (
+        (
+            "in turns, a sum goes on from the layer before",
+            "Mux(late.first, 0, old.data)",
+            "old.data",
+        ),
+        (
+            "in turns, a layer that had no turn yet ends with the sum of the one before",
+            "Mux(ends, rests_first, first)",
+            "Mux(ends, 0, first)",
+        ),
+        (
+            "in turns, what is new is counted twice if its turn is when the layer ends",
+            "moves.eq(~ends & ~self.done)",
+            "moves.eq(~ends)",
+        ),
+        (
+            "in turns, what counts while the layer before ends is lost",
+            "m.d.sync += news[place].eq(news[place] + step)",
+            "m.d.sync += news[place].eq(Mux(ends, 0, news[place] + step))",
+        ),
+        (
+            "in turns, the last goes to the layer after",
+            "write.addr.eq(Cat(place, layer))",
+            "write.addr.eq(Cat(place, self.layer))",
         ),
     ),
     ("engine/transfer_crc.py", "tests/hw/engine/test_transfer_crc.py"): (

@@ -19,7 +19,10 @@ from rich.table import Table
 from .faults import MUTATIONS, Mutation
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PARTS = ("hw", "sim", "sw", "tests")
+PARTS = ("docs", "hw", "sim", "sw", "tests")
+
+_BENCH = r"\d+ of \d+ tests failed\nE +([^\s:]+): "
+_ASSERTION = r"\nFAILED [^\s:]+::(\S+) - assert "
 
 
 def copy_project(folder: Path) -> None:
@@ -55,9 +58,11 @@ def outcome(mutation: Mutation, folder: Path, build: Path) -> tuple[bool, str]:
     shutil.rmtree(folder)
     if done.returncode == 0:
         return False, "survived"
-    # Only a bench that ran and failed is a proof; hardware that cannot even be built is none.
-    if failed := re.search(r"\d+ of \d+ tests failed\nE +([^\s:]+): ", done.stdout):
-        return True, failed[1]
+    # Only what ran and failed is a proof, a bench or an assertion beside Amaranth's simulation;
+    # hardware that cannot even be built is none.
+    for proof in (_BENCH, _ASSERTION):
+        if failed := re.search(proof, done.stdout):
+            return True, failed[1]
     return False, f"pytest ended with {done.returncode}: {done.stdout}"
 
 
