@@ -18,11 +18,12 @@ from sim import golden
 from . import format as thr
 from .asynchronous import AsyncTransport, Threaded
 from .compressed import CompressedNetwork
-from .device import Device, DeviceError, LayerCounts, Registers
+from .device import Device
 from .errors import BadInput
 from .image import Image
 from .pack import pack, pack_file
 from .ports import boards_of, open_port
+from .registers import DeviceError, LayerCounts, Registers
 from .selftest import Check, run_checks
 from .trace import Trace, compare, prefix
 

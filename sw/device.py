@@ -7,20 +7,19 @@ it.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hw.config import AcceleratorConfig
-from hw.regmap import COUNTERS, MAGIC, VERSION, Window
+from hw.regmap import COUNTERS, Window
 
 from .asynchronous import AsyncTransport
-from .bus import PLACE, VerifiedBus
+from .bus import VerifiedBus
 from .errors import BadInput
 from .image import Image, word_address
-from .transport import LinkError, PortError
+from .registers import BUSY, COMMANDS_MODULUS, DeviceError, LayerCounts, Registers, identify
 from .words import (
     activation_address,
     activation_stride,
@@ -31,68 +30,12 @@ from .words import (
     to_words,
 )
 
-__all__ = ["Device", "DeviceError", "LayerCounts", "Registers", "identify"]
+__all__ = ["Device"]
 
-_BUSY = 1
-_LAYER, _COMMANDS = 8, 16  # from which bit on the register status has them
-_COMMANDS_MODULUS = 1 << 16
 _START, _ABORT = 1, 2
 _RESET_SECONDS = 1.0
-_IDENTIFY_MAX = 4
 # Runs that a stray command may spoil before it is no accident any more.
 _RUNS_MAX = 20
-
-
-class DeviceError(BadInput):
-    """The device is not the one that was expected, or did not do what it should."""
-
-
-@dataclasses.dataclass(frozen=True)
-class LayerCounts:
-    """Counters of one layer in the last run (see `hw.regmap.COUNTERS`), and what follows from them.
-
-    `busy`, `stalled` and `starved` are summed over the processing elements.
-    """
-
-    cycles: int
-    activations: int
-    blocked: int
-    busy: int
-    stalled: int
-    starved: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Registers:
-    """What the device says of itself (see `hw.regmap.REGISTERS`).
-
-    `commands` counts starts and aborts, modulo 65,536.
-    """
-
-    version: int
-    config_digest: int
-    image_id: int
-    busy: bool
-    layer: int
-    commands: int
-    vectors: int
-    cycles: int
-
-    @classmethod
-    def of(cls, values: Mapping[str, int]) -> Registers:
-        """From the words of the registers, by name."""
-        names = ("version", "config_digest", "image_id", "vectors", "cycles")
-        status = values["status"]
-        return cls(
-            **{name: values[name] for name in names},
-            busy=bool(status & _BUSY),
-            layer=status >> _LAYER & 0xFF,
-            commands=status >> _COMMANDS,
-        )
-
-    def idle_after(self, number: int) -> bool:
-        """Whether that start or abort was the last, and what it did is over."""
-        return self.commands == number and not self.busy
 
 
 class Device:
@@ -217,7 +160,7 @@ class Device:
     async def reset(self) -> None:
         """Abort whatever runs and wait until the engine is ready; memories stay as they are."""
         await self._bus.set("control", _ABORT)
-        if not await self._bus.poll("status", _BUSY, 0, _RESET_SECONDS):
+        if not await self._bus.poll("status", BUSY, 0, _RESET_SECONDS):
             raise DeviceError(f"the device was not ready {_RESET_SECONDS:g} s after a reset")
 
     async def release(self) -> None:
@@ -295,20 +238,14 @@ class Device:
         registers = await self.registers()
         if not registers.idle_after(self._last):
             raise DeviceError("the device has run again since the run whose counters are asked for")
-        counts = []
-        for values in sums:
-            counted = {name: int(v) for name, v in zip(COUNTERS, values, strict=True)}
-            slots = counted["cycles"] * image.config.elements
-            starved = slots - counted["busy"] - counted["stalled"]
-            counts.append(LayerCounts(**counted, starved=starved))
-        return counts
+        return [LayerCounts.of(values, image.config.elements) for values in sums]
 
     async def _run(self, image: Image, x: NDArray[np.int64], timeout: float) -> NDArray[np.int64]:
         for _ in range(_RUNS_MAX):
             number = await self._ready(image, x)
             if number is None or not await self._bus.command("control", _START):
                 continue
-            if not await self._bus.poll("status", _BUSY, 0, timeout):
+            if not await self._bus.poll("status", BUSY, 0, timeout):
                 at = (await self.registers()).layer
                 layer = image.steps[min(at, len(image.steps) - 1)]
                 await self.reset()
@@ -346,7 +283,7 @@ class Device:
         _check_image(image, registers.image_id)
         if registers.vectors != len(x) or not registers.idle_after(number):
             return None
-        return (number + 1) % _COMMANDS_MODULUS
+        return (number + 1) % COMMANDS_MODULUS
 
     async def _outputs(self, image: Image, vectors: int) -> NDArray[np.int64]:
         count = vectors * image.output.words * activation_stride(image.config)
@@ -380,46 +317,6 @@ def _check_image(image: Image, found: int) -> None:
     if found != image.id:
         holds = f"image {found:08x}" if found else "no image"
         raise DeviceError(f"the device holds {holds}, not {image.id:08x}; load it first")
-
-
-async def identify(transport: AsyncTransport, attempts: int = _IDENTIFY_MAX) -> None:
-    """Refuse what is no accelerator of this register map, or does not answer.
-
-    It may have no checksum, so it is asked several times instead.
-
-    Raises
-    ------
-    DeviceError, LinkError
-        In these cases.
-    """
-    for attempt in range(1, attempts + 1):
-        failure, found = None, [0, 0]
-        try:
-            places = [PLACE["magic"], PLACE["version"]]
-            found = [int((await transport.read(place, 1))[0]) for place in places]
-        except LinkError as error:
-            failure = error
-        if found == [MAGIC, VERSION]:
-            return
-        if attempt == attempts or isinstance(failure, PortError):
-            break
-        # Somebody may have left it in the middle of a command, or of an answer.
-        try:
-            await transport.resynchronise()
-        except LinkError:
-            break
-    if failure is not None:
-        raise failure
-    magic, version = found
-    if magic != MAGIC:
-        raise DeviceError(
-            f"the device answers {magic:#010x} where a Thresher accelerator has {MAGIC:#010x}; "
-            "is the right bitstream loaded?"
-        )
-    raise DeviceError(
-        f"the device has version {version} of the register map, this driver {VERSION}; "
-        "build the bitstream and the driver from the same release"
-    )
 
 
 def _checked_batch(batch: int | None, image: Image) -> int:

@@ -20,12 +20,13 @@ from hw.config import AcceleratorConfig
 
 from .async_driver import RUN_SECONDS, AsyncAccelerator, Info, Model, Progress, nothing
 from .asynchronous import Immediate, finish
-from .device import DeviceError, LayerCounts
 from .ports import open_port
 from .progress import shares
+from .registers import DeviceError, LayerCounts
 from .selftest import Check
 from .trace import Trace
-from .transport import Transport, UartBone
+from .transport import Transport
+from .uartbone import UartBone
 
 __all__ = ["Accelerator", "Check", "DeviceError", "Info", "LayerCounts", "Trace"]
 

@@ -12,8 +12,10 @@ from hw.boards import BOARDS
 from hw.config import PRESETS
 
 from .asynchronous import Immediate, finish
-from .device import DeviceError, identify
-from .transport import LinkError, PortError, UartBone, open_serial
+from .registers import DeviceError, identify
+from .serial_port import open_serial
+from .transport import LinkError, PortError
+from .uartbone import UartBone
 
 __all__ = ["AUTO", "PORTS_VARIABLE", "boards_of", "candidates", "open_port"]
 

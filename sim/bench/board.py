@@ -19,7 +19,7 @@ from sim.walk import walk
 from sw.driver import Accelerator
 from sw.image import Image
 from sw.pack import pack
-from sw.transport import UartBone
+from sw.uartbone import UartBone
 
 __all__ = ["CLOCK_HZ", "DIVISOR", "RECIPE", "packed"]
 

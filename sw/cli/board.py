@@ -13,7 +13,7 @@ from hw.boards import Board
 from sim import board as virtual_board
 from sim import verilated
 from sw.errors import BadInput
-from sw.transport import burst_words
+from sw.uartbone import burst_words
 
 from .output import console, emit, json_option
 from .target import board_config

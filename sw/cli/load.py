@@ -13,11 +13,11 @@ from rich.table import Table
 from hw import boards
 from sw import format as thr
 from sw.compressed import CompressedNetwork
-from sw.device import DeviceError, Registers
 from sw.driver import Accelerator
 from sw.pack import pack_file
 from sw.ports import boards_of
 from sw.progress import shares
+from sw.registers import DeviceError, Registers
 
 from .output import console, emit, json_option
 from .target import board_config

@@ -28,7 +28,8 @@ from sw.bus import PLACE, VerifiedBus
 from sw.driver import Accelerator
 from sw.image import word_address
 from sw.pack import pack
-from sw.transport import DeviceSilent, LinkError, open_serial
+from sw.serial_port import open_serial
+from sw.transport import DeviceSilent, LinkError
 
 TOOLS = Path(sys.executable).parent
 BUSY_CYCLES, ASKED_CYCLES = (

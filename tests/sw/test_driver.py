@@ -15,14 +15,14 @@ from faulty import FAULTS, READ_FAULTS, Faulty, FaultyReads, dropped, flipped
 from hw.config import PRESETS
 from hw.regmap import REGISTERS, Window
 from sim import golden
-from sim.engine import open_engine
 from sim.random_network import Recipe, random_inputs, random_network
 from sw.bus import LineError
 from sw.driver import Accelerator, DeviceError
 from sw.errors import BadInput
 from sw.image import word_address
 from sw.pack import pack
-from sw.transport import DeviceSilent, open_serial
+from sw.serial_port import open_serial
+from sw.transport import DeviceSilent
 from sw.words import image_words
 
 TINY = PRESETS["tiny"]
@@ -33,20 +33,8 @@ OTHER = pack(random_network(RECIPE, 2), TINY)
 X = random_inputs(RECIPE, IMAGE.vectors, 1)
 EXPECTED = golden.run(NETWORK, X)[-1]
 IMAGE_WORDS = sum(len(words) for _, words in image_words(IMAGE))
+BAUD = 115_200
 ADDRESS = {register.name: place for place, register in enumerate(REGISTERS)}
-
-
-@pytest.fixture(scope="module")
-def engine():
-    with open_engine(TINY) as transport:
-        yield transport
-
-
-@pytest.fixture
-def device(engine):
-    """The engine as after power-up."""
-    engine.reset()
-    return engine
 
 
 def agrees(accelerator):
@@ -80,7 +68,9 @@ class TestDevice:
         master, slave = os.openpty()
         try:
             with (
-                contextlib.closing(open_serial(os.ttyname(slave), timeout=0.2)) as transport,
+                contextlib.closing(
+                    open_serial(os.ttyname(slave), 115_200, timeout=0.2)
+                ) as transport,
                 pytest.raises(DeviceSilent, match="no answer to a read of register magic"),
             ):
                 Accelerator(transport)

@@ -16,9 +16,11 @@ import tty
 import numpy as np
 import pytest
 
-from sw import transport
+from sw import serial_port, transport, uartbone
 from sw.errors import BadInput
 
+BAUD = 115_200
+NOBODY = 65534
 TIMEOUT = 0.25
 
 
@@ -89,7 +91,9 @@ def memory():
 def opened(answer=lambda command: b""):
     device = Device(answer)
     try:
-        with contextlib.closing(transport.open_serial(device.port, timeout=TIMEOUT)) as bone:
+        with contextlib.closing(
+            serial_port.open_serial(device.port, BAUD, timeout=TIMEOUT)
+        ) as bone:
             yield bone, device
     finally:
         device.unplug()
@@ -149,7 +153,7 @@ def test_nothing_to_transfer_sends_nothing():
     [(115200, 142), (9600, 10), (2000, 1), (1999, 0), (0, 0), (1_000_000, 255), (3_000_000, 255)],
 )
 def test_burst_fits_half_the_time_out(baud, words):
-    assert transport.burst_words(baud) == words
+    assert uartbone.burst_words(baud) == words
 
 
 def test_silent_device():
@@ -177,7 +181,9 @@ def test_garbage_from_before_a_command_is_not_its_answer():
     device = Device(address_as_data)
     device.say(b"U-Boot 2020")
     try:
-        with contextlib.closing(transport.open_serial(device.port, timeout=TIMEOUT)) as bone:
+        with contextlib.closing(
+            serial_port.open_serial(device.port, BAUD, timeout=TIMEOUT)
+        ) as bone:
             assert bone.read(0x77, 1).tolist() == [0x77]
             device.say(b"xyz")
             time.sleep(0.05)
@@ -261,35 +267,51 @@ def test_port_that_another_program_has_open():
         opened() as (_, device),
         pytest.raises(transport.PortError, match="another program has this port open"),
     ):
-        transport.open_serial(device.port)
+        serial_port.open_serial(device.port, BAUD)
 
 
 def test_missing_port():
     with pytest.raises(transport.PortError) as error:
-        transport.open_serial("/dev/ttyNONE7")
+        serial_port.open_serial("/dev/ttyNONE7", BAUD)
     assert str(error.value).startswith("/dev/ttyNONE7: there is no such port; serial ports here: ")
     assert isinstance(error.value, BadInput)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may open every port")
-def test_port_without_permission(tmp_path):
+@pytest.fixture
+def anyone():
+    """As a user who may not do everything: root may open every port."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(NOBODY)
+    yield
+    os.seteuid(user)
+
+
+@pytest.fixture
+def closed_port(tmp_path):
     port = tmp_path / "ttyUSB0"
     port.touch(0o000)
+    return port
+
+
+@pytest.mark.usefixtures("closed_port", "anyone")
+def test_port_without_permission(tmp_path):
+    port = tmp_path / "ttyUSB0"
     with pytest.raises(transport.PortError, match="you may not open this port"):
-        transport.open_serial(str(port))
+        serial_port.open_serial(str(port), BAUD)
 
 
 def test_file_that_is_no_port(tmp_path):
     port = tmp_path / "network.npz"
     port.touch()
     with pytest.raises(transport.PortError, match="cannot be opened"):
-        transport.open_serial(str(port))
+        serial_port.open_serial(str(port), BAUD)
 
 
 @pytest.mark.parametrize("port", ["", "nowhere://x", "socket://", "socket://127.0.0.1:1"])
 def test_name_that_is_no_port(port):
     with pytest.raises(transport.PortError, match=f"^{port}: .*; serial ports here: "):
-        transport.open_serial(port)
+        serial_port.open_serial(port, BAUD)
 
 
 @pytest.mark.parametrize("baud", [-1, 0, 1999, 10**12])
@@ -297,7 +319,7 @@ def test_impossible_baud_rate(baud):
     device = Device()
     try:
         with pytest.raises(transport.PortError, match=str(baud)):
-            transport.open_serial(device.port, baud)
+            serial_port.open_serial(device.port, baud)
     finally:
         device.unplug()
 
@@ -314,7 +336,7 @@ def test_opening_outlasts_a_command_that_somebody_left_unfinished():
 def test_socket():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = f"socket://127.0.0.1:{server.getsockname()[1]}"
-        bone = transport.open_serial(port, timeout=TIMEOUT)
+        bone = serial_port.open_serial(port, BAUD, timeout=TIMEOUT)
         peer, _ = server.accept()
         with contextlib.closing(bone), peer:
             peer.sendall(b"hello")

@@ -10,7 +10,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from hw.link.uartbone import BusBridge, UartBone
-from sw import transport
+from sw import transport, uartbone
 
 DIVISOR = 4
 FOREVER = 1_000_000
@@ -189,7 +189,7 @@ def run_software(link, software, *, read_cycles, baud=10**7):
     """Run ``software(transport, port)``, which blocks, while the gateware is simulated."""
     target = Target(link.dut.bus)
     port = SimulatedPort(link, read_cycles=read_cycles)
-    bone = transport.UartBone(port, port="simulated", baud=baud)
+    bone = uartbone.UartBone(port, port="simulated", baud=baud)
     with ThreadPoolExecutor(1) as pool:
         result = pool.submit(software, bone, port)
         result.add_done_callback(lambda _: port.close())

@@ -1,0 +1,100 @@
+"""Serial ports as streams of bytes."""
+
+from __future__ import annotations
+
+import errno
+import time
+from typing import Any
+
+import serial
+from serial.tools import list_ports
+
+from .transport import PortError
+from .uartbone import FORGET_SECONDS, UartBone, burst_or_refuse
+
+__all__ = ["open_serial"]
+
+_LOOK_SECONDS = 0.05  # between two looks at the clock
+_WRITE_SECONDS = 30.0  # for a burst to be taken: a port that is stuck takes none
+
+
+def open_serial(port: str, baud: int, *, timeout: float = 1.0) -> UartBone:
+    """Open a serial port that leads to the bridge.
+
+    Waits until a command that someone else left unfinished is forgotten.
+
+    Parameters
+    ----------
+    port : str
+        A serial port, or a URL that pyserial knows, such as ``socket://localhost:1234``.
+    baud : int
+        Bits per second.
+    timeout : float
+        Seconds to wait for an answer (see `UartBone`).
+
+    Raises
+    ------
+    PortError
+        If there is no such port, it may not be opened, or it does not know this baud rate.
+    """
+    burst_or_refuse(baud, port)
+    try:
+        connection = serial.serial_for_url(
+            port, baud, timeout=_LOOK_SECONDS, write_timeout=_WRITE_SECONDS, exclusive=True
+        )
+    except (OSError, ValueError, OverflowError) as error:
+        ports = ", ".join(sorted(info.device for info in list_ports.comports())) or "none"
+        raise PortError(
+            f"{port}: {_why_not_open(error, baud)}; serial ports here: {ports}"
+        ) from error
+    time.sleep(1.2 * FORGET_SECONDS)
+    return UartBone(_SerialStream(connection, port), port=port, baud=baud, timeout=timeout)
+
+
+class _SerialStream:
+    """A pyserial port whose every failure is a `PortError`."""
+
+    def __init__(self, connection: Any, port: str) -> None:
+        self._connection = connection
+        self._port = port
+
+    def write(self, data: bytes, /) -> None:
+        try:
+            # What came before a command was sent is not an answer to it.
+            if self._connection.in_waiting:
+                self._connection.reset_input_buffer()
+            self._connection.write(data)
+        except OSError as error:
+            raise self._lost(error) from error
+
+    def read(self, count: int, seconds: float, /) -> bytes:
+        data = bytearray()
+        heard = time.monotonic()
+        try:
+            while len(data) < count and time.monotonic() < heard + seconds:
+                if more := self._connection.read(count - len(data)):
+                    data += more
+                    heard = time.monotonic()
+        except OSError as error:
+            raise self._lost(error) from error
+        return bytes(data)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _lost(self, error: OSError) -> PortError:
+        return PortError(
+            f"{self._port}: the port was lost; is the board still connected? ({error})"
+        )
+
+
+def _why_not_open(error: Exception, baud: int) -> str:
+    if not isinstance(error, OSError):
+        return f"not a port that can be opened at {baud} baud ({error})"
+    if error.errno == errno.ENOENT:
+        return "there is no such port"
+    if error.errno == errno.EACCES:
+        return "you may not open this port; on Linux, join the group that owns it"
+    if error.errno in (errno.EAGAIN, errno.EBUSY):
+        return "another program has this port open"
+    return f"this port cannot be opened ({error})"
