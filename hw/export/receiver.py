@@ -26,8 +26,8 @@ class VectorReceiver(wiring.Component):
     after `take`.
 
     When `enable` goes low, the vector that is coming in is dropped, all of it, a vector that is
-    whole is kept. After `enable` has gone high, the words are cleared first, one a cycle, since a
-    vector fills no gaps.
+    whole is kept. After `enable` has gone high, and such a vector was taken, the words are cleared
+    first, one a cycle, since a vector fills no gaps.
 
     Members
     -------
@@ -74,16 +74,17 @@ class VectorReceiver(wiring.Component):
         count, taken, stored = Signal(range(self.shape.items)), Signal(), Signal()
         last, clearing, settled = Signal(), Signal(), Signal(2)
         within = Signal()  # a vector whose marker has not come yet
-        clear_at = Signal.like(self.index)
+        stale = Signal()  # the words are to be cleared: gaps may be elsewhere from now on
+        clear = clearing, Signal.like(self.index)
         m.d.comb += [
             taken.eq(self.i.valid & self.i.ready),
             last.eq(count == (self.inputs - 1)[: len(count)]),
         ]
         with m.If(taken):
             m.d.sync += within.eq(~payload.last)
-        self._store(m, (stored, count), (clearing, clear_at))
+        self._store(m, (stored, count), clear)
         with m.FSM():
-            self._clear(m, clear_at, clearing, within)
+            self._clear(m, clear, within, stale)
             with m.State("RECEIVE"):
                 m.d.comb += [self.i.ready.eq(self.enable), stored.eq(taken)]
                 with m.If(~self.enable):
@@ -115,17 +116,22 @@ class VectorReceiver(wiring.Component):
                 m.d.comb += [self.held.eq(1), self.full.eq(1)]
                 with m.If(self.take):
                     m.next = "RECEIVE"
+                    with m.If(stale):
+                        m.next = "OFF"
+        with m.If(~self.enable):
+            m.d.sync += stale.eq(1)
         return m
 
-    def _clear(self, m, clear_at, clearing, within):
+    def _clear(self, m, clear, within, stale):
         """The states before vectors are taken: switched off, and clearing word after word."""
+        clearing, clear_at = clear
         with m.State("OFF"):
             m.d.sync += clear_at.eq(0)
             with m.If(self.enable):
                 m.next = "CLEAR"
         with m.State("CLEAR"):
             m.d.comb += clearing.eq(1)
-            m.d.sync += clear_at.eq(clear_at + 1)
+            m.d.sync += [clear_at.eq(clear_at + 1), stale.eq(0)]
             with m.If(clear_at == self.shape.room - 1):
                 m.next = "RECEIVE"
                 with m.If(within):

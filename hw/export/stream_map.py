@@ -16,6 +16,7 @@ __all__ = [
     "EARLY",
     "MISSING",
     "REGISTERS",
+    "UNFIT",
     "WINDOW",
     "StreamSettings",
     "StreamShape",
@@ -35,7 +36,7 @@ class Unit(enum.IntEnum):
     OUTPUTS = 2
 
 
-EARLY, MISSING = 0, 1  # bits of the register stream_status
+EARLY, MISSING, UNFIT = 0, 1, 2  # bits of the register stream_status
 REGISTERS = (
     Register(
         "stream_control", "rw", "bit 0: take vectors; while it is 1, stream_status alone is written"
@@ -44,6 +45,7 @@ REGISTERS = (
         "stream_status",
         "rw",
         "bit 0: a TLAST came early; bit 1: a TLAST was missing; each until 1 is written to it; "
+        "bit 2: none is taken, for there is no room for vectors of these sizes; "
         "bit 8: a vector is under way",
     ),
     Register("stream_items", "ro", "activations that a vector may have"),

@@ -54,7 +54,7 @@ class StreamRegisters(wiring.Component):
     -------
     bus : In(BusSignature())
     enable : Out(1)
-        Vectors are to be taken, and it is known of how many activations.
+        Vectors are to be taken, and the sizes are such that they can be.
     inputs, outputs, first, words, groups : Out(32)
         The registers of those names.
     inputs_at, outputs_at : Out(TableLoad)
@@ -83,7 +83,7 @@ class StreamRegisters(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         bus, offset = self.bus, self.bus.address.offset
-        taken, errors = Signal(), Signal(2)
+        taken, errors, fit, unfit = Signal(), Signal(2), Signal(), Signal()
         init = self.settings.registers
         held = {
             register.name: Signal(
@@ -94,7 +94,7 @@ class StreamRegisters(wiring.Component):
         }
         values = {
             **held,
-            "stream_status": Cat(errors, Const(0, 6), self.busy),
+            "stream_status": Cat(errors, unfit, Const(0, 5), self.busy),
             "stream_items": Const(self.shape.items),
             "stream_room": Const(self.shape.room),
         }
@@ -122,7 +122,31 @@ class StreamRegisters(wiring.Component):
             ]
         for name in ("inputs", "outputs", "first", "words", "groups"):
             m.d.comb += getattr(self, name).eq(held[f"stream_{name}"])
-        m.d.sync += self.enable.eq(
-            held["stream_control"][0] & self.inputs.any() & self.outputs.any()
-        )
+        wanted = held["stream_control"][0]
+        m.d.comb += unfit.eq(wanted & ~fit)
+        m.d.sync += self.enable.eq(wanted & fit)
+        self._check(m, fit)
         return m
+
+    def _check(self, m, fit):
+        """Whether vectors of these sizes have room, two cycles after the registers have them.
+
+        Until then nothing is enabled yet: `stream_control` is written after them.
+        """
+        words, groups = (
+            Signal(bits_for(self.shape.room)),
+            Signal(bits_for(self.shape.config.groups)),
+        )
+        total = Signal(len(words) + len(groups))
+        m.d.comb += [words.eq(self.words), groups.eq(Mux(self.groups.any(), self.groups, 1))]
+        m.d.sync += total.eq(words * groups)
+        within = [
+            (value >= 1) & (value <= most)
+            for value, most in (
+                (self.inputs, self.shape.items),
+                (self.outputs, self.shape.items),
+                (self.words, self.shape.room),
+                (total, self.shape.room),
+            )
+        ]
+        m.d.sync += fit.eq(Cat(within).all() & (self.groups <= self.shape.config.groups))

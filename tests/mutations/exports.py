@@ -34,6 +34,11 @@ FAULTS = {
     ),
     ("export/receiver.py", _STREAMS): (
         (
+            "gaps keep what the network before had there, if a vector was held",
+            "with m.If(stale):",
+            "with m.If(0):",
+        ),
+        (
             "a vector is not dropped to its end",
             'with m.If(self.missing):\n                        m.next = "DROP"',
             'with m.If(self.missing):\n                        m.next = "RECEIVE"',
@@ -80,6 +85,14 @@ FAULTS = {
     ("export/stream_registers.py", _STREAMS): (
         ("an error clears itself", "(errors & ~cleared) |", "0 |"),
         ("errors are cleared together", "bus.w_data[:2], 0)", "3, 0)"),
+        ("words of all groups are not added up", "total.eq(words * groups)", "total.eq(words)"),
+        (
+            "more groups than there are",
+            "self.groups <= self.shape.config.groups",
+            "1",
+        ),
+        ("more words than have room", "(self.words, self.shape.room),", ""),
+        ("sizes that are not fit are not told", "unfit.eq(wanted & ~fit)", "unfit.eq(0)"),
     ),
     ("export/wishbone.py", _LITEX): (
         ("what was given up is answered", "wanted & ~given_up", "wanted"),

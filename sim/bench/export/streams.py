@@ -14,7 +14,7 @@ import cocotb
 from cocotb.triggers import ClockCycles, RisingEdge
 
 from hw import layouts, regmap
-from hw.export.stream_map import EARLY, MISSING, REGISTERS, StreamShape, Unit
+from hw.export.stream_map import EARLY, MISSING, REGISTERS, UNFIT, StreamShape, Unit
 from hw.regmap import Window
 from sim.bench.blocks import bits_of, configuration, drive, fields_of
 from sim.bench.streams import StreamDriver, StreamMonitor, parameters, start
@@ -178,9 +178,7 @@ class Bench:
         for _ in range(_WATCHDOG):
             if not await self.read("stream_status") & UNDER_WAY:
                 break
-        for number, (group, word, lane) in enumerate(network.inputs):
-            place = bits_of(SHAPE.input_place, lane=lane, word=group * WORDS + word)
-            await self.access(Unit.INPUTS, number, place)
+        await self.set_inputs(network)
         for number, (group, word, lane) in enumerate(network.outputs):
             place = bits_of(SHAPE.output_place, lane=lane, offset=word, group=group)
             await self.access(Unit.OUTPUTS, number, place)
@@ -188,6 +186,12 @@ class Bench:
             await self.access(Unit.REGISTERS, PLACE[name], word)
             assert await self.read(name) == word
         await self.switch(True)
+
+    async def set_inputs(self, network: Network) -> None:
+        for number, (group, word, lane) in enumerate(network.inputs):
+            place = bits_of(SHAPE.input_place, lane=lane, word=group * WORDS + word)
+            await self.access(Unit.INPUTS, number, place)
+        await self.access(Unit.REGISTERS, PLACE["stream_inputs"], len(network.inputs))
 
     async def expect(self, network: Network, vectors: Sequence[Sequence[int]]) -> None:
         """The engine was given these vectors, and what it answered came out."""
@@ -259,14 +263,40 @@ async def nothing_is_taken_that_cannot_be_used(dut: Any) -> None:
     await start(dut)
     network = Network(1, 0.5)
     dut.i__valid.value = 1
-    for missing in ("stream_inputs", "stream_outputs"):
+    most = {"inputs": SHAPE.items, "outputs": SHAPE.items, "words": SHAPE.room // GROUPS}
+    wrong = [(name, size) for name, last in most.items() for size in (0, last + 1, 1 << 31 | 1)]
+    for name, size in [*wrong, ("groups", CONFIG.groups + 1), ("groups", 1 << 31 | 1)]:
         await bench.set(network)
+        assert await bench.read("stream_status") == 0
         await bench.switch(False)
-        await bench.access(Unit.REGISTERS, PLACE[missing], 0)
+        await bench.access(Unit.REGISTERS, PLACE[f"stream_{name}"], size)
+        assert await bench.read("stream_status") == 0
         await bench.switch(True)
         for _ in range(2 * SHAPE.room):
             await RisingEdge(dut.clk)
             assert not int(dut.i__ready.value)
+        assert await bench.read("stream_status") == 1 << UNFIT
+
+
+@cocotb.test()
+@cocotb.parametrize(moment=[0, 1, 2, 3, 4, 5, 8])
+async def switched_off_while_a_vector_is_held(dut: Any, moment: int) -> None:
+    """It is computed; what is taken when the streams are on again has zeros in other gaps."""
+    bench = Bench(dut, 0.0)
+    await start(dut)
+    before, after = Network(1, 1.0), Network(2, 0.3)
+    await bench.set(before)
+    x = vector(random.Random(moment), len(before.inputs))
+    await bench.source.send(frame(x))
+    await ClockCycles(dut.clk, moment)
+    await bench.switch(False)
+    await bench.set_inputs(after)
+    await bench.switch(True)
+    await bench.expect(before, [x])
+    y = vector(random.Random(moment), len(after.inputs))
+    await bench.source.send(frame(y))
+    await bench.sink.receive(len(before.outputs))
+    assert bench.engine.runs == [after.words(y)]
 
 
 @cocotb.test()
