@@ -33,6 +33,8 @@ constexpr uint32_t kAskedCycles = 12;
 constexpr uint32_t kSlice = 1024;
 // Bytes that wait for the line: few, so that whoever writes more has to wait, as at a real port.
 constexpr size_t kWaiting = 64;
+// Bytes that wait for the host; what comes beyond is lost, as where nobody reads a real port.
+constexpr size_t kHeard = 1 << 16;
 // After so much silence, in seconds of the board, nothing waits for time to pass: twice what the
 // bridge takes to forget a command.
 constexpr double kSilence = 0.2;
@@ -161,7 +163,7 @@ class Uart {
 };
 
 // Where host programs come: a terminal, which is always there, and one TCP connection at a time.
-// What the board says goes to the one that spoke last.
+// What the board says goes to the one that spoke last, and to nobody once that one has gone.
 class Ports {
   public:
     Ports(int terminal, int listener) : terminal_{terminal}, listener_{listener} {
@@ -213,10 +215,11 @@ class Ports {
     void give(Bytes &bytes) {
         while (!bytes.empty()) {
             const uint8_t byte = bytes.front();
-            const int fd = speaker_ == client_ && client_ >= 0 ? client_ : terminal_;
-            const ssize_t size =
-                fd == client_ ? send(fd, &byte, 1, MSG_NOSIGNAL) : write(fd, &byte, 1);
-            if (size != 1) return;
+            if (speaker_ == client_ && client_ >= 0) {
+                if (send(client_, &byte, 1, MSG_NOSIGNAL) != 1) return;
+            } else if (speaker_ == terminal_) {
+                if (write(terminal_, &byte, 1) != 1) return;
+            }
             bytes.pop_front();
         }
     }
@@ -236,12 +239,14 @@ class Ports {
 
     void hang_up() {
         close(client_);
-        if (speaker_ == client_) speaker_ = terminal_;
+        if (speaker_ == client_) speaker_ = kNobody;
         client_ = -1;
     }
 
+    static constexpr int kNobody = -1;
+
     const int terminal_, listener_;
-    int client_ = -1, speaker_ = -1;
+    int client_ = -1, speaker_ = kNobody;
 };
 
 struct Options {
@@ -267,7 +272,7 @@ void serve(const Options &options) {
             quiet = uart.quiet() ? quiet + 1 : 0;
         }
         for (; !uart.from_board.empty(); uart.from_board.pop_front()) {
-            back.pass(uart.from_board.front(), heard);
+            if (heard.size() < kHeard) back.pass(uart.from_board.front(), heard);
         }
     }
 }

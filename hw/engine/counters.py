@@ -1,4 +1,4 @@
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.memory import Memory
@@ -26,8 +26,9 @@ class LayerCounters(wiring.Component):
         `value` is that counter two cycles later.
     value : Out(32)
 
-    On a platform with `narrow_memories`, where memories are made of narrow ones, a layer's counters
-    can be read `len(COUNTERS) + 3` cycles after `done`, which must not come again before.
+    On a platform with `narrow_memories`, where memories are made of narrow ones, `value` may be a
+    cycle later, and a layer's counters are whole `2 * len(COUNTERS) + 3` cycles after `done`, which
+    must not come again before.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -87,20 +88,23 @@ class LayerCounters(wiring.Component):
         m.d.sync += self.value.eq(read.data.word_select(which, 32))
 
     def _count_in_turns(self, m):
-        """Of each only what is new in registers: in turns, one a cycle, it goes to a sum in memory.
+        """Of each only what is new in registers: in turns, it goes to a sum in the memory.
 
-        What is new when a layer ends has the turns of the next round. What counts from then on, for
-        the layer after, waits for the round that follows.
+        A turn takes two cycles: in the second, the memory is read for `value`. What is new when a
+        layer ends has the next turns, and with them the layer's counters are whole. What counts
+        from then on, for the layer after, waits for the turns that follow.
         """
         number = len(COUNTERS)
         turn, left = Signal(range(number)), Signal(range(number + 1))
-        ends, moves = Signal(), Signal()
-        news = Signal(ArrayLayout(bits_for(2 * number * self.config.elements), number))
+        second, ends, moves = Signal(), Signal(), Signal()
+        news = Signal(ArrayLayout(bits_for(4 * number * self.config.elements), number))
         rests, to = Signal.like(news), Signal.like(self.layer)
-        # Whether the sum in memory is that of another layer.
+        # Whether the sum in the memory is that of another layer.
         first, rests_first = Signal(number), Signal(number)
-        m.d.comb += [ends.eq(left != 0), moves.eq(~ends & ~self.done)]
-        m.d.sync += turn.eq(Mux(turn == number - 1, 0, turn + 1))
+        m.d.comb += [ends.eq(left != 0), moves.eq(~second & ~ends & ~self.done)]
+        m.d.sync += second.eq(~second)
+        with m.If(second):
+            m.d.sync += turn.eq(Mux(turn == number - 1, 0, turn + 1))
         for place, step in enumerate(self._steps()):
             m.d.sync += news[place].eq(news[place] + step)
             with m.If(moves & (turn == place)):
@@ -109,47 +113,43 @@ class LayerCounters(wiring.Component):
                 m.d.sync += [news[place].eq(step), first[place].eq(1)]
         with m.If(self.done):
             m.d.sync += [rests.eq(news), rests_first.eq(first), to.eq(self.layer), left.eq(number)]
-        with m.Elif(ends):
+        with m.Elif(ends & ~second):
             m.d.sync += left.eq(left - 1)
+        # A layer has more words than counters: the sums are in those that are left.
+        spare = range(number, 1 << len(turn))
+        sums = Array(
+            (place % len(spare) + number) | (place // len(spare)) << len(turn)
+            for place in range(number)
+        )
+        address = len(turn) + len(to)
         part = Signal(
             StructLayout(
-                {"place": len(turn), "new": len(news[0]), "first": 1, "last": 1, "valid": 1}
+                {"valid": 1, "first": 1, "sum_at": address, "to": address, "new": len(news[0])}
             )
         )
         m.d.comb += [
-            part.place.eq(turn),
-            part.new.eq(Mux(ends, rests[turn], news[turn])),
+            part.valid.eq(ends & ~second | moves),
             part.first.eq(Mux(ends, rests_first, first).bit_select(turn, 1)),
-            part.last.eq(ends),
-            part.valid.eq(ends | moves),
+            part.sum_at.eq(sums[turn]),
+            part.to.eq(Mux(ends, Cat(turn, to), part.sum_at)),
+            part.new.eq(Mux(ends, rests[turn], news[turn])),
         ]
-        self._add(m, part, to)
+        self._add(m, part, second)
 
-    def _add(self, m, part, layer):
-        """Adds a part a cycle to its sum in memory; the last makes it what is read of the layer.
-
-        An addition takes three cycles: the same sum may have its next part in the fourth.
-        """
-        m.submodules.sums = sums = Memory(shape=unsigned(32), depth=len(COUNTERS), init=[])
-        m.submodules.memory = memory = Memory(
-            shape=unsigned(32), depth=self.config.layer_depth << len(part.place), init=[]
-        )
-        old, new = sums.read_port(), sums.write_port()
+    def _add(self, m, part, second):
+        """Adds a part to its sum in the memory."""
+        m.submodules.memory = memory = Memory(shape=unsigned(32), depth=1 << len(part.to), init=[])
         write, read = memory.write_port(), memory.read_port()
-        late, total, place = Signal.like(part), Signal(32), Signal.like(part.place)
+        late, total = Signal.like(part), Signal(32)
+        m.d.comb += [
+            read.addr.eq(Mux(second, Cat(self.read_counter, self.read_layer), part.sum_at)),
+            write.data.eq(total),
+        ]
         m.d.sync += [
             late.eq(part),
-            total.eq(Mux(late.first, 0, old.data) + late.new),
-            place.eq(late.place),
-            new.en.eq(late.valid),
-            write.en.eq(late.last),
-            self.value.eq(read.data),
+            total.eq(Mux(late.first, 0, read.data) + late.new),
+            write.addr.eq(late.to),
+            write.en.eq(late.valid),
         ]
-        m.d.comb += [
-            old.addr.eq(part.place),
-            new.addr.eq(place),
-            new.data.eq(total),
-            write.addr.eq(Cat(place, layer)),
-            write.data.eq(total),
-            read.addr.eq(Cat(self.read_counter, self.read_layer)),
-        ]
+        with m.If(~second):
+            m.d.sync += self.value.eq(read.data)

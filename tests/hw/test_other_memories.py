@@ -177,7 +177,7 @@ def test_counters_in_turns():
             m.submodules.other = other.elaborate(Narrow())
             return m
 
-    layers, shortest = 40, len(COUNTERS) + 3
+    layers, shortest = 40, 2 * len(COUNTERS) + 3
     config = dataclasses.replace(PRESETS["tiny"], layer_depth=layers)
     one, other = LayerCounters(config), stands_in(LayerCounters(config))
     numbers = random.Random(0)
@@ -202,7 +202,7 @@ def test_counters_in_turns():
                 for each in (one, other):
                     ctx.set(each.read_layer, layer)
                     ctx.set(each.read_counter, counter)
-                await ctx.tick().repeat(2)
+                await ctx.tick().repeat(3)
                 assert ctx.get(one.value) == ctx.get(other.value)
                 assert counter or ctx.get(one.value) > len(COUNTERS)
 

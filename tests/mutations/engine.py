@@ -274,8 +274,8 @@ FAULTS = {
     ("engine/counters.py", "tests/hw/test_other_memories.py"): (
         (
             "in turns, a sum goes on from the layer before",
-            "Mux(late.first, 0, old.data)",
-            "old.data",
+            "Mux(late.first, 0, read.data)",
+            "read.data",
         ),
         (
             "in turns, a layer that had no turn yet ends with the sum of the one before",
@@ -284,8 +284,8 @@ FAULTS = {
         ),
         (
             "in turns, what is new is counted twice if its turn is when the layer ends",
-            "moves.eq(~ends & ~self.done)",
-            "moves.eq(~ends)",
+            "moves.eq(~second & ~ends & ~self.done)",
+            "moves.eq(~second & ~ends)",
         ),
         (
             "in turns, what counts while the layer before ends is lost",
@@ -293,9 +293,14 @@ FAULTS = {
             "m.d.sync += news[place].eq(Mux(ends, 0, news[place] + step))",
         ),
         (
+            "in turns, a sum is read instead of the counter",
+            "with m.If(~second):\n            m.d.sync += self.value",
+            "with m.If(1):\n            m.d.sync += self.value",
+        ),
+        (
             "in turns, the last goes to the layer after",
-            "write.addr.eq(Cat(place, layer))",
-            "write.addr.eq(Cat(place, self.layer))",
+            "Cat(turn, to), part.sum_at",
+            "Cat(turn, self.layer), part.sum_at",
         ),
     ),
     ("engine/transfer_crc.py", "tests/hw/engine/test_transfer_crc.py"): (

@@ -11,6 +11,11 @@ FAULTS = {
     ("export/axi_lite.py", _AXI): (
         ("some bytes of a word are written", "~strobes.all()", "~strobes.any()"),
         (
+            "a write of no bytes is refused",
+            "Mux(strobes.any(), _SLVERR, _OKAY)",
+            "_SLVERR",
+        ),
+        (
             "a refused write is answered as if it were none",
             "Mux(strobes.any(), _SLVERR, _OKAY)",
             "_OKAY",

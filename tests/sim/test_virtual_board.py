@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import serial
 
 from hw.boards import find
 from hw.config import PRESETS
@@ -98,6 +99,19 @@ def test_terminal_and_tcp_serve_one_program_after_the_other(program):
                 np.testing.assert_array_equal(accelerator.run(X), EXPECTED)
         with transport_of(board.port) as bone:
             assert Accelerator(bone).image_id == IMAGE.id
+
+
+def test_an_answer_to_a_program_that_left_is_lost(program):
+    """Not kept for who comes next, at either port."""
+    with VirtualBoard(program, BOARD) as board:
+        with transport_of(board.url) as bone:
+            for _ in range(4):
+                bone._stream.write(bytes.fromhex("02 FF 00000000"))
+        terminal, tcp = (
+            serial.serial_for_url(port, timeout=1.0) for port in (board.port, board.url)
+        )
+        with contextlib.closing(terminal), contextlib.closing(tcp):
+            assert tcp.read(1) == terminal.read(1) == b""
 
 
 def test_a_program_that_left_in_the_middle_of_a_command(program):

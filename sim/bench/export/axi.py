@@ -187,6 +187,23 @@ async def some_bytes_alone_are_refused(dut: Any, pauses: float) -> None:
 
 
 @cocotb.test()
+@cocotb.parametrize(pauses=[0.0, 0.5])
+async def no_bytes_at_all_are_a_write_that_does_nothing(dut: Any, pauses: float) -> None:
+    bench = Bench(dut, pauses)
+    await bench.start()
+    writes = bench.lite.write_if
+    for name in ("scratch", "stream_first"):
+        before = await bench.read(name)
+        address, data = writes.aw_channel._transaction_obj(), writes.w_channel._transaction_obj()
+        address.awaddr, data.wdata, data.wstrb = ADDRESS[name], before ^ 0xFFFFFFFF, 0
+        await writes.aw_channel.send(address)
+        await writes.w_channel.send(data)
+        answer = await with_timeout(writes.b_channel.recv(), _PATIENCE_US, "us")
+        assert int(answer.bresp) == AxiResp.OKAY
+        assert await bench.read(name) == before
+
+
+@cocotb.test()
 @cocotb.parametrize(pauses=[0.0, 0.3, 0.7])
 async def vectors_back_to_back(dut: Any, pauses: float) -> None:
     bench = Bench(dut, pauses)
