@@ -17,8 +17,9 @@ from sw.pack import pack
 from sw.published import EieLayer, eie
 
 from . import golden
-from .cycles import QUEUE_RESERVE, predict
+from .cycles import predict
 from .eie import Single, entries_of, random_layer, single
+from .groups import QUEUE_RESERVE
 
 __all__ = ["ELEMENTS", "QUEUE_RESERVE", "Point", "grid", "measure"]
 

@@ -197,16 +197,18 @@ async def at_random(bus, places, held, dice):
     """Writes and reads, of which `held` has what should be there."""
     for place in places[2:]:
         await bus.write([(place, np.zeros(1, np.uint32))])
+    readable = [place for place in places if place != PLACE["scratch"]]  # it is used between
     for _ in range(10_000):
-        place = dice.choice(places)
-        if dice.random() < 0.3:
+        writes = dice.random() < 0.3
+        place = dice.choice(places if writes else readable)
+        if writes:
             word = dice.getrandbits(16)
             if place < len(PLACE):
                 await bus.set("scratch" if place == PLACE["scratch"] else "vectors", word)
             else:
                 await bus.write([(place, np.array([word], np.uint32))])
             held[place] = word
-        elif place != PLACE["scratch"]:  # with which a spoiled line is made ready again
+        else:
             assert int((await bus.read(place, 1))[0]) == held[place]
     held.pop(PLACE["scratch"])
     assert {place: int((await bus.read(place, 1))[0]) for place in held} == held
