@@ -186,7 +186,7 @@ def test_ten_thousand_accesses_on_a_bad_line(program):
     held = dict.fromkeys(places, 0)
     with (
         VirtualBoard(program, BOARD, Line(BOARD.baud, 1000, 3)) as board,
-        transport_of(board.port, timeout=0.1) as bone,
+        transport_of(board.port) as bone,
     ):
         bus = VerifiedBus(Immediate(bone))
         finish(at_random(bus, places, held, dice))
