@@ -240,7 +240,7 @@ def _show(summary: dict[str, Any], folder: Path) -> Group:
     metavar="NAME",
     default="auto",
     show_default=True,
-    help="vivado, nextpnr, yosys (which only counts), or auto: the best that is installed.",
+    help="vivado, xray, nextpnr, yosys (which only counts), or auto: the best that is installed.",
 )
 @click.option(
     "-o",

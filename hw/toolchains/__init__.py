@@ -3,13 +3,24 @@
 from types import ModuleType
 
 from ..boards import Board
-from . import nextpnr, vivado, yosys
+from . import nextpnr, vivado, xray, yosys
 from .base import Job, Outcome, ToolchainError
 
 __all__ = ["TOOLCHAINS", "Job", "Outcome", "ToolchainError", "choose"]
 
 # Each has available(board), run(job) and overrides(board): its options for `platform.build`.
-TOOLCHAINS: dict[str, ModuleType] = {"vivado": vivado, "nextpnr": nextpnr, "yosys": yosys}
+TOOLCHAINS: dict[str, ModuleType] = {
+    "vivado": vivado,
+    "xray": xray,
+    "nextpnr": nextpnr,
+    "yosys": yosys,
+}
+# What to say where one of them is not installed.
+_MISSING = {
+    "vivado": "Vivado is not on PATH; --toolchain yosys counts without it",
+    "xray": "nextpnr-xilinx, fasm2frames, xc7frames2bit or the database of the chip in CHIPDB_DIR "
+    "is missing; --toolchain yosys counts without them",
+}
 
 
 def choose(board: Board, name: str) -> str:
@@ -24,11 +35,11 @@ def choose(board: Board, name: str) -> str:
     if name != "auto" and name not in board.toolchains:
         raise ToolchainError(
             f"unknown toolchain {name!r} for {board.name}: "
-            f"it can be auto, {' or '.join(board.toolchains)}"
+            f"it can be {', '.join(('auto', *board.toolchains[:-1]))} or {board.toolchains[-1]}"
         )
     for candidate in names:
         if TOOLCHAINS[candidate].available(board):
             return candidate
-    if name == "vivado":
-        raise ToolchainError("Vivado is not on PATH; --toolchain yosys counts without it")
-    raise ToolchainError(f"{names[-1]} is not installed: pip install 'thresher[synth]'")
+    raise ToolchainError(
+        _MISSING.get(name, f"{names[-1]} is not installed: pip install 'thresher[synth]'")
+    )

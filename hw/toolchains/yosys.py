@@ -160,8 +160,11 @@ def finish_design(job: Job) -> dict[str, float]:
     return _finish(job.board.family, job.folder, "top.json", "top_statistics.json")
 
 
-def count_design(job: Job) -> dict[str, float]:
-    """Resources of the flattened design, from the RTLIL that the platform wrote as top.il."""
+def count_design(job: Job, *, netlist: bool = False) -> dict[str, float]:
+    """Resources of the flattened design, from the RTLIL that the platform wrote as top.il.
+
+    With `netlist` it is left in top.json.
+    """
     with job.step("synthesis"):
         _script(
             job.folder,
@@ -170,7 +173,7 @@ def count_design(job: Job) -> dict[str, float]:
             PREPARE,
             f"{FAMILIES[job.board.family].synthesis} -top top",
             "tee -q -o top_statistics.json stat -json",
-            *(["write_json top.json"] if job.board.family == "ecp5" else []),
+            *(["write_json top.json"] if netlist or job.board.family == "ecp5" else []),
         )
     return finish_design(job)
 

@@ -45,9 +45,10 @@ makes; the figures are in `sw/data/boards.json`, and tests hold both equal.
 **Nothing here has been tried on hardware: no board was at hand.** *Bitstream made here*: placed,
 routed and packed by the open tools, with a clock that the routed design meets. *Sources made and
 counted here*: the project for Vivado was written, and Yosys, which knows no timing, counted what
-the design takes; Vivado makes a bitstream of it, where that is installed. *No build here*: none
-was made for this table, or it failed; `thresher build` says by how much. *An earlier version*:
-since then the engine has changed. `thresher program --board B` writes a bitstream into a board.
+the design takes; where it is installed, Vivado makes a bitstream of it, or the open flow does
+(`--toolchain xray`: nextpnr-xilinx and Project X-Ray, neither run here). *No build here*: none was
+made for this table, or it failed; `thresher build` says by how much. *An earlier version*: since
+then the engine has changed. `thresher program --board B` writes a bitstream into a board.
 """
 
 

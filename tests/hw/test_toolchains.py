@@ -2,12 +2,15 @@
 
 import dataclasses
 import json
+import os
 from contextlib import nullcontext
 
 import pytest
+from amaranth.back import rtlil
+from amaranth.hdl import Module, Signal
 
 from hw.boards import BOARDS, find
-from hw.toolchains import Job, ToolchainError, choose, nextpnr, vivado, yosys
+from hw.toolchains import Job, ToolchainError, choose, nextpnr, vivado, xray, yosys
 from hw.toolchains.base import check_clock, check_fits, run_tool
 
 # As Vivado writes them, cut down to what is read and what lies beside it.
@@ -216,6 +219,74 @@ class TestVivado:
         (tmp_path / "utilization").write_text(UTILIZATION.replace(" 8123 ", "28123 "))
         with pytest.raises(ToolchainError, match=r"lut 28,123 of 20,800 \(7,323 over\)"):
             vivado.run(job)
+
+
+class TestXray:
+    """The open flow for Xilinx: the real Yosys, and programs in the place of what follows it."""
+
+    FMAX = "Info: Max frequency for clock 'clk': %s MHz (PASS at 50.00 MHz)"
+
+    @pytest.fixture
+    def job(self, tmp_path, monkeypatch):
+        programs, chips = tmp_path / "bin", tmp_path / "chips"
+        outputs = {
+            "nextpnr-xilinx": "cat ../fmax; test -s top.json && cp top_open.xdc top.fasm",
+            "fasm2frames": 'cp "$5" "$6"',
+            "xc7frames2bit": "cp top.frames top.bit",
+        }
+        for folder in (programs, chips, tmp_path / "folder"):
+            folder.mkdir()
+        for name, script in outputs.items():
+            (programs / name).write_text(f'#!/bin/sh\necho "$@" > ../{name}\n{script}\n')
+            (programs / name).chmod(0o755)
+        (chips / "xc7a35t.bin").touch()
+        self.tell(tmp_path, 40.0, 61.5)
+        monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+        monkeypatch.setenv("CHIPDB_DIR", str(chips))
+        monkeypatch.setenv("DB_DIR", "/db")
+        folder = tmp_path / "folder"
+        m = Module()
+        button, led, count = Signal(), Signal(), Signal(8)
+        m.d.sync += count.eq(count + button)
+        m.d.comb += led.eq(count[-1])
+        (folder / "top.il").write_text(rtlil.convert(m, ports=[button, led]))
+        (folder / "top_open.xdc").write_text("pins")
+        return Job(find("arty"), folder, (), lambda _: nullcontext())
+
+    def tell(self, folder, *clocks):
+        (folder / "fmax").write_text("\n".join(self.FMAX % clock for clock in clocks) + "\n")
+
+    def test_chosen_when_it_is_there(self, job, monkeypatch):
+        monkeypatch.delenv("AMARANTH_ENV_VIVADO", raising=False)
+        assert choose(job.board, "auto") == "xray"
+
+    @pytest.mark.parametrize("missing", ["bin/fasm2frames", "chips/xc7a35t.bin"])
+    def test_not_there(self, job, tmp_path, missing):
+        (tmp_path / missing).unlink()
+        assert choose(job.board, "auto") == "yosys"
+        with pytest.raises(ToolchainError, match="nextpnr-xilinx, fasm2frames, xc7frames2bit or"):
+            choose(job.board, "xray")
+
+    def test_what_the_tools_are_told(self, job, tmp_path):
+        outcome = xray.run(job)
+        assert (outcome.used["ff"], outcome.fmax_mhz, outcome.bitstream) == (8, 61.5, "top.bit")
+        assert (job.folder / "top.bit").read_text() == "pins"
+        told = [(tmp_path / name).read_text() for name in ("nextpnr-xilinx", "xc7frames2bit")]
+        assert f"--chipdb {tmp_path}/chips/xc7a35t.bin --xdc top_open.xdc" in told[0]
+        assert "--freq 50 " in told[0]
+        part = "xc7a35tcsg324-1"
+        assert f"--part_file /db/artix7/{part}/part.yaml --part_name {part}" in told[1]
+
+    def test_missed_clock(self, job, tmp_path):
+        self.tell(tmp_path, 70, 48.98)
+        with pytest.raises(ToolchainError, match=r"48\.98 MHz on arty_a7_35t, 1\.02 MHz less"):
+            xray.run(job)
+        assert not (job.folder / "top.bit").exists()
+
+    def test_no_clock(self, job, tmp_path):
+        self.tell(tmp_path)
+        with pytest.raises(ToolchainError, match="told no clock"):
+            xray.run(job)
 
 
 class TestCounts:
