@@ -18,7 +18,6 @@ from typing import Any, TypeVar
 
 import click
 from rich.console import Console, Group
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from sw import networks
@@ -26,6 +25,7 @@ from sw.cli.export import packed, shown
 from sw.cli.export_asic import shown as shown_asic
 from sw.cli.output import console, emit, json_option
 from sw.errors import BadInput
+from sw.progress import steps
 
 from .boards import BOARDS, Board, BoardError, find
 from .config import PRESETS, AcceleratorConfig
@@ -54,15 +54,9 @@ class _Steps:
 
     @contextlib.contextmanager
     def __call__(self, name: str) -> Iterator[None]:
-        live = self.shown_on.is_terminal
-        columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
         start = time.perf_counter()
-        if not live:
-            self.shown_on.print(f"{name} ...")
-        with Progress(
-            *columns, console=self.shown_on, transient=True, disable=not live
-        ) as progress:
-            progress.add_task(name, total=None)
+        with steps(self.shown_on) as begin:
+            begin(name)
             yield
         self.seconds[name] = round(time.perf_counter() - start, 2)
         self.shown_on.print(f"{name}: {self.seconds[name]:.1f} s")
@@ -299,9 +293,9 @@ def build(
     notes.print(f"{board.title}: {config.lanes} × {config.groups} elements, toolchain {chosen}")
     if chosen == "yosys":
         notes.print("note: resources are counted by Yosys, not routed; no bitstream is made")
-    steps = _Steps(notes)
+    timed = _Steps(notes)
     with _writing_to(out):
-        summary = build_design(design, chosen, out, steps, steps.seconds)
+        summary = build_design(design, chosen, out, timed, timed.seconds)
     emit(summary, _show(summary, out / design.name), as_json)
 
 

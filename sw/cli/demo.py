@@ -27,7 +27,7 @@ from sw.driver import Accelerator
 from sw.errors import BadInput
 from sw.image import Image
 from sw.pack import pack
-from sw.progress import shares
+from sw.progress import shares, steps
 
 from .output import console, emit, json_option
 from .simulate import progress_bar
@@ -68,11 +68,11 @@ def _run(
     board: Board, network: CompressedNetwork, image: Image, x: NDArray[np.int64]
 ) -> tuple[Simulation, dict[str, Any]]:
     """The network through the driver on the virtual board; how it was loaded."""
-    console().print(f"virtual {board.title}, compiled unless it was before ...")
-    program = virtual_board.build(board, image.config)
+    with steps(console()) as begin:
+        program = virtual_board.build(board, image.config, begin)
     with VirtualBoard(program, board) as running, Accelerator.open(running.port) as device:
         began, before = time.perf_counter(), device.line_seconds
-        with shares("loading through the UART", console()) as report:
+        with shares("loading through the UART", console(), lambda: device.repeated) as report:
             words = device.load(image, report)
         loaded = {
             "words": words,

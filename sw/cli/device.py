@@ -9,6 +9,7 @@ import click
 from rich.table import Table
 
 from sw.driver import Info
+from sw.progress import steps
 
 from .load import board_names, device_options, open_device
 from .output import console, emit, json_option
@@ -84,7 +85,8 @@ def selftest(port: str, board: str | None, baud: int | None, as_json: bool) -> N
     What it held is lost. Exit status 1 if something is wrong.
     """
     with open_device(port, board, baud) as accelerator:
-        checks = accelerator.selftest(lambda name: console().print(f"{name} ...", markup=False))
+        with steps(console(), lambda: accelerator.repeated) as begin:
+            checks = accelerator.selftest(begin)
         name = accelerator.port
     record = {"port": name, "checks": [dataclasses.asdict(check) for check in checks]}
     table = Table("check", "result")

@@ -105,7 +105,7 @@ def check_fit(model: Path, board: str | None) -> CompressedNetwork:
 
 def load_model(accelerator: Accelerator, model: Path) -> int:
     """`Accelerator.load` with a progress bar on stderr; returns the words that were written."""
-    with shares("loading", console()) as report:
+    with shares("loading", console(), lambda: accelerator.repeated) as report:
         return accelerator.load(model, report)
 
 
