@@ -6,6 +6,13 @@ This is the one module of `hw` that knows the host side: it reads the network th
 hold at power-up.
 """
 
+if __name__ == "__main__":  # before the imports below, which are those of the verb
+    import sys
+
+    from sw.entry import main
+
+    main(["build", *sys.argv[1:]])
+
 import contextlib
 import dataclasses
 import functools
@@ -336,9 +343,3 @@ def _writing_to(folder: Path) -> Iterator[None]:
             yield
     except OSError as error:
         raise BadInput(f"cannot write to {folder}: {error.strerror or error}") from error
-
-
-if __name__ == "__main__":
-    from sw.cli import main
-
-    main(["build", *sys.argv[1:]], prog_name="thresher")

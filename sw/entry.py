@@ -1,0 +1,38 @@
+"""The `thresher` command as a program: Ctrl-C ends it quietly, while modules are imported, too."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+
+__all__ = ["INTERRUPTED", "importing", "main"]
+
+INTERRUPTED = 128 + signal.SIGINT
+"""Exit status of a program that Ctrl-C ended, as shells have it."""
+
+
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """A block of imports, during which Ctrl-C ends the program at once, with status 130.
+
+    An exception would not do: modules in the middle of an import make others of it.
+    """
+    default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not default or threading.current_thread() is not threading.main_thread():
+        yield  # the signal is somebody else's
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command, with the program's own arguments if none are given."""
+    with importing():
+        from .cli import main as thresher
+    thresher(arguments, prog_name="thresher")
