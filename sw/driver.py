@@ -215,7 +215,9 @@ class Accelerator:
     ) -> NDArray[np.float64]:
         """Outputs (n, outputs) for inputs (n, inputs), or (n, …) with as many numbers.
 
-        Inputs are scaled, rounded and clamped to integers, as the golden model does.
+        For one vector (inputs,) they are (outputs,). Inputs are scaled, rounded and clamped to
+        integers, as the golden model does; where any is clamped, `sw.vectors.ClampedInputs` is
+        warned of.
 
         Parameters
         ----------

@@ -55,7 +55,7 @@ def demo(board: str, count: int, as_json: bool) -> None:
     record = {
         "network": _sizes(network),
         "load": loaded,
-        "simulation": result.report(labels),
+        "simulation": result.report(labels) | {"engine_cycles_per_second": _speed(result)},
         "build": summary,
     }
     emit(record, _show(record), as_json)
@@ -84,6 +84,11 @@ def _run(
             task = bar.add_task("running images", total=len(x))
             run = one_by_one(device, x, lambda done: bar.update(task, advance=done))
     return judge(network, image, x, "virtual board", run), loaded
+
+
+def _speed(result: Simulation) -> float | None:
+    """Cycles of the engine alone; the board's, at which it is loaded and read, are not counted."""
+    return None if result.cycles is None else float(result.cycles.sum()) / result.seconds
 
 
 def _build(board: str) -> dict[str, Any]:

@@ -255,6 +255,28 @@ def test_a_bad_cable(engine, model, inputs):
         assert record["agrees_with_golden"] is True
 
 
+@pytest.mark.parametrize(
+    ("port", "message"),
+    [
+        ("", "the name of the port is empty; auto finds the board by itself"),
+        ("/tmp", "/tmp: this is a folder, no serial port; serial ports here: "),
+        (__file__, f"{__file__}: this is no serial port; "),
+        ("/dev/null", "/dev/null: this is no serial port; "),
+        (
+            "bogus://x",
+            "bogus://x: this URL cannot be opened, as socket://HOST:PORT can (invalid URL, ",
+        ),
+        (
+            "socket://x",
+            "socket://x: this URL cannot be opened, as socket://HOST:PORT can (it names no port); ",
+        ),
+        ("socket://127.0.0.1:1", "socket://127.0.0.1:1: nothing listens at this address; "),
+    ],
+)
+def test_what_is_no_port(port, message):
+    assert refused("info", "--port", port).startswith(f"thresher info: {message}")
+
+
 @pytest.mark.parametrize("verb", ["load", "run"])
 class TestRefusals:
     def arguments(self, verb, inputs):
@@ -300,8 +322,12 @@ class TestRefusals:
     ("arguments", "message"),
     [
         ([], "name the inputs: either --inputs X.npy or --dataset NAME"),
-        (["--inputs", "x.npy", "--dataset", "mnist"], "name the inputs"),
-        (["--inputs", "x.npy", "--count", 3], "--count and --data are about a --dataset"),
+        (
+            ["--inputs", "x.npy", "--dataset", "mnist"],
+            "--inputs x.npy and --dataset mnist contradict each other",
+        ),
+        (["--inputs", "x.npy", "--count", 3], "--inputs x.npy and --count 3 contradict each other"),
+        (["--inputs", "x.npy", "--data", "d"], "--inputs x.npy and --data d contradict each other"),
         (["--dataset", "mnist", "--count", 3], "takes 40 inputs, an image of mnist has 784 pixels"),
     ],
 )

@@ -304,7 +304,7 @@ def test_port_without_permission(tmp_path):
 def test_file_that_is_no_port(tmp_path):
     port = tmp_path / "network.npz"
     port.touch()
-    with pytest.raises(transport.PortError, match="cannot be opened"):
+    with pytest.raises(transport.PortError, match="this is no serial port"):
         serial_port.open_serial(str(port), BAUD)
 
 
