@@ -28,6 +28,7 @@ from rich.console import Console, Group
 from rich.table import Table
 
 from sw import networks
+from sw.cli.export import network as network_of
 from sw.cli.export import packed, shown
 from sw.cli.export_asic import shown as shown_asic
 from sw.cli.output import console, emit, json_option
@@ -162,7 +163,9 @@ class _Memories:
             try:
                 return make(networks.LENET300100)
             except BadInput as error:
-                reason = str(error)
+                # Whoever names this network is told what else is short, and what would do.
+                file = str(networks.LENET300100)
+                reason = str(error).replace(file, Path(file).name).partition("; ")[0]
         self.notes.print(f"note: memories are left empty: {reason}")
         return make(None)
 
@@ -180,10 +183,7 @@ def _show(summary: dict[str, Any], folder: Path) -> Group:
         how = f"Counted by Yosys, not routed, for the {summary['part']}; {clock}, not proven."
     else:
         how = f"Routed for the {summary['part']}: Fmax {summary['fmax_mhz']:.2f} MHz, {clock}."
-    network = "memories empty"
-    if summary["model"] is not None:
-        network = f"memories hold {summary['model']['path']}"
-    lines = [how, f"{network}.", f"Files: {folder}"]
+    lines = [how, f"Network: {network_of(summary)}", f"Files: {folder}"]
     if summary["bitstream"] is not None:
         lines.append(f"Bitstream: {summary['bitstream']}")
     return Group(table, *lines)
@@ -284,19 +284,19 @@ def build(
     board = find(board_name)
     config = _configuration(board, preset, lanes, groups)
     notes = console()
-    memories = _Memories(model, not no_model, notes)
+    resident = _Memories(model, not no_model, notes)
     if kind is not None:
         if out is None:
             raise BadInput("--export needs -o DIR for its files")
         if kind == _ASIC:
             _export_asic(Asic(config, board.clock_hz, liberty), out, as_json)
         else:
-            summary = _export(kind, config, memories, out)
+            summary = _export(kind, config, resident, out)
             emit(summary, shown(summary, out), as_json)
         return
     out = Path("build") if out is None else out
     chosen = choose(board, toolchain)
-    design = memories.filled(functools.partial(_design, board, config))
+    design = resident.filled(functools.partial(_design, board, config))
     notes.print(f"{board.title}: {config.lanes} × {config.groups} elements, toolchain {chosen}")
     if chosen == "yosys":
         notes.print("note: resources are counted by Yosys, not routed; no bitstream is made")
@@ -327,12 +327,12 @@ def _export_asic(asic: Asic, folder: Path, as_json: bool) -> None:
 
 
 def _export(
-    kind: str, config: AcceleratorConfig, memories: _Memories, folder: Path
+    kind: str, config: AcceleratorConfig, resident: _Memories, folder: Path
 ) -> dict[str, Any]:
     check_export(kind, folder)
-    made = memories.filled(functools.partial(packed, kind, config))
-    memories.notes.print(f"{kind}: {config.lanes} × {config.groups} elements")
-    with _writing_to(folder), _Steps(memories.notes)("generation"):
+    made = resident.filled(functools.partial(packed, kind, config))
+    resident.notes.print(f"{kind}: {config.lanes} × {config.groups} elements")
+    with _writing_to(folder), _Steps(resident.notes)("generation"):
         return write_export(made, folder)
 
 
