@@ -16,8 +16,6 @@ if __name__ == "__main__":  # before the imports below, which are those of the v
 import contextlib
 import dataclasses
 import functools
-import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -68,20 +66,6 @@ class _Steps:
             yield
         self.seconds[name] = round(time.perf_counter() - start, 2)
         self.shown_on.print(f"{name}: {self.seconds[name]:.1f} s")
-
-
-@contextlib.contextmanager
-def _clean_end() -> Iterator[None]:
-    """Let SIGTERM unwind the program, as Ctrl-C does, so that it tidies up."""
-
-    def end(number, frame):
-        sys.exit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _list_boards(as_json: bool) -> None:
@@ -339,7 +323,6 @@ def _export(
 @contextlib.contextmanager
 def _writing_to(folder: Path) -> Iterator[None]:
     try:
-        with _clean_end():
-            yield
+        yield
     except OSError as error:
         raise BadInput(f"cannot write to {folder}: {error.strerror or error}") from error

@@ -1,12 +1,14 @@
-"""The `thresher` command as a program: Ctrl-C ends it quietly, while modules are imported, too."""
+"""The `thresher` command as a program: how it ends when a signal ends it."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
+from types import FrameType
 
 __all__ = ["INTERRUPTED", "importing", "main"]
 
@@ -32,7 +34,15 @@ def importing() -> Iterator[None]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command, with the program's own arguments if none are given."""
+    """Run the command, with the program's own arguments if none are given.
+
+    SIGTERM unwinds it as Ctrl-C does, so that it tidies up: files, and what a device holds.
+    """
     with importing():
         from .cli import main as thresher
+    signal.signal(signal.SIGTERM, _end)
     thresher(arguments, prog_name="thresher")
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    sys.exit(128 + number)
