@@ -7,6 +7,9 @@ import json
 import os
 import random
 import select
+import signal
+import subprocess
+import sys
 import threading
 import tty
 
@@ -174,6 +177,22 @@ def test_selftest(port):
     assert [check["failure"] for check in record["checks"]] == [None] * len(record["checks"])
     assert len(record["checks"]) == 5
     # The last of its networks is none that anybody would run.
+    assert record_of(run("info", "--port", port, "--json"))["image_id"] == "00000000"
+
+
+def test_a_selftest_that_is_ended_leaves_no_image(port, model):
+    record_of(run("load", model, "--port", port, "--json"))
+    command = [sys.executable, "-m", "sw.cli", "selftest", "--port", port]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            said = [process.stderr.readline() for _ in range(3)]
+            process.send_signal(signal.SIGTERM)
+            _, rest = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert said[2].startswith("random network 1: ")
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "Traceback" not in rest
     assert record_of(run("info", "--port", port, "--json"))["image_id"] == "00000000"
 
 
