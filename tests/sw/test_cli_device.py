@@ -268,7 +268,9 @@ def test_a_bad_cable(engine, model, inputs):
     engine.reset()
     faulty = Faulty(engine, 100, flipped(random.Random(1)))
     with board_with(faulty) as port:
-        record_of(run("load", model, "--port", port, "--json"))
+        loaded = run("load", model, "--port", port, "--json")
+        assert record_of(loaded)["exchanges_repeated"] == 1
+        assert "bad line, 1 repeat\n" in loaded.stderr
         assert faulty.struck
         record = record_of(run("run", model, "--port", port, "--inputs", inputs, "--json"))
         assert record["agrees_with_golden"] is True
