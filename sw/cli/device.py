@@ -87,11 +87,16 @@ def selftest(port: str, board: str | None, baud: int | None, as_json: bool) -> N
     with open_device(port, board, baud) as accelerator:
         with steps(console(), lambda: accelerator.repeated) as begin:
             checks = accelerator.selftest(begin)
-        name = accelerator.port
-    record = {"port": name, "checks": [dataclasses.asdict(check) for check in checks]}
+        record = {
+            "port": accelerator.port,
+            "checks": [dataclasses.asdict(check) for check in checks],
+            "exchanges_repeated": accelerator.repeated,
+        }
     table = Table("check", "result")
     for check in checks:
         table.add_row(check.name, check.failure or "right")
+    table.add_section()
+    table.add_row("spoiled on the line, and repeated", f"{record['exchanges_repeated']}")
     emit(record, table, as_json)
     if any(check.failure for check in checks):
         raise click.exceptions.Exit(1)

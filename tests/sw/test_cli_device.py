@@ -176,6 +176,7 @@ def test_selftest(port):
     record = record_of(run("selftest", "--port", port, "--json"))
     assert [check["failure"] for check in record["checks"]] == [None] * len(record["checks"])
     assert len(record["checks"]) == 5
+    assert record["exchanges_repeated"] == 0
     # The last of its networks is none that anybody would run.
     assert record_of(run("info", "--port", port, "--json"))["image_id"] == "00000000"
 
