@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path, PurePath
-from typing import Any, TextIO
+from typing import Any
 
 import click
 import numpy as np
@@ -27,7 +27,9 @@ json_option = click.option(
 def console() -> Console:
     """Console on stderr, for progress and notes."""
     # Made when needed: a console keeps the stream that stderr is at that time.
-    return _plain_console(sys.stderr, stderr=True)
+    # What is no terminal has no width: lines stay whole there, for others to look for words in them.
+    soft_wrap = not sys.stderr.isatty()
+    return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=soft_wrap)
 
 
 def check_output(output: Path, *sources: Path | None) -> None:
@@ -60,14 +62,9 @@ def emit(record: Mapping[str, Any], shown: RenderableType, as_json: bool) -> Non
     if as_json:
         click.echo(json.dumps(record, default=_plain, allow_nan=False))
     else:
-        _plain_console(sys.stdout, width=None if sys.stdout.isatty() else _WIDTH).print(shown)
-
-
-def _plain_console(stream: TextIO, **options: Any) -> Console:
-    # Names come from files: no markup in them. A pipe or a file has no width of its own, so lines
-    # are not broken there, at which whoever looks for words would miss them; tables are.
-    soft_wrap = not stream.isatty()
-    return Console(highlight=False, markup=False, emoji=False, soft_wrap=soft_wrap, **options)
+        # A pipe or a file has no width of its own. Names come from files: no markup in them.
+        width = None if sys.stdout.isatty() else _WIDTH
+        Console(highlight=False, markup=False, emoji=False, width=width).print(shown)
 
 
 def _plain(value: object) -> Any:
