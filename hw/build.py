@@ -6,11 +6,16 @@ This is the one module of `hw` that knows the host side: it reads the network th
 hold at power-up.
 """
 
+if __name__ == "__main__":  # before the imports below, which are those of the verb
+    import sys
+
+    from sw.entry import main
+
+    main(["build", *sys.argv[1:]])
+
 import contextlib
 import dataclasses
 import functools
-import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,14 +23,15 @@ from typing import Any, TypeVar
 
 import click
 from rich.console import Console, Group
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from sw import networks
+from sw.cli.export import network as network_of
 from sw.cli.export import packed, shown
 from sw.cli.export_asic import shown as shown_asic
 from sw.cli.output import console, emit, json_option
 from sw.errors import BadInput
+from sw.progress import steps
 
 from .boards import BOARDS, Board, BoardError, find
 from .config import PRESETS, AcceleratorConfig
@@ -54,32 +60,12 @@ class _Steps:
 
     @contextlib.contextmanager
     def __call__(self, name: str) -> Iterator[None]:
-        live = self.shown_on.is_terminal
-        columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
         start = time.perf_counter()
-        if not live:
-            self.shown_on.print(f"{name} ...")
-        with Progress(
-            *columns, console=self.shown_on, transient=True, disable=not live
-        ) as progress:
-            progress.add_task(name, total=None)
+        with steps(self.shown_on) as begin:
+            begin(name)
             yield
         self.seconds[name] = round(time.perf_counter() - start, 2)
         self.shown_on.print(f"{name}: {self.seconds[name]:.1f} s")
-
-
-@contextlib.contextmanager
-def _clean_end() -> Iterator[None]:
-    """Let SIGTERM unwind the program, as Ctrl-C does, so that it tidies up."""
-
-    def end(number, frame):
-        sys.exit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _list_boards(as_json: bool) -> None:
@@ -161,7 +147,9 @@ class _Memories:
             try:
                 return make(networks.LENET300100)
             except BadInput as error:
-                reason = str(error)
+                # Whoever names this network is told what else is short, and what would do.
+                file = str(networks.LENET300100)
+                reason = str(error).replace(file, Path(file).name).partition("; ")[0]
         self.notes.print(f"note: memories are left empty: {reason}")
         return make(None)
 
@@ -179,10 +167,7 @@ def _show(summary: dict[str, Any], folder: Path) -> Group:
         how = f"Counted by Yosys, not routed, for the {summary['part']}; {clock}, not proven."
     else:
         how = f"Routed for the {summary['part']}: Fmax {summary['fmax_mhz']:.2f} MHz, {clock}."
-    network = "memories empty"
-    if summary["model"] is not None:
-        network = f"memories hold {summary['model']['path']}"
-    lines = [how, f"{network}.", f"Files: {folder}"]
+    lines = [how, f"Network: {network_of(summary)}", f"Files: {folder}"]
     if summary["bitstream"] is not None:
         lines.append(f"Bitstream: {summary['bitstream']}")
     return Group(table, *lines)
@@ -283,25 +268,25 @@ def build(
     board = find(board_name)
     config = _configuration(board, preset, lanes, groups)
     notes = console()
-    memories = _Memories(model, not no_model, notes)
+    resident = _Memories(model, not no_model, notes)
     if kind is not None:
         if out is None:
             raise BadInput("--export needs -o DIR for its files")
         if kind == _ASIC:
             _export_asic(Asic(config, board.clock_hz, liberty), out, as_json)
         else:
-            summary = _export(kind, config, memories, out)
+            summary = _export(kind, config, resident, out)
             emit(summary, shown(summary, out), as_json)
         return
     out = Path("build") if out is None else out
     chosen = choose(board, toolchain)
-    design = memories.filled(functools.partial(_design, board, config))
+    design = resident.filled(functools.partial(_design, board, config))
     notes.print(f"{board.title}: {config.lanes} × {config.groups} elements, toolchain {chosen}")
     if chosen == "yosys":
         notes.print("note: resources are counted by Yosys, not routed; no bitstream is made")
-    steps = _Steps(notes)
+    timed = _Steps(notes)
     with _writing_to(out):
-        summary = build_design(design, chosen, out, steps, steps.seconds)
+        summary = build_design(design, chosen, out, timed, timed.seconds)
     emit(summary, _show(summary, out / design.name), as_json)
 
 
@@ -326,25 +311,18 @@ def _export_asic(asic: Asic, folder: Path, as_json: bool) -> None:
 
 
 def _export(
-    kind: str, config: AcceleratorConfig, memories: _Memories, folder: Path
+    kind: str, config: AcceleratorConfig, resident: _Memories, folder: Path
 ) -> dict[str, Any]:
     check_export(kind, folder)
-    made = memories.filled(functools.partial(packed, kind, config))
-    memories.notes.print(f"{kind}: {config.lanes} × {config.groups} elements")
-    with _writing_to(folder), _Steps(memories.notes)("generation"):
+    made = resident.filled(functools.partial(packed, kind, config))
+    resident.notes.print(f"{kind}: {config.lanes} × {config.groups} elements")
+    with _writing_to(folder), _Steps(resident.notes)("generation"):
         return write_export(made, folder)
 
 
 @contextlib.contextmanager
 def _writing_to(folder: Path) -> Iterator[None]:
     try:
-        with _clean_end():
-            yield
+        yield
     except OSError as error:
         raise BadInput(f"cannot write to {folder}: {error.strerror or error}") from error
-
-
-if __name__ == "__main__":
-    from sw.cli import main
-
-    main(["build", *sys.argv[1:]], prog_name="thresher")

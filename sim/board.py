@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import socket
 import subprocess
 import tempfile
 import tty
+from collections.abc import Callable
 from pathlib import Path
 
 from hw.boards import Board
@@ -48,8 +50,14 @@ class Line:
     seed: int = 0
 
 
-def build(board: Board, config: AcceleratorConfig) -> Path:
+def build(
+    board: Board, config: AcceleratorConfig, begin: Callable[[str], None] = lambda _step: None
+) -> Path:
     """The program that is the virtual board; at once if it was built before.
+
+    Parameters
+    ----------
+    begin : called with the name of each step that takes long
 
     Raises
     ------
@@ -57,8 +65,14 @@ def build(board: Board, config: AcceleratorConfig) -> Path:
         If a tool is missing.
     """
     key = f"{board.name} {board.clock_hz} {board.divisor} {config!r}"
-    text = verilog.cached_verilog(_TOP, key, lambda: VirtualTop(config, board))
-    return verilated.build(text, _TOP, main=_SERVER)
+
+    def design() -> VirtualTop:
+        begin(f"generating a virtual {board.title}")
+        return VirtualTop(config, board)
+
+    text = verilog.cached_verilog(_TOP, key, design)
+    compiling = functools.partial(begin, f"compiling a virtual {board.title}, once")
+    return verilated.build(text, _TOP, main=_SERVER, begin=compiling)
 
 
 class VirtualBoard:

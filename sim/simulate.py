@@ -54,7 +54,7 @@ class Simulation:
     seconds : float
         Wall time of the run, building and loading not counted.
     simulated_cycles : int
-        Clock cycles simulated in that time, input and output included.
+        Clock cycles simulated in that time, input and output included; 0 where nobody counts them.
     utilisation : Utilisation or None
         What each element did, if the run was observed for it.
     """
@@ -90,7 +90,7 @@ class Simulation:
             "accuracy": None if labels is None else accuracy(self.outputs, labels),
             "seconds": self.seconds,
             "simulated_cycles_per_second": (
-                None if cycles is None else self.simulated_cycles / self.seconds
+                self.simulated_cycles / self.seconds if self.simulated_cycles else None
             ),
         }
 
@@ -109,7 +109,8 @@ def simulate(
     ----------
     image : Image, optional
         The network packed for the engine that is simulated; the golden model needs none.
-    progress : called with the number of vectors that have just been finished
+    progress : called with the number of vectors that have just been finished; with 0 when the
+        simulator is ready
     observed : Observed
         What is seen of the Verilated engine beside its outputs, see `sim.utilisation.observed`.
     """
@@ -203,6 +204,7 @@ def _run_verilator(
         accelerator.load(image)
         transport.show(True)
         first_cycle = transport.cycles
+        progress(0)
         run = one_by_one(accelerator, x, progress)
         used = utilisation.read(transport, image.config) if observed.watched else None
         return run._replace(simulated_cycles=transport.cycles - first_cycle, utilisation=used)
@@ -219,4 +221,4 @@ def one_by_one(
         cycles.append(accelerator.cycles)
         progress(1)
     seconds = time.perf_counter() - began
-    return Run(np.concatenate(outputs), np.array(cycles), seconds, sum(cycles))
+    return Run(np.concatenate(outputs), np.array(cycles), seconds)

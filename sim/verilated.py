@@ -9,6 +9,7 @@ import struct
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, cast
@@ -102,6 +103,7 @@ def build(
     main: Path = _SERVER,
     observed: Observed = NOTHING,
     quick: bool = False,
+    begin: Callable[[], None] = lambda: None,
 ) -> Path:
     """Compile a design and its main loop into a program; at once if that was done before.
 
@@ -117,6 +119,7 @@ def build(
         What can be seen of it; the name of the file of waves does not matter here.
     quick : bool
         Compile it quickly rather than well: for what runs a few thousand cycles.
+    begin : called if it was not done before
 
     Returns
     -------
@@ -142,6 +145,8 @@ def build(
             (scratch / name).write_text(text)
         _compile(scratch, [*options, "--top-module", top, *texts, str(main)], make_options)
 
+    if not folder.exists():
+        begin()
     toolchain.build_once(folder, compile_it)
     return folder / _PROGRAM
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import math
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from .ports import boards_of, open_port
 from .registers import DeviceError, LayerCounts, Registers
 from .selftest import Check, run_checks
 from .trace import Trace, compare, prefix
+from .vectors import as_vectors, warn_if_clamped
 
 __all__ = ["RUN_SECONDS", "AsyncAccelerator", "Info", "Model", "Progress", "nothing"]
 
@@ -182,14 +182,18 @@ class AsyncAccelerator:
         """See `sw.driver.Accelerator.predict`."""
         async with self._turn:
             network = self._require_network()
-            inputs = golden.quantise(network, _as_vectors(x, network))
-            if not trace_layers:
+            vectors = as_vectors(x, network.inputs)
+            warn_if_clamped(network, vectors)
+            inputs = golden.quantise(network, vectors)
+            if trace_layers:
+                trace = await self._trace(network, inputs, timeout, progress)
+                if trace.difference is not None:
+                    raise DeviceError(trace.difference)
+                outputs = trace.layers[-1]
+            else:
                 outputs = await self._device.run(inputs, timeout, progress)
-                return golden.dequantise(network, outputs)
-            trace = await self._trace(network, inputs, timeout, progress)
-        if trace.difference is not None:
-            raise DeviceError(trace.difference)
-        return golden.dequantise(network, trace.layers[-1])
+        y = golden.dequantise(network, outputs)
+        return y[0] if np.ndim(x) == 1 else y
 
     async def trace(
         self,
@@ -298,19 +302,3 @@ class AsyncAccelerator:
         if self._network is None:
             raise DeviceError("no network is loaded; call load() with one, or its .thr file, first")
         return self._network
-
-
-def _as_vectors(x: ArrayLike, network: CompressedNetwork) -> NDArray[np.float64]:
-    """Numbers (n, …), each of n with as many as the network has inputs, as (n, inputs)."""
-    try:
-        values = np.asarray(x, np.float64)
-    except (TypeError, ValueError) as error:
-        raise BadInput(f"inputs are not numbers: {error}") from error
-    if values.ndim < 2 or math.prod(values.shape[1:]) != network.inputs:
-        raise BadInput(
-            f"inputs have shape {values.shape}; (n, {network.inputs}) is needed, or n of as many "
-            "numbers"
-        )
-    if not np.isfinite(values).all():
-        raise BadInput("an input is not a finite number")
-    return values.reshape(len(values), network.inputs)

@@ -37,13 +37,6 @@ def _tell(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def _reported(progress: Progress | bool, text: str) -> AbstractContextManager[Progress]:
-    """What is called with the share that is done."""
-    if progress is True:
-        return shares(text)
-    return contextlib.nullcontext(nothing if progress is False else progress)
-
-
 class Accelerator:
     """A device with one network at a time, at the other end of a serial port.
 
@@ -194,7 +187,7 @@ class Accelerator:
         DeviceError
             If the device was built for another configuration.
         """
-        with _reported(progress, "loading") as report:
+        with self._reported(progress, "loading") as report:
             return self._finish(self._async.load(model, report, whole=whole))
 
     def attach(self, model: Model) -> None:
@@ -222,7 +215,9 @@ class Accelerator:
     ) -> NDArray[np.float64]:
         """Outputs (n, outputs) for inputs (n, inputs), or (n, …) with as many numbers.
 
-        Inputs are scaled, rounded and clamped to integers, as the golden model does.
+        For one vector (inputs,) they are (outputs,). Inputs are scaled, rounded and clamped to
+        integers, as the golden model does; where any is clamped, `sw.vectors.ClampedInputs` is
+        warned of.
 
         Parameters
         ----------
@@ -237,7 +232,7 @@ class Accelerator:
         DeviceError
             As of `run`; with `trace_layers`, at the first activation that is wrong, which it names.
         """
-        with _reported(progress, "running") as report:
+        with self._reported(progress, "running") as report:
             return self._finish(
                 self._async.predict(x, report, timeout=timeout, trace_layers=trace_layers)
             )
@@ -266,7 +261,7 @@ class Accelerator:
             If none is loaded, or the device lost it; if it does not finish in time, and then it is
             aborted.
         """
-        with _reported(progress, "running") as report:
+        with self._reported(progress, "running") as report:
             return self._finish(self._async.run(x, timeout, report, batch=batch))
 
     def trace(
@@ -284,7 +279,7 @@ class Accelerator:
         ----------
         timeout, progress : as of `run`
         """
-        with _reported(progress, "tracing") as report:
+        with self._reported(progress, "tracing") as report:
             return self._finish(self._async.trace(x, timeout, report))
 
     def selftest(self, note: Callable[[str], None] = nothing) -> list[Check]:
@@ -320,6 +315,12 @@ class Accelerator:
     def release(self) -> None:
         """Leave the device to others as it was after power-up: all its memories may be written."""
         self._finish(self._async.release())
+
+    def _reported(self, progress: Progress | bool, text: str) -> AbstractContextManager[Progress]:
+        """What is called with the share that is done."""
+        if progress is True:
+            return shares(text, repeated=lambda: self.repeated)
+        return contextlib.nullcontext(nothing if progress is False else progress)
 
     def _finish(self, coroutine: Coroutine[Any, Any, T]) -> T:
         if self._closed:

@@ -67,6 +67,8 @@ def open_port(
         If the port cannot be opened, or there is no accelerator behind any.
     """
     rates = [baud] if baud is not None else sorted({board.baud for board in BOARDS.values()})
+    if not port.strip():
+        raise PortError(f"the name of the port is empty; {AUTO} finds the board by itself")
     if port != AUTO:
         return open_serial(port, rates[-1])
     tried = []

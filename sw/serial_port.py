@@ -17,6 +17,17 @@ __all__ = ["open_serial"]
 _LOOK_SECONDS = 0.05  # between two looks at the clock
 _WRITE_SECONDS = 30.0  # for a burst to be taken: a port that is stuck takes none
 
+_REASONS: dict[int | None, str] = {
+    errno.ENOENT: "there is no such port",
+    errno.EACCES: "you may not open this port; on Linux, join the group that owns it",
+    errno.EAGAIN: "another program has this port open",
+    errno.EBUSY: "another program has this port open",
+    errno.EISDIR: "this is a folder, no serial port",
+    errno.ENOTTY: "this is no serial port",
+    errno.ENXIO: "there is no device behind this port",
+    errno.ECONNREFUSED: "nothing listens at this address",
+}
+
 
 def open_serial(port: str, baud: int, *, timeout: float = 1.0) -> UartBone:
     """Open a serial port that leads to the bridge.
@@ -45,7 +56,7 @@ def open_serial(port: str, baud: int, *, timeout: float = 1.0) -> UartBone:
     except (OSError, ValueError, OverflowError) as error:
         ports = ", ".join(sorted(info.device for info in list_ports.comports())) or "none"
         raise PortError(
-            f"{port}: {_why_not_open(error, baud)}; serial ports here: {ports}"
+            f"{port}: {_why_not_open(error, port, baud)}; serial ports here: {ports}"
         ) from error
     time.sleep(1.2 * FORGET_SECONDS)
     return UartBone(_SerialStream(connection, port), port=port, baud=baud, timeout=timeout)
@@ -88,13 +99,25 @@ class _SerialStream:
         )
 
 
-def _why_not_open(error: Exception, baud: int) -> str:
+def _why_not_open(error: Exception, port: str, baud: int) -> str:
+    reason = _REASONS.get(_number(error))
+    if reason is not None:
+        return reason
+    if "://" in port:
+        detail = str(error).removeprefix(f"Could not open port {port}: ")
+        if isinstance(error.__context__, TypeError):  # which pyserial makes of a port left out
+            detail = "it names no port"
+        return f"this URL cannot be opened, as socket://HOST:PORT can ({detail})"
     if not isinstance(error, OSError):
         return f"not a port that can be opened at {baud} baud ({error})"
-    if error.errno == errno.ENOENT:
-        return "there is no such port"
-    if error.errno == errno.EACCES:
-        return "you may not open this port; on Linux, join the group that owns it"
-    if error.errno in (errno.EAGAIN, errno.EBUSY):
-        return "another program has this port open"
     return f"this port cannot be opened ({error})"
+
+
+def _number(error: BaseException | None) -> int | None:
+    """The system's number of an error; pyserial keeps it in the exception that it caught."""
+    while error is not None:
+        for number in (getattr(error, "errno", None), *error.args[:1]):
+            if isinstance(number, int):
+                return number
+        error = error.__cause__ or error.__context__
+    return None

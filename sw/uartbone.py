@@ -28,13 +28,15 @@ _COMMAND_BYTES_MAX = _HEADER_BYTES + _BURST_MAX * _WORD_BYTES
 
 _RECENT_BYTES = 4096.0  # by which the line's speed is known
 _FIRST_BYTES = 64.0  # as many, before anything was sent, are taken to have gone at the baud rate
-# A device is given up after a second, say; once it has answered, after this and so many times as
-# long as its quickest answer took: on a bad line many bytes are waited for that never come.
+# An answer is waited for a second, say; once there was one, this or so many times as long as the
+# quickest took: on a bad line many bytes are waited for that never come.
 _LEAST_SECONDS = 0.3
 _LATENCIES = 10
 _PATIENCE = 4  # times as long as what was sent should take
 _RESYNCHRONISE_MAX = 6
-_SILENT_MAX = 2
+# On a line that spoils one byte in 500, one question in 40 gets no answer, and a load asks some
+# hundred times: two in a row are no sign that the device has gone.
+_SILENT_MAX = 3
 _SCRATCH = next(place for place, register in enumerate(REGISTERS) if register.name == "scratch")
 
 _WRITE, _READ, _WRITE_FIXED = 1, 2, 3  # hw/link/uartbone.py; 4, a read of one address, is not used
@@ -82,6 +84,7 @@ class UartBone:
         self._latency = timeout
         self._unanswered = 0  # bytes that were sent since the last whole answer
         self._since = 0.0  # when the first of them was
+        self._at_rest = False  # whether the last answer was whole, and nothing was sent since
         self._in_time = True  # whether no answer was waited for in vain since
 
     def write(self, address: int, words: NDArray[np.uint32], *, fixed: bool = False) -> None:
@@ -157,15 +160,20 @@ class UartBone:
         if not self._unanswered:
             self._since = time.monotonic()
         self._unanswered += len(data)
+        self._at_rest = False
         self.bytes += len(data)
         self._stream.write(data)
 
-    def _hear(self, wanted: int, times: int = 1) -> tuple[bytes, float]:
-        """An answer of so many bytes, or what came of it; how long the device was waited for."""
+    def _hear(self, wanted: int, times: int = 0) -> tuple[bytes, float]:
+        """An answer of so many bytes, or what came of it; how long the device was waited for.
+
+        That is so many times the time-out, or what 0 says: as long as answers took lately.
+        """
         sent = self._unanswered
-        patience = times * (
-            self._timeout + _PATIENCE * sent * self._known_seconds / self._known_bytes
-        )
+        lately = max(_LEAST_SECONDS, _LATENCIES * self._latency)
+        silence = self._timeout if times else min(self._timeout, lately)
+        sending = _PATIENCE * sent * self._known_seconds / self._known_bytes
+        patience = max(1, times) * (silence + sending)
         answer = self._stream.read(wanted, patience)
         self.bytes += len(answer)
         if len(answer) < wanted:
@@ -173,7 +181,7 @@ class UartBone:
             return answer, patience
         if sent and self._in_time:
             self._learn(sent + wanted, time.monotonic() - self._since)
-        self._unanswered, self._in_time = 0, True
+        self._unanswered, self._in_time, self._at_rest = 0, True, True
         return answer, patience
 
     def _learn(self, count: int, seconds: float) -> None:
@@ -221,7 +229,8 @@ class UartBone:
 
         It is sent zeros: they end whatever command it is in, and are none themselves. What it may
         write by them is at an address at which something was written just now. Then it must answer
-        to what nobody has asked before; all that it says until then is thrown away.
+        to what nobody has asked before; all that it says until then is thrown away. If its last
+        answer was whole, it is hardly in a command, and is asked without zeros first.
 
         Raises
         ------
@@ -231,14 +240,15 @@ class UartBone:
             If it answers something else.
         """
         silent = 0
-        for attempt in range(1, _RESYNCHRONISE_MAX + 1):
+        for attempt in range(0 if self._at_rest else 1, _RESYNCHRONISE_MAX + 1):
             word = secrets.token_bytes(_WORD_BYTES)
-            self._send(bytes(_COMMAND_BYTES_MAX))
+            if attempt:
+                self._send(bytes(_COMMAND_BYTES_MAX))
             self._send(_header(_WRITE, 1, _SCRATCH) + word)
             self._send(_header(_READ, 1, _SCRATCH))
             heard = b""
             # Longer and longer: what is sent too early makes it later still.
-            while byte := self._hear(1, attempt)[0]:
+            while byte := self._hear(1, attempt if attempt > 1 else 0)[0]:
                 heard += byte
                 if heard.endswith(word):
                     return
@@ -247,7 +257,7 @@ class UartBone:
                         f"{self.port}: the device keeps sending although it was asked nothing;"
                         f" is this the port of the board and is {self._baud} its baud rate?"
                     )
-            silent = 0 if heard else silent + 1
+            silent = 0 if heard or not attempt else silent + 1
             if silent == _SILENT_MAX:
                 raise DeviceSilent(f"{self.port}: the device has stopped answering")
         raise LinkError(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from typing import Any
 
 import click
 
 from hw.config import ConfigError
+from sw.entry import INTERRUPTED
 from sw.errors import BadInput
 
 from .lazy import LazyGroup
@@ -34,7 +34,6 @@ _VERBS = {
     "demo": ("sw.cli.demo:demo", "Build for a board, run the shipped network, show figures."),
 }
 _BAD_INPUT = 2
-_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 class _Verbs(LazyGroup):
@@ -53,12 +52,14 @@ class _Verbs(LazyGroup):
             click.echo(f"thresher {ctx.invoked_subcommand}: {error}", err=True)
             ctx.exit(_BAD_INPUT)
         except KeyboardInterrupt:
-            ctx.exit(_INTERRUPTED)
+            ctx.exit(INTERRUPTED)
 
 
 def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if not wanted:
         return
+    import importlib.metadata  # takes long
+
     try:
         version = importlib.metadata.version("thresher")
     except importlib.metadata.PackageNotFoundError:

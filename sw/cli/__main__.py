@@ -1,5 +1,5 @@
 """`python -m sw.cli` is `thresher`."""
 
-from . import main
+from sw.entry import main
 
-main(prog_name="thresher")
+main()

@@ -152,7 +152,7 @@ def eie_layers(
     }
     emit(record, eie_tables(record), as_json)
     if wrong := [f"{row['name']} {fault}" for row in rows for fault in _faults(row)]:
-        console().print("\n".join(wrong), soft_wrap=True)
+        console().print("\n".join(wrong))
         raise click.exceptions.Exit(1)
 
 

@@ -13,6 +13,7 @@ from hw.boards import Board
 from sim import board as virtual_board
 from sim import verilated
 from sw.errors import BadInput
+from sw.progress import steps
 from sw.uartbone import burst_words
 
 from .output import console, emit, json_option
@@ -60,8 +61,8 @@ def board(
     Compiling it takes a minute or two, once. Then it runs about a twentieth as fast as the board.
     """
     chosen = _at_baud(boards.find(name), baud)
-    console().print(f"compiling {chosen.title}, unless that was done before ...")
-    program = virtual_board.build(chosen, board_config(name))
+    with steps(console()) as begin:
+        program = virtual_board.build(chosen, board_config(name), begin)
     line = virtual_board.Line(chosen.baud, spoil or 0, seed)
     try:
         started = virtual_board.VirtualBoard(program, chosen, line, tcp_port)

@@ -27,7 +27,7 @@ from sw.driver import Accelerator
 from sw.errors import BadInput
 from sw.image import Image
 from sw.pack import pack
-from sw.progress import shares
+from sw.progress import shares, steps
 
 from .output import console, emit, json_option
 from .simulate import progress_bar
@@ -55,7 +55,7 @@ def demo(board: str, count: int, as_json: bool) -> None:
     record = {
         "network": _sizes(network),
         "load": loaded,
-        "simulation": result.report(labels),
+        "simulation": result.report(labels) | {"engine_cycles_per_second": _speed(result)},
         "build": summary,
     }
     emit(record, _show(record), as_json)
@@ -68,11 +68,11 @@ def _run(
     board: Board, network: CompressedNetwork, image: Image, x: NDArray[np.int64]
 ) -> tuple[Simulation, dict[str, Any]]:
     """The network through the driver on the virtual board; how it was loaded."""
-    console().print(f"virtual {board.title}, compiled unless it was before ...")
-    program = virtual_board.build(board, image.config)
+    with steps(console()) as begin:
+        program = virtual_board.build(board, image.config, begin)
     with VirtualBoard(program, board) as running, Accelerator.open(running.port) as device:
         began, before = time.perf_counter(), device.line_seconds
-        with shares("loading through the UART", console()) as report:
+        with shares("loading through the UART", console(), lambda: device.repeated) as report:
             words = device.load(image, report)
         loaded = {
             "words": words,
@@ -84,6 +84,11 @@ def _run(
             task = bar.add_task("running images", total=len(x))
             run = one_by_one(device, x, lambda done: bar.update(task, advance=done))
     return judge(network, image, x, "virtual board", run), loaded
+
+
+def _speed(result: Simulation) -> float | None:
+    """Cycles of the engine alone; the board's, at which it is loaded and read, are not counted."""
+    return None if result.cycles is None else float(result.cycles.sum()) / result.seconds
 
 
 def _build(board: str) -> dict[str, Any]:

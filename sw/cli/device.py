@@ -9,6 +9,7 @@ import click
 from rich.table import Table
 
 from sw.driver import Info
+from sw.progress import steps
 
 from .load import board_names, device_options, open_device
 from .output import console, emit, json_option
@@ -84,12 +85,18 @@ def selftest(port: str, board: str | None, baud: int | None, as_json: bool) -> N
     What it held is lost. Exit status 1 if something is wrong.
     """
     with open_device(port, board, baud) as accelerator:
-        checks = accelerator.selftest(lambda name: console().print(f"{name} ...", markup=False))
-        name = accelerator.port
-    record = {"port": name, "checks": [dataclasses.asdict(check) for check in checks]}
+        with steps(console(), lambda: accelerator.repeated) as begin:
+            checks = accelerator.selftest(begin)
+        record = {
+            "port": accelerator.port,
+            "checks": [dataclasses.asdict(check) for check in checks],
+            "exchanges_repeated": accelerator.repeated,
+        }
     table = Table("check", "result")
     for check in checks:
         table.add_row(check.name, check.failure or "right")
+    table.add_section()
+    table.add_row("spoiled on the line, and repeated", f"{record['exchanges_repeated']}")
     emit(record, table, as_json)
     if any(check.failure for check in checks):
         raise click.exceptions.Exit(1)

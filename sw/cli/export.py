@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Group
+from rich.table import Table
 
 from hw import layouts
 from hw.config import AcceleratorConfig
@@ -17,7 +19,7 @@ from sw.image import Image, Port
 from sw.pack import pack_file
 from sw.words import activation_stride, port_units
 
-__all__ = ["packed", "shown", "stream_settings"]
+__all__ = ["network", "packed", "shown", "stream_settings"]
 
 
 def packed(kind: str, config: AcceleratorConfig, model: Path | None) -> Export:
@@ -79,17 +81,23 @@ def _places(port: Port, config: AcceleratorConfig) -> list[tuple[int, int, int]]
     )
 
 
-def shown(summary: Mapping[str, Any], folder: Path) -> str:
+def network(summary: Mapping[str, Any]) -> str:
+    """The network that the memories of a build or an export hold, by its summary."""
+    model = summary["model"]
+    return "none: the memories are empty" if model is None else str(model["path"])
+
+
+def shown(summary: Mapping[str, Any], folder: Path) -> Group:
     """The summary of an export for people."""
-    files = summary["files"]
-    memories = sum(name.endswith(".mem") for name in files)
-    others = ", ".join(name for name in files if not name.endswith(".mem"))
-    lines = [f"{folder}: {others}, {memories} files of memory contents"]
-    lines.append(f"Top module {summary['top']}, {summary['address_bits']} address bits.")
-    network = "memories empty"
-    if summary["model"] is not None:
-        network = f"memories hold {summary['model']['path']}"
+    contents = [name for name in summary["files"] if name.endswith(".mem")]
+    others = [name for name in summary["files"] if name not in contents]
+    table = Table(show_header=False)
+    table.add_row("top module", f"{summary['top']}, {summary['address_bits']} address bits")
+    table.add_row("network", network(summary))
+    if contents:
+        table.add_row("contents", f"{len(contents)} files: {contents[0]} …")
     if summary["streams"]:
         sizes = (summary["streams"][f"stream_{name}"] for name in ("inputs", "outputs"))
-        network += "; vectors of {:,} activations in, {:,} out".format(*sizes)
-    return "\n".join([*lines, f"{network}."])
+        table.add_row("vectors", "{:,} activations in, {:,} out".format(*sizes))
+    table.add_row("other files" if contents else "files", ", ".join(others))
+    return Group(table, f"Files: {folder}")

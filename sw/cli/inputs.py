@@ -17,6 +17,7 @@ from sw import format as thr
 from sw.compressed import CompressedNetwork
 from sw.errors import BadInput
 from sw.read import read_inputs
+from sw.vectors import clamped
 
 from .output import console
 
@@ -41,7 +42,9 @@ def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds --inputs, --dataset, --count, --data and --outputs."""
     path = click.Path(path_type=Path)
     options = (
-        click.option("--inputs", metavar="X.npy", type=path, help="Float inputs (n, inputs)."),
+        click.option(
+            "--inputs", metavar="X.npy", type=path, help="Float inputs (n, inputs), one array."
+        ),
         click.option("--dataset", type=click.Choice(datasets.NAMES), help="Real images instead."),
         click.option("--count", metavar="N", type=int, help="Number of images of the data set."),
         click.option(
@@ -100,10 +103,15 @@ def choose_inputs(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
     """Integer inputs that the options name, and labels where there are any."""
     width = network.inputs
-    if (inputs is None) == (dataset is None):
+    if inputs is None and dataset is None:
         raise BadInput("name the inputs: either --inputs X.npy or --dataset NAME")
-    if dataset is None and (count is not None or data is not None):
-        raise BadInput("--count and --data are about a --dataset; --inputs has neither")
+    if inputs is not None:
+        others = {"--dataset": dataset, "--count": count, "--data": data}
+        for option, value in others.items():
+            if value is not None:
+                raise BadInput(
+                    f"--inputs {inputs} and {option} {value} contradict each other: leave one out"
+                )
     if inputs is not None:
         return _quantise(network, read_inputs(inputs, width)), None
     x, labels = datasets.load(str(dataset), count, data)
@@ -117,16 +125,9 @@ def choose_inputs(
 
 def _quantise(network: CompressedNetwork, x: NDArray[np.floating]) -> NDArray[np.int64]:
     """Integer inputs; a note says how many had to be clamped."""
-    low, high = (
-        bound * 2.0**-network.input.fraction for bound in (network.input.low, network.input.high)
-    )
-    outside = int(np.count_nonzero((x < low) | (x > high)))
-    if outside:
-        console().print(
-            f"note: {outside:,} of {x.size:,} inputs lie outside of {low:g} to {high:g}, the range "
-            "that the network was compressed for, and are clamped",
-            markup=False,
-        )
+    said = clamped(network, x)
+    if said is not None:
+        console().print(f"note: {said}")
     return golden.quantise(network, x)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from sw.entry import importing
+
 __all__ = ["LazyGroup"]
 
 
@@ -33,7 +35,8 @@ class LazyGroup(click.Group):
             return None
         module_name, attribute = self.table[cmd_name][0].split(":")
         try:
-            module = importlib.import_module(module_name)
+            with importing():
+                module = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
             # What is missing may be of an extra that is not installed.
             raise click.UsageError(

@@ -15,7 +15,7 @@ from sw import format as thr
 from sw.compressed import CompressedNetwork
 from sw.driver import Accelerator
 from sw.pack import pack_file
-from sw.ports import boards_of
+from sw.ports import PORTS_VARIABLE, boards_of
 from sw.progress import shares
 from sw.registers import DeviceError, Registers
 
@@ -41,10 +41,16 @@ def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
             default="auto",
             show_default=True,
             help="Serial port of the board, such as /dev/ttyUSB1 or COM4, or a pyserial URL; auto: "
-            "the first USB port at which an accelerator answers.",
+            "the first at which an accelerator answers, of the ports that the environment variable "
+            f"{PORTS_VARIABLE} lists, with commas between them, and then of USB's.",
         ),
         click.option("--board", metavar="B", help="Which board it is.  [default: what it says]"),
-        click.option("--baud", metavar="N", type=int, help="Baud rate.  [default: the board's]"),
+        click.option(
+            "--baud",
+            metavar="N",
+            type=int,
+            help="Baud rate; a pseudo-terminal and a TCP port have none.  [default: the board's]",
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -105,7 +111,7 @@ def check_fit(model: Path, board: str | None) -> CompressedNetwork:
 
 def load_model(accelerator: Accelerator, model: Path) -> int:
     """`Accelerator.load` with a progress bar on stderr; returns the words that were written."""
-    with shares("loading", console()) as report:
+    with shares("loading", console(), lambda: accelerator.repeated) as report:
         return accelerator.load(model, report)
 
 

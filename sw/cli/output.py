@@ -27,7 +27,9 @@ json_option = click.option(
 def console() -> Console:
     """Console on stderr, for progress and notes."""
     # Made when needed: a console keeps the stream that stderr is at that time.
-    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+    # What is no terminal has no width: lines stay whole there, for programs that look for words.
+    soft_wrap = not sys.stderr.isatty()
+    return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=soft_wrap)
 
 
 def check_output(output: Path, *sources: Path | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from rich.table import Table
 from hw import boards
 from sim import golden
 from sim.simulate import accuracy, first_difference
+from sw.async_driver import Progress
 from sw.driver import Accelerator
 from sw.progress import shares
 
@@ -73,7 +75,7 @@ def run(
         difference = first_difference(found, golden.run(network, x)[-1])
         traced = None
         if trace_layers:
-            with shares("tracing layers", console()) as report:
+            with _bar(accelerator, "tracing layers") as report:
                 trace = accelerator.trace(x, progress=report)
             difference, traced = trace.difference or difference, len(trace.layers)
         info = accelerator.info()
@@ -102,8 +104,12 @@ def run(
 
 
 def _run(accelerator: Accelerator, x: NDArray[np.int64], batch: int | None) -> NDArray[np.int64]:
-    with shares(f"running {len(x)} vectors", console()) as report:
+    with _bar(accelerator, f"running {len(x)} vectors") as report:
         return accelerator.run(x, progress=report, batch=batch)
+
+
+def _bar(accelerator: Accelerator, text: str) -> AbstractContextManager[Progress]:
+    return shares(text, console(), lambda: accelerator.repeated)
 
 
 def _microseconds(cycles: float, board: str | None, found: tuple[str, ...]) -> float | None:

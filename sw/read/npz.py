@@ -81,8 +81,8 @@ def read_inputs(path: str | Path, inputs: int) -> NDArray[np.float64]:
     Parameters
     ----------
     path : str or Path
-        File of an array (n, inputs) of floats or integers, or of planes (n, channels, height,
-        width), which are flattened.
+        File of an array (n, inputs) of floats or integers, of one vector (inputs,), or of planes
+        (n, channels, height, width), which are flattened.
     inputs : int
         Inputs of the network.
 
@@ -98,18 +98,27 @@ def read_inputs(path: str | Path, inputs: int) -> NDArray[np.float64]:
     require_file(Path(path))
     try:
         # A memory map: a header that lies about the size fails before anything is allocated.
-        array = npy.open_memmap(path, mode="r")
+        array: NDArray[Any] = npy.open_memmap(path, mode="r")
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror or error}") from error
     except Exception as error:  # the header parser raises many kinds
+        if zipfile.is_zipfile(path):
+            raise BadInput(
+                f"{path} is an archive of arrays (.npz); inputs are one array, in an .npy file as "
+                "numpy.save writes it"
+            ) from error
         raise BadInput(f"{path} is not a sound .npy file of numbers: {error}") from error
     if array.dtype.kind not in "fiu":
         raise BadInput(f"{path} holds {array.dtype} values; inputs must be numbers")
-    if array.ndim < 2 or math.prod(array.shape[1:]) != inputs or not len(array):
+    if array.shape == (inputs,):
+        array = array[None]
+    if array.ndim < 2 or math.prod(array.shape[1:]) != inputs:
         raise BadInput(
-            f"{path} has shape {array.shape}; this network takes (vectors, {inputs}), or planes of "
-            "as many numbers in all, channels first"
+            f"{path} has shape {array.shape}; this network takes (vectors, {inputs}), one vector "
+            f"({inputs},), or planes of as many numbers in all, channels first"
         )
+    if not len(array):
+        raise BadInput(f"{path} has shape {array.shape}: it holds no input")
     flat = array.reshape(len(array), inputs)
     bad = np.argwhere(~np.isfinite(flat))
     if len(bad):

@@ -63,9 +63,11 @@ def test_all_targets_agree_on_planes(target):
 
 
 def test_progress_counts_every_vector(simulation):
-    _, steps = simulation
+    result, steps = simulation
     assert sum(steps) == len(X)
-    assert min(steps) > 0
+    ready, counted = (steps[0], steps[1:]) if result.target == "verilator" else (0, steps)
+    assert ready == 0
+    assert min(counted) > 0
 
 
 def test_cycles_only_where_there_is_a_clock(simulation):

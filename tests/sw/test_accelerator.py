@@ -51,7 +51,7 @@ class TestPredict:
     @pytest.mark.parametrize(
         ("x", "message"),
         [
-            (X[0], r"inputs have shape \(30,\); \(n, 30\) is needed"),
+            (X[0, :29], r"inputs have shape \(29,\); \(n, 30\) is needed"),
             (np.zeros((3, 0)), r"shape \(3, 0\)"),
             (X[:, :29], r"shape \(\d+, 29\); \(n, 30\)"),
             ([["a"]], "inputs are not numbers"),

@@ -168,7 +168,7 @@ def test_compress_as_json(network, tmp_path):
         (["--calibrate", "none.npy"], "none.npy cannot be read: No such file"),
         (["--calibrate", "nan.npy"], "nan.npy holds nan at [1, 2]"),
         (["--calibrate", "narrow.npy"], "narrow.npy has shape (5, 19); this network takes"),
-        (["--calibrate", "network.npz"], "network.npz is not a sound .npy file"),
+        (["--calibrate", "network.npz"], "network.npz is an archive of arrays (.npz)"),
     ],
 )
 def test_compress_refuses_and_keeps_the_old_output(

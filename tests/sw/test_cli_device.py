@@ -7,6 +7,9 @@ import json
 import os
 import random
 import select
+import signal
+import subprocess
+import sys
 import threading
 import tty
 
@@ -173,7 +176,24 @@ def test_selftest(port):
     record = record_of(run("selftest", "--port", port, "--json"))
     assert [check["failure"] for check in record["checks"]] == [None] * len(record["checks"])
     assert len(record["checks"]) == 5
+    assert record["exchanges_repeated"] == 0
     # The last of its networks is none that anybody would run.
+    assert record_of(run("info", "--port", port, "--json"))["image_id"] == "00000000"
+
+
+def test_a_selftest_that_is_ended_leaves_no_image(port, model):
+    record_of(run("load", model, "--port", port, "--json"))
+    command = [sys.executable, "-m", "sw.cli", "selftest", "--port", port]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            said = [process.stderr.readline() for _ in range(3)]
+            process.send_signal(signal.SIGTERM)
+            _, rest = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert said[2].startswith("random network 1: ")
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "Traceback" not in rest
     assert record_of(run("info", "--port", port, "--json"))["image_id"] == "00000000"
 
 
@@ -249,10 +269,34 @@ def test_a_bad_cable(engine, model, inputs):
     engine.reset()
     faulty = Faulty(engine, 100, flipped(random.Random(1)))
     with board_with(faulty) as port:
-        record_of(run("load", model, "--port", port, "--json"))
+        loaded = run("load", model, "--port", port, "--json")
+        assert record_of(loaded)["exchanges_repeated"] == 1
+        assert "bad line, 1 repeat\n" in loaded.stderr
         assert faulty.struck
         record = record_of(run("run", model, "--port", port, "--inputs", inputs, "--json"))
         assert record["agrees_with_golden"] is True
+
+
+@pytest.mark.parametrize(
+    ("port", "message"),
+    [
+        ("", "the name of the port is empty; auto finds the board by itself"),
+        ("/tmp", "/tmp: this is a folder, no serial port; serial ports here: "),
+        (__file__, f"{__file__}: this is no serial port; "),
+        ("/dev/null", "/dev/null: this is no serial port; "),
+        (
+            "bogus://x",
+            "bogus://x: this URL cannot be opened, as socket://HOST:PORT can (invalid URL, ",
+        ),
+        (
+            "socket://x",
+            "socket://x: this URL cannot be opened, as socket://HOST:PORT can (it names no port); ",
+        ),
+        ("socket://127.0.0.1:1", "socket://127.0.0.1:1: nothing listens at this address; "),
+    ],
+)
+def test_what_is_no_port(port, message):
+    assert refused("info", "--port", port).startswith(f"thresher info: {message}")
 
 
 @pytest.mark.parametrize("verb", ["load", "run"])
@@ -300,8 +344,12 @@ class TestRefusals:
     ("arguments", "message"),
     [
         ([], "name the inputs: either --inputs X.npy or --dataset NAME"),
-        (["--inputs", "x.npy", "--dataset", "mnist"], "name the inputs"),
-        (["--inputs", "x.npy", "--count", 3], "--count and --data are about a --dataset"),
+        (
+            ["--inputs", "x.npy", "--dataset", "mnist"],
+            "--inputs x.npy and --dataset mnist contradict each other",
+        ),
+        (["--inputs", "x.npy", "--count", 3], "--inputs x.npy and --count 3 contradict each other"),
+        (["--inputs", "x.npy", "--data", "d"], "--inputs x.npy and --data d contradict each other"),
         (["--dataset", "mnist", "--count", 3], "takes 40 inputs, an image of mnist has 784 pixels"),
     ],
 )

@@ -171,6 +171,26 @@ class TestSim:
         result = run("sim", model, "--lanes", 4, "--inputs", path, "--target", "golden")
         assert "30 of 30 inputs lie outside" in " ".join(result.stderr.split())
 
+    def test_one_vector(self, model, inputs, tmp_path):
+        one, out = tmp_path / "one.npy", tmp_path / "y.npy"
+        np.save(one, np.load(inputs)[0])
+        arguments = ["--target", "golden", "--outputs", out, "--json"]
+        assert run("sim", model, "--inputs", inputs, *arguments).exit_code == 0
+        expected = np.load(out)[:1]
+        assert run("sim", model, "--inputs", one, *arguments).exit_code == 0
+        np.testing.assert_array_equal(np.load(out), expected)
+
+    def test_files_of_no_input(self, model, tmp_path):
+        empty, archive = tmp_path / "empty.npy", tmp_path / "x.npz"
+        np.save(empty, np.zeros((0, 30)))
+        np.savez(archive, x=np.zeros((1, 30)))
+        assert f"{empty} has shape (0, 30): it holds no input" in refused(
+            "sim", model, "--inputs", empty
+        )
+        assert f"{archive} is an archive of arrays (.npz); inputs are one array" in refused(
+            "sim", model, "--inputs", archive
+        )
+
     def test_inputs_of_another_width(self, model):
         said = refused("sim", model, "--dataset", "mnist", "--count", 1)
         assert "30 inputs" in said

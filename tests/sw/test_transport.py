@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import socket
 import threading
@@ -222,6 +223,40 @@ def test_zeros_are_no_commands():
         assert sent[1036:] == bytes.fromhex("02 01 0000000A")
 
 
+def test_after_a_whole_answer_resynchronise_asks_without_zeros():
+    with opened(memory()) as (bone, device):
+        bone.read(0x78, 1)
+        bone.resynchronise()
+        assert len(device.await_bytes(6 + 16)) == 6 + 16
+
+
+def test_resynchronise_sends_zeros_if_that_does_not_help():
+    answers = iter([bytes(4), b""])  # the read before, and what is swallowed
+    remembers = memory()
+
+    def answer(command):
+        found = remembers(command)
+        return found if command[0] == 1 else next(answers, found)
+
+    with opened(answer) as (bone, device):
+        bone.read(0x78, 1)
+        bone.resynchronise()
+        assert len(device.await_bytes(6 + 16 + 1026 + 16)) == 6 + 16 + 1026 + 16
+
+
+def test_a_device_that_has_answered_is_waited_for_less_long():
+    answers = iter([bytes(4)])
+    device = Device(lambda command: next(answers, b""))
+    try:
+        with contextlib.closing(serial_port.open_serial(device.port, BAUD, timeout=20)) as bone:
+            bone.read(0x78, 1)
+            with pytest.raises(transport.DeviceSilent) as error:
+                bone.read(0x78, 1)
+            assert 0.3 <= float(re.search("within (.+) s;", str(error.value))[1]) < 10
+    finally:
+        device.unplug()
+
+
 def test_device_that_never_stops_sending():
     done = threading.Event()
     with opened() as (bone, device):
@@ -304,7 +339,7 @@ def test_port_without_permission(tmp_path):
 def test_file_that_is_no_port(tmp_path):
     port = tmp_path / "network.npz"
     port.touch()
-    with pytest.raises(transport.PortError, match="cannot be opened"):
+    with pytest.raises(transport.PortError, match="this is no serial port"):
         serial_port.open_serial(str(port), BAUD)
 
 

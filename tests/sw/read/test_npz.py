@@ -240,12 +240,18 @@ def test_inputs_that_are_planes_are_flattened_channel_first(tmp_path):
     np.testing.assert_array_equal(read_inputs(tmp_path / "x.npy", 12), x.reshape(2, 12))
 
 
+def test_one_input(tmp_path):
+    np.save(tmp_path / "x.npy", np.arange(3))
+    np.testing.assert_array_equal(read_inputs(tmp_path / "x.npy", 3), [[0, 1, 2]])
+
+
 @pytest.mark.parametrize(
     ("x", "message"),
     [
         (np.zeros((4, 3, 2)), r"has shape \(4, 3, 2\)"),
         (np.zeros((4, 5)), r"has shape \(4, 5\); this network takes \(vectors, 3\)"),
-        (np.zeros(3), r"has shape \(3,\)"),
+        (np.zeros(4), r"has shape \(4,\)"),
+        (np.float64(3), r"has shape \(\)"),
         (np.zeros((0, 3)), r"has shape \(0, 3\)"),
         (np.array([[0, 1, 2], [0, np.nan, 0]]), r"holds nan at \[1, 1\]"),
         (np.array([["a", "b", "c"]]), "holds <U1 values"),
