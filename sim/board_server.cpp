@@ -163,7 +163,8 @@ class Uart {
 };
 
 // Where host programs come: a terminal, which is always there, and one TCP connection at a time.
-// What the board says goes to the one that spoke last, and to nobody once that one has gone.
+// What the board says goes to the one that spoke last. Once a connection is over, what was for it is
+// lost, unless another program speaks before the board has said it.
 class Ports {
   public:
     Ports(int terminal, int listener) : terminal_{terminal}, listener_{listener} {
@@ -186,7 +187,7 @@ class Ports {
         if (fds[0].revents) return false;
         if (fds[2].revents & POLLIN) take(terminal_, from_hosts);
         if (client_ >= 0 && fds[3].revents & (POLLIN | POLLHUP | POLLERR)) {
-            if (!take(client_, from_hosts)) hang_up();
+            if (!take(client_, from_hosts)) hang_up(to_host);
         }
         if (fds[1].revents & POLLIN) welcome();
         give(to_host);
@@ -237,9 +238,12 @@ class Ports {
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }
 
-    void hang_up() {
+    void hang_up(Bytes &to_host) {
         close(client_);
-        if (speaker_ == client_) speaker_ = kNobody;
+        if (speaker_ == client_) {
+            speaker_ = kNobody;
+            to_host.clear();
+        }
         client_ = -1;
     }
 

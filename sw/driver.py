@@ -216,8 +216,8 @@ class Accelerator:
         """Outputs (n, outputs) for inputs (n, inputs), or (n, …) with as many numbers.
 
         For one vector (inputs,) they are (outputs,). Inputs are scaled, rounded and clamped to
-        integers, as the golden model does; where any is clamped, `sw.vectors.ClampedInputs` is
-        warned of.
+        integers, as the golden model does; where any is more than a step beyond what they reach,
+        `sw.vectors.ClampedInputs` is warned of.
 
         Parameters
         ----------

@@ -41,7 +41,7 @@ def open_serial(port: str, baud: int, *, timeout: float = 1.0) -> UartBone:
     baud : int
         Bits per second.
     timeout : float
-        Seconds to wait for an answer (see `UartBone`).
+        Of an answer, in seconds (see `UartBone`).
 
     Raises
     ------

@@ -56,8 +56,8 @@ class UartBone:
     baud : int
         Bits per second. It bounds a burst, for the gateware forgets a command that takes 100 ms.
     timeout : float
-        Seconds after which a silent device is given up; longer if what was sent before takes long,
-        or did lately.
+        Seconds that an answer is waited for; longer if what was sent before takes long, or did
+        lately, and less long, but 0.3 s, once a device has answered quickly.
 
     Attributes
     ----------
@@ -154,6 +154,7 @@ class UartBone:
                 f"{self.port}: only {len(answer)} of {wanted} bytes came within {patience:.2g}"
                 f" s in answer to a read of {_name(address)}; is {self._baud} its baud rate?"
             )
+        self._at_rest = True
         return answer
 
     def _send(self, data: bytes) -> None:
@@ -167,7 +168,7 @@ class UartBone:
     def _hear(self, wanted: int, times: int = 0) -> tuple[bytes, float]:
         """An answer of so many bytes, or what came of it; how long the device was waited for.
 
-        That is so many times the time-out, or what 0 says: as long as answers took lately.
+        That is so many times the time-out, or where that is 0 what the quickest answers suggest.
         """
         sent = self._unanswered
         lately = max(_LEAST_SECONDS, _LATENCIES * self._latency)
@@ -177,11 +178,13 @@ class UartBone:
         answer = self._stream.read(wanted, patience)
         self.bytes += len(answer)
         if len(answer) < wanted:
-            self._in_time = False
+            self._in_time = self._at_rest = False
+            # Else a line that has become slower would never be waited for long enough again.
+            self._latency = min(self._timeout, 2 * self._latency)
             return answer, patience
         if sent and self._in_time:
             self._learn(sent + wanted, time.monotonic() - self._since)
-        self._unanswered, self._in_time, self._at_rest = 0, True, True
+        self._unanswered, self._in_time = 0, True
         return answer, patience
 
     def _learn(self, count: int, seconds: float) -> None:
@@ -251,6 +254,7 @@ class UartBone:
             while byte := self._hear(1, attempt if attempt > 1 else 0)[0]:
                 heard += byte
                 if heard.endswith(word):
+                    self._at_rest = True
                     return
                 if len(heard) > 2 * _COMMAND_BYTES_MAX:  # more than all answers there may be
                     raise LinkError(

@@ -39,7 +39,8 @@ class Board:
     baud : int
         Of the UART.
     toolchains : tuple of str
-        Names in `hw.toolchains`; the first that is installed is the one that "auto" takes.
+        Names in `hw.toolchains`; the first that is installed is the one that "auto" takes. Behind
+        Yosys, which always is, are those that must be asked for.
     resident : bool
         Whether all memories can hold a network at power-up.
     loader : tuple of str

@@ -23,7 +23,7 @@ class VectorReceiver(wiring.Component):
 
     A vector whose last activation is not marked as such, or whose marker comes before it, is
     dropped up to its marker. While a vector is held, none is taken; the next may be, from the cycle
-    after `take`.
+    after `take`, unless words are to be cleared.
 
     When `enable` goes low, the vector that is coming in is dropped, all of it, a vector that is
     whole is kept. After `enable` has gone high, and such a vector was taken, the words are cleared
@@ -116,7 +116,7 @@ class VectorReceiver(wiring.Component):
                 m.d.comb += [self.held.eq(1), self.full.eq(1)]
                 with m.If(self.take):
                     m.next = "RECEIVE"
-                    with m.If(stale):
+                    with m.If(stale | ~self.enable):
                         m.next = "OFF"
         with m.If(~self.enable):
             m.d.sync += stale.eq(1)

@@ -45,7 +45,7 @@ REGISTERS = (
         "stream_status",
         "rw",
         "bit 0: a TLAST came early; bit 1: a TLAST was missing; each until 1 is written to it; "
-        "bit 2: none is taken, for there is no room for vectors of these sizes; "
+        "bit 2: none is taken, for a size is 0 or there is no room for such vectors; "
         "bit 8: a vector is under way",
     ),
     Register("stream_items", "ro", "activations that a vector may have"),

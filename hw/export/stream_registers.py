@@ -1,4 +1,4 @@
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.memory import Memory
@@ -133,20 +133,16 @@ class StreamRegisters(wiring.Component):
 
         Until then nothing is enabled yet: `stream_control` is written after them.
         """
-        words, groups = (
-            Signal(bits_for(self.shape.room)),
-            Signal(bits_for(self.shape.config.groups)),
-        )
-        total = Signal(len(words) + len(groups))
-        m.d.comb += [words.eq(self.words), groups.eq(Mux(self.groups.any(), self.groups, 1))]
-        m.d.sync += total.eq(words * groups)
+        shape, most = self.shape, self.shape.config.groups
+        room = Array([shape.room, *(shape.room // groups for groups in range(1, most + 1))])
+        words = Signal(bits_for(shape.room))
+        m.d.sync += words.eq(room[self.groups[: bits_for(most)]])
         within = [
-            (value >= 1) & (value <= most)
-            for value, most in (
-                (self.inputs, self.shape.items),
-                (self.outputs, self.shape.items),
-                (self.words, self.shape.room),
-                (total, self.shape.room),
+            (value >= 1) & (value <= greatest)
+            for value, greatest in (
+                (self.inputs, shape.items),
+                (self.outputs, shape.items),
+                (self.words, words),
             )
         ]
-        m.d.sync += fit.eq(Cat(within).all() & (self.groups <= self.shape.config.groups))
+        m.d.sync += fit.eq(Cat(within).all() & (self.groups <= most))

@@ -18,8 +18,8 @@ TOOLCHAINS: dict[str, ModuleType] = {
 # What to say where one of them is not installed.
 _MISSING = {
     "vivado": "Vivado is not on PATH; --toolchain yosys counts without it",
-    "xray": "nextpnr-xilinx, fasm2frames, xc7frames2bit or the database of the chip in CHIPDB_DIR "
-    "is missing; --toolchain yosys counts without them",
+    "xray": "nextpnr-xilinx, fasm2frames, xc7frames2bit, or the part in their databases, "
+    "CHIPDB_DIR and DB_DIR, is missing; --toolchain yosys counts without them",
 }
 
 
@@ -40,6 +40,7 @@ def choose(board: Board, name: str) -> str:
     for candidate in names:
         if TOOLCHAINS[candidate].available(board):
             return candidate
+    wanted = "Yosys" if name == "auto" else name
     raise ToolchainError(
-        _MISSING.get(name, f"{names[-1]} is not installed: pip install 'thresher[synth]'")
+        _MISSING.get(name, f"{wanted} is not installed: pip install 'thresher[synth]'")
     )

@@ -14,7 +14,7 @@ _PLACE, _FRAMES, _PACK = "nextpnr-xilinx", "fasm2frames", "xc7frames2bit"
 # Folders of databases: environment variable, and where packages put them, both as Amaranth has it.
 _CHIPS = ("CHIPDB_DIR", "/usr/share/nextpnr/xilinx-chipdb")
 _PARTS = ("DB_DIR", "/usr/share/nextpnr/prjxray-db")
-_FMAX = re.compile(r"Max frequency for clock\s+'[^']*':\s+([\d.]+) MHz")
+_FMAX = re.compile(r"Max frequency for clock\s+'([^']*)':\s+([\d.]+) MHz")
 
 
 def _folder(place: tuple[str, str]) -> Path:
@@ -26,15 +26,16 @@ def _part(board: Board) -> str:
     return re.sub(r"^(xc7a\d+t)i(.*-\d)L$", r"\1\2", board.part)
 
 
-def _chip(board: Board) -> Path:
-    device = re.match(r"xc7a\d+t", board.part)
-    return _folder(_CHIPS) / f"{device[0] if device else board.part}.bin"
+def _databases(board: Board) -> tuple[Path, Path]:
+    """Of the part, pins among it: what nextpnr reads, and the folder of its family's bits."""
+    return _folder(_CHIPS) / f"{_part(board)}.bin", _folder(_PARTS) / "artix7"
 
 
 def available(board: Board) -> bool:
-    """Whether all tools for the board can be run here, and the database of its chip is there."""
+    """Whether all tools for the board can be run here, and the databases know its part."""
     tools = all(find_tool(name, name) for name in (_PLACE, _FRAMES, _PACK))
-    return tools and yosys.available() and _chip(board).is_file()
+    chip, bits = _databases(board)
+    return tools and yosys.available() and chip.is_file() and (bits / _part(board)).is_dir()
 
 
 def overrides(board: Board) -> dict[str, str]:
@@ -43,17 +44,17 @@ def overrides(board: Board) -> dict[str, str]:
 
 
 def read_fmax(log: str) -> float:
-    """The routed clock in MHz, from what nextpnr prints: it tells one before routing, too.
+    """The slowest routed clock in MHz, from what nextpnr prints, which tells them twice.
 
     Raises
     ------
     ToolchainError
         If there is none.
     """
-    found = _FMAX.findall(log)
-    if not found:
+    clocks = {name: float(mhz) for name, mhz in _FMAX.findall(log)}
+    if not clocks:
         raise ToolchainError("nextpnr-xilinx told no clock")
-    return float(found[-1])
+    return min(clocks.values())
 
 
 def _run(job: Job, name: str, *arguments: str) -> str:
@@ -66,25 +67,25 @@ def _run(job: Job, name: str, *arguments: str) -> str:
 def run(job: Job) -> Outcome:
     """A bitstream, with the resources as Yosys counts them and the Fmax of the routed design."""
     board = job.board
+    part, (chip, bits) = _part(board), _databases(board)
     used = yosys.count_design(job, netlist=True)
     check_fits(board, used)
     with job.step("place and route"):
         log = _run(
             job,
             _PLACE,
-            *("--chipdb", str(_chip(board)), "--xdc", "top_open.xdc", "--json", "top.json"),
+            *("--chipdb", str(chip), "--xdc", "top_open.xdc", "--json", "top.json"),
             *("--freq", f"{board.clock_hz / 1e6:g}", "--timing-allow-fail", "--seed", "1"),
             *("--fasm", "top.fasm"),
         )
     fmax_mhz = read_fmax(log)
     check_clock(board, fmax_mhz)
-    part, database = _part(board), _folder(_PARTS) / "artix7"
     with job.step("bitstream"):
-        _run(job, _FRAMES, "--part", part, "--db-root", str(database), "top.fasm", "top.frames")
+        _run(job, _FRAMES, "--part", part, "--db-root", str(bits), "top.fasm", "top.frames")
         _run(
             job,
             _PACK,
-            *("--part_file", str(database / part / "part.yaml"), "--part_name", part),
+            *("--part_file", str(bits / part / "part.yaml"), "--part_name", part),
             *("--frm_file", "top.frames", "--output_file", "top.bit"),
         )
     return Outcome(used, fmax_mhz, "top.bit")

@@ -95,10 +95,15 @@ def _build(board: str) -> dict[str, Any]:
     """The summary of `python -m hw.build`, whose progress goes on to stderr."""
     command = [sys.executable, "-m", "hw.build", "--board", board, "--json"]
     console().print(f"python {' '.join(command[1:])}", markup=False)
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode != 0:
-        raise BadInput(f"the build for {board} failed with exit status {done.returncode}")
-    summary: dict[str, Any] = json.loads(done.stdout)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as build:
+        try:
+            printed = build.communicate()[0]
+        except BaseException:
+            build.terminate()  # it tidies up then, which it could not if it were killed
+            raise
+    if build.returncode != 0:
+        raise BadInput(f"the build for {board} failed with exit status {build.returncode}")
+    summary: dict[str, Any] = json.loads(printed)
     return summary
 
 

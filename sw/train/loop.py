@@ -257,7 +257,7 @@ def _set_rate(optimizer: torch.optim.Optimizer, settings: Training, time: float)
 
 @contextmanager
 def _interrupts() -> Iterator[threading.Event]:
-    """An event that Ctrl-C sets, so that a step is never cut in half."""
+    """An event that Ctrl-C sets, or SIGTERM, so that a step is never cut in half."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event  # signals are the main thread's
@@ -266,8 +266,9 @@ def _interrupts() -> Iterator[threading.Event]:
     def stop(number: int, frame: FrameType | None) -> None:
         event.set()
 
-    before = signal.signal(signal.SIGINT, stop)
+    before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield event
     finally:
-        signal.signal(signal.SIGINT, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -102,6 +102,10 @@ class TestSources:
         constraints = (folder / file).read_text()
         assert [name for name in pins.split() if pin.format(name) not in constraints] == []
         assert frequency.format(hertz) in constraints
+        if board.family == "xc7":
+            constraints = (folder / "top_open.xdc").read_text()
+            assert [name for name in pins.split() if f" LOC {name} " not in constraints] == []
+            assert constraints.count(" IOSTANDARD LVCMOS33 ") == constraints.count(" LOC ")
         assert parameter in (folder / "top.v").read_text()
 
     def test_part(self, sources):

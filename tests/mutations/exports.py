@@ -40,7 +40,7 @@ FAULTS = {
     ("export/receiver.py", _STREAMS): (
         (
             "gaps keep what the network before had there, if a vector was held",
-            "with m.If(stale):",
+            "with m.If(stale | ~self.enable):",
             "with m.If(0):",
         ),
         (
@@ -90,13 +90,13 @@ FAULTS = {
     ("export/stream_registers.py", _STREAMS): (
         ("an error clears itself", "(errors & ~cleared) |", "0 |"),
         ("errors are cleared together", "bus.w_data[:2], 0)", "3, 0)"),
-        ("words of all groups are not added up", "total.eq(words * groups)", "total.eq(words)"),
+        ("words of all groups are not added up", "words.eq(room[", "words.eq(room[0 & "),
         (
             "more groups than there are",
-            "self.groups <= self.shape.config.groups",
+            "self.groups <= most",
             "1",
         ),
-        ("more words than have room", "(self.words, self.shape.room),", ""),
+        ("more words than have room", "(self.words, words),", ""),
         ("sizes that are not fit are not told", "unfit.eq(wanted & ~fit)", "unfit.eq(0)"),
     ),
     ("export/wishbone.py", _LITEX): (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from two_networks import EXPECTED, IMAGE, NETWORK, TINY, X
+from two_networks import EXPECTED, NETWORK, TINY, X
 
 from sim import golden
 from sw.driver import Accelerator
@@ -46,16 +46,26 @@ def known():
     return images
 
 
-# While memories are tried, while networks are loaded, before and after that, and while they run.
-@pytest.mark.parametrize("writes", [0, 20, 31, 36, 50, 70, 71, 72, 90, 101, 130, 200, 300, 370])
-def test_the_id_left_is_that_of_what_is_held(accelerator, device, known, writes):
+# While memories are tried, while networks are loaded, before and after that, and while they run:
+# what was there before, nothing, or a network of the test.
+@pytest.mark.parametrize(
+    ("writes", "left"),
+    [
+        *((n, "before") for n in (0, 20)),
+        *((n, "nothing") for n in (31, 36, 50, 101)),
+        *((n, "network") for n in (70, 71, 72, 90, 130, 200, 300, 370)),
+    ],
+)
+def test_the_id_left_is_that_of_what_is_held(accelerator, device, known, writes, left):
     with pytest.raises(DeviceSilent):
         Accelerator(Killed(device, 4 + writes)).selftest()
     after = Accelerator(device)
-    if after.image_id == IMAGE.id:
+    if left == "nothing":
+        assert after.image_id == 0
+    elif left == "before":
         after.attach(NETWORK)
         np.testing.assert_array_equal(after.predict(X), EXPECTED)
-    elif after.image_id:
+    else:
         image, x, expected = known[after.image_id]
         after.attach(image)
         np.testing.assert_array_equal(after.run(x), expected)

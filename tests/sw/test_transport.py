@@ -244,6 +244,32 @@ def test_resynchronise_sends_zeros_if_that_does_not_help():
         assert len(device.await_bytes(6 + 16 + 1026 + 16)) == 6 + 16 + 1026 + 16
 
 
+def test_a_device_that_becomes_slower_is_waited_for_again():
+    """It answered at once, and after 0.4 s from then on."""
+    seconds, remembers = [0.0], memory()
+
+    def answer(command):
+        time.sleep(seconds[0])
+        return remembers(command)
+
+    device = Device(answer)
+    try:
+        bone = serial_port.open_serial(device.port, BAUD, timeout=1.0)
+        with contextlib.closing(bone):
+            bone.read(0x78, 1)
+            seconds[0] = 0.4
+            for _ in range(12):
+                with contextlib.suppress(transport.LinkError):
+                    assert bone.read(0x79, 1).tolist() == [0x79]
+                    break
+                bone.resynchronise()
+            else:
+                pytest.fail("it was never waited for long enough")
+            assert bone.read(0x7A, 1).tolist() == [0x7A]
+    finally:
+        device.unplug()
+
+
 def test_a_device_that_has_answered_is_waited_for_less_long():
     answers = iter([bytes(4)])
     device = Device(lambda command: next(answers, b""))

@@ -231,24 +231,28 @@ def test_images_that_cannot_be_distorted():
 
 
 class Interrupted(Watch):
-    """Ctrl-C is pressed twice in the third step."""
+    """A signal comes twice in the third step."""
+
+    number = signal.SIGINT
 
     def advance(self, task_id, advance=1):
         super().advance(task_id)
         if self.steps == 3:
-            signal.raise_signal(signal.SIGINT)
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(self.number)
+            signal.raise_signal(self.number)
 
 
-def test_ctrl_c_stops_after_the_step_and_is_given_back():
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_stops_after_the_step_and_is_given_back(number, monkeypatch):
+    monkeypatch.setattr(Interrupted, "number", number)
     model = Model(dense())
     where = session(images())
     where = loop.Session(where.data, where.generator, where.checkpoint, Interrupted())
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt):
         train(model, Stage("a", Training(epochs=2, batch=32), free(model)), where)
     assert where.progress.steps == 3
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(number) is before
 
 
 def test_it_trains_in_a_thread_too():
