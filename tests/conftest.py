@@ -1,6 +1,7 @@
-"""Where the real networks and data sets are, and the marker of the tests that use them."""
+"""Where the real networks and data sets are; and Ctrl-C, which must interrupt what tests start."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,10 @@ import pytest
 _SHARED = Path(
     os.environ.get("THRESHER_SHARED", Path(__file__).resolve().parent.parent.parent / "shared")
 )
+
+# A job in the background of a shell ignores it, and so would all programs that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
