@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import warnings
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,13 +13,22 @@ from numpy.typing import ArrayLike, NDArray
 from .compressed import CompressedNetwork
 from .errors import BadInput
 
-__all__ = ["ClampedInputs", "as_vectors", "clamped", "warn_if_clamped"]
+__all__ = ["ClampedInputs", "as_rows", "as_vectors", "clamped", "warn_if_clamped"]
 
 _BYTE = 255
 
 
 class ClampedInputs(UserWarning):
     """Inputs lie outside of the range that the network was compressed for, and are clamped."""
+
+
+def as_rows(x: NDArray[Any], inputs: int) -> NDArray[Any] | None:
+    """One vector (inputs,), or (n, …) with as many numbers each, as (n, inputs); else None."""
+    if x.shape == (inputs,):
+        x = x[None]
+    if x.ndim < 2 or math.prod(x.shape[1:]) != inputs:
+        return None
+    return x.reshape(len(x), inputs)
 
 
 def as_vectors(x: ArrayLike, inputs: int) -> NDArray[np.float64]:
@@ -35,16 +45,15 @@ def as_vectors(x: ArrayLike, inputs: int) -> NDArray[np.float64]:
         values = np.asarray(x, np.float64)
     except (TypeError, ValueError) as error:
         raise BadInput(f"inputs are not numbers: {error}") from error
-    if values.shape == (inputs,):
-        values = values[None]
-    if values.ndim < 2 or math.prod(values.shape[1:]) != inputs:
+    rows = as_rows(values, inputs)
+    if rows is None:
         raise BadInput(
             f"inputs have shape {values.shape}; (n, {inputs}) is needed, or n of as many numbers, "
             f"or one vector ({inputs},)"
         )
-    if not np.isfinite(values).all():
+    if not np.isfinite(rows).all():
         raise BadInput("an input is not a finite number")
-    return values.reshape(len(values), inputs)
+    return rows
 
 
 def clamped(network: CompressedNetwork, x: NDArray[np.floating]) -> str | None:

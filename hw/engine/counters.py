@@ -117,6 +117,7 @@ class LayerCounters(wiring.Component):
             m.d.sync += left.eq(left - 1)
         # A layer has more words than counters: the sums are in those that are left.
         spare = range(number, 1 << len(turn))
+        assert len(spare) * self.config.layer_depth >= number, "too many counters for so few layers"
         sums = Array(
             (place % len(spare) + number) | (place // len(spare)) << len(turn)
             for place in range(number)

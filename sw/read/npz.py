@@ -13,6 +13,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from sw.errors import BadInput
+from sw.vectors import as_rows
 
 from .arrays import Array, check_header, check_name, require_file
 
@@ -110,16 +111,14 @@ def read_inputs(path: str | Path, inputs: int) -> NDArray[np.float64]:
         raise BadInput(f"{path} is not a sound .npy file of numbers: {error}") from error
     if array.dtype.kind not in "fiu":
         raise BadInput(f"{path} holds {array.dtype} values; inputs must be numbers")
-    if array.shape == (inputs,):
-        array = array[None]
-    if array.ndim < 2 or math.prod(array.shape[1:]) != inputs:
+    flat = as_rows(array, inputs)
+    if flat is None:
         raise BadInput(
             f"{path} has shape {array.shape}; this network takes (vectors, {inputs}), one vector "
             f"({inputs},), or planes of as many numbers in all, channels first"
         )
-    if not len(array):
+    if not len(flat):
         raise BadInput(f"{path} has shape {array.shape}: it holds no input")
-    flat = array.reshape(len(array), inputs)
     bad = np.argwhere(~np.isfinite(flat))
     if len(bad):
         vector, index = (int(i) for i in bad[0])
