@@ -181,13 +181,7 @@ class Feeder(wiring.Component):
             rest = _without_lowest(pending)
             m.d.sync += [pending.eq(rest), more.eq(_without_lowest(rest).any())]
 
-        lowest = Signal(lanes)
-        activation = Const(0, self.config.activation_bits)
-        index = Const(0, bits_for(lanes - 1))
-        for lane in range(lanes):
-            activation |= word[lane].as_unsigned() & lowest[lane].replicate(len(word[lane]))
-            index |= Const(lane, len(index)) & lowest[lane].replicate(len(index))
-        m.d.comb += lowest.eq(pending & ~(pending - 1))
+        index, activation = self._lowest(m, pending, word)
         with m.If(free):
             m.d.sync += [
                 self.o.valid.eq(valid & (pending.any() | last)),
@@ -196,3 +190,15 @@ class Feeder(wiring.Component):
                 self.o.payload.null.eq(~pending.any()),
                 self.o.payload.last.eq(last & ~more),
             ]
+
+    def _lowest(self, m, pending, word):
+        """The lowest lane that is pending, and its activation."""
+        lanes = len(pending)
+        lowest = Signal(lanes)
+        activation = Const(0, self.config.activation_bits)
+        index = Const(0, bits_for(lanes - 1))
+        for lane in range(lanes):
+            activation |= word[lane].as_unsigned() & lowest[lane].replicate(len(word[lane]))
+            index |= Const(lane, len(index)) & lowest[lane].replicate(len(index))
+        m.d.comb += lowest.eq(pending & ~(pending - 1))
+        return index, activation

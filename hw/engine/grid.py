@@ -111,16 +111,7 @@ class Grid(wiring.Component):
                     self.totals[lane][group].eq(element.total),
                 ]
         for name in ("busy", "stalled"):
-            flags = [
-                Signal(self.config.lanes, name=f"{name}_{n}") for n in range(len(self.elements))
-            ]
-            counts = [Signal(range(self.config.lanes + 1)) for _ in self.elements]
-            for lanes, flag, count in zip(self.elements, flags, counts, strict=True):
-                m.d.sync += [
-                    flag.eq(Cat(getattr(element, name) for element in lanes)),
-                    count.eq(_balanced_sum(flag)),
-                ]
-            m.d.sync += getattr(self, name).eq(_balanced_sum(counts))
+            self._count(m, name)
         # Not while a buffer is being released, which the elements' flags show two cycles late.
         for buffer in range(2):
             released = (self.drain.release & (self.drain.buffer == buffer)) | (
@@ -129,3 +120,14 @@ class Grid(wiring.Component):
             every = Cat(element.full[buffer] for element in elements).all()
             m.d.sync += self.full[buffer].eq(every & ~released)
         return m
+
+    def _count(self, m, name):
+        """Elements whose flag of that name is set: in three stages, since they are many."""
+        flags = [Signal(self.config.lanes, name=f"{name}_{n}") for n in range(len(self.elements))]
+        counts = [Signal(range(self.config.lanes + 1)) for _ in self.elements]
+        for lanes, flag, count in zip(self.elements, flags, counts, strict=True):
+            m.d.sync += [
+                flag.eq(Cat(getattr(element, name) for element in lanes)),
+                count.eq(_balanced_sum(flag)),
+            ]
+        m.d.sync += getattr(self, name).eq(_balanced_sum(counts))

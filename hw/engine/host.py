@@ -141,12 +141,7 @@ class HostPort(wiring.Component):
         """
         bus, address = self.bus, Value.cast(self.bus.address)
         scratch, image_id = Signal(32), Signal(32, init=self.image_id)
-        commands, value, restart, writable = (
-            Signal(16),
-            Signal(layouts.BUS_BITS),
-            Signal(),
-            Signal(),
-        )
+        commands, value, restart, writable = Signal(16), Signal(32), Signal(), Signal()
         write_first, write_last = Signal.like(address), Signal.like(address, init=-1)
         values = {
             "magic": MAGIC,

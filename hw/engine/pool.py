@@ -53,9 +53,8 @@ class Pool(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        lanes = self.config.lanes
         shape = signed(self.config.activation_bits + layouts.WINDOW_BITS)
-        totals = data.ArrayLayout(shape, lanes)
+        totals = data.ArrayLayout(shape, self.config.lanes)
         m.submodules.memory = memory = Memory(
             shape=totals.size, depth=self.config.accumulator_depth, init=[]
         )
@@ -85,14 +84,10 @@ class Pool(wiring.Component):
             write.data.eq(total),
             write.en.eq(enables[4]),
         ]
-        use = {age: Signal(name=f"use_{age}") for age in range(self.config.groups, 5)}
-        for age, same in use.items():
-            # The total of the word before is there only when it is to be added to.
-            cycle = 2 if age == 1 else 1
-            m.d.sync += same.eq(enables[cycle + age] & (rows[cycle + age] == rows[cycle]))
+        use = self._same_row(m, rows, enables)
         half = Signal(layouts.WINDOW_BITS)
         m.d.comb += half.eq((1 << self.average_shift) >> 1)
-        for lane in range(lanes):
+        for lane in range(self.config.lanes):
             newest = stored[lane]
             for age in sorted(use.keys() - {1}, reverse=True):
                 newest = Mux(use[age], totals_of[age][lane], newest)
@@ -106,3 +101,12 @@ class Pool(wiring.Component):
             mean = total[lane] >> self.average_shift
             m.d.sync += self.result[lane].eq(Mux(self.average, mean, total[lane]))
         return m
+
+    def _same_row(self, m, rows, enables):
+        """Age -> whether the word so many before is of the same row, as far as it can be."""
+        use = {age: Signal(name=f"use_{age}") for age in range(self.config.groups, 5)}
+        for age, same in use.items():
+            # The total of the word before is there only when it is to be added to.
+            cycle = 2 if age == 1 else 1
+            m.d.sync += same.eq(enables[cycle + age] & (rows[cycle + age] == rows[cycle]))
+        return use

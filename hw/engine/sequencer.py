@@ -111,18 +111,7 @@ class Sequencer(wiring.Component):
                 with m.If(~first):
                     m.d.sync += self.layer.eq(upcoming)
                 m.next = "RUN"
-            with m.State("RUN"):
-                with m.If(self.fed & ~final):
-                    m.d.comb += reads.eq(1)
-                    m.d.sync += self.ahead.eq(1)
-                    m.next = "READ" if narrow else "BEGIN"
-                with m.If(self.stored & self.ahead):
-                    m.d.comb += self.store_start.eq(1)
-                    m.d.sync += self.ahead.eq(0)
-                with m.Elif(self.stored):
-                    m.d.comb += self.ended.eq(1)
-                    m.d.sync += self.busy.eq(0)
-                    m.next = "IDLE"
+            self._run(m, final, reads, "READ" if narrow else "BEGIN")
             if narrow:
                 self._wait(m)
         if narrow:
@@ -135,6 +124,28 @@ class Sequencer(wiring.Component):
             m.d.sync += index.eq(Mux(fsm.ongoing("IDLE") | final, 0, upcoming))
             m.d.comb += memory.index.eq(index)
         return m
+
+    def _run(self, m, final, reads, following):
+        """The state in which layers are fed and stored.
+
+        Parameters
+        ----------
+        final : no layer follows
+        reads : to be set when the instruction of the next is wanted
+        following : the state in which it comes
+        """
+        with m.State("RUN"):
+            with m.If(self.fed & ~final):
+                m.d.comb += reads.eq(1)
+                m.d.sync += self.ahead.eq(1)
+                m.next = following
+            with m.If(self.stored & self.ahead):
+                m.d.comb += self.store_start.eq(1)
+                m.d.sync += self.ahead.eq(0)
+            with m.Elif(self.stored):
+                m.d.comb += self.ended.eq(1)
+                m.d.sync += self.busy.eq(0)
+                m.next = "IDLE"
 
     def _wait(self, m):
         """The state in which an instruction is read part by part."""

@@ -72,7 +72,7 @@ class VectorReceiver(wiring.Component):
         m = Module()
         payload = self.i.payload
         count, taken, stored = Signal(range(self.shape.items)), Signal(), Signal()
-        last, clearing, settled = Signal(), Signal(), Signal(2)
+        last, clearing = Signal(), Signal()
         within = Signal()  # a vector whose marker has not come yet
         stale = Signal()  # the words are to be cleared: gaps may be elsewhere from now on
         clear = clearing, Signal.like(self.index)
@@ -106,21 +106,25 @@ class VectorReceiver(wiring.Component):
                     m.next = "OFF"
                 with m.If(taken & payload.last):
                     m.next = "RECEIVE"
-            # Until the last activation is where it belongs.
-            with m.State("SETTLE"):
-                m.d.comb += self.held.eq(1)
-                m.d.sync += settled.eq(settled + 1)
-                with m.If(settled.all()):
-                    m.next = "FULL"
-            with m.State("FULL"):
-                m.d.comb += [self.held.eq(1), self.full.eq(1)]
-                with m.If(self.take):
-                    m.next = "RECEIVE"
-                    with m.If(stale | ~self.enable):
-                        m.next = "OFF"
+            self._hold(m, stale)
         with m.If(~self.enable):
             m.d.sync += stale.eq(1)
         return m
+
+    def _hold(self, m, stale):
+        """The states after a vector has come in whole, until it is used."""
+        settled = Signal(2)
+        with m.State("SETTLE"):  # until the last activation is where it belongs
+            m.d.comb += self.held.eq(1)
+            m.d.sync += settled.eq(settled + 1)
+            with m.If(settled.all()):
+                m.next = "FULL"
+        with m.State("FULL"):
+            m.d.comb += [self.held.eq(1), self.full.eq(1)]
+            with m.If(self.take):
+                m.next = "RECEIVE"
+                with m.If(stale | ~self.enable):
+                    m.next = "OFF"
 
     def _clear(self, m, clear, within, stale):
         """The states before vectors are taken: switched off, and clearing word after word."""

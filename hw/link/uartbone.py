@@ -15,6 +15,8 @@ byte   meaning
 A read is answered by the words, most significant byte first; a write is not answered.
 """
 
+import contextlib
+
 from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -24,6 +26,25 @@ from ..bus import BusSignature
 from .uart import UartReceiver, UartTransmitter
 
 __all__ = ["BusBridge", "UartBone"]
+
+
+class _Command:
+    """What is kept of a command that is under way."""
+
+    def __init__(self, timeout):
+        self.write = Signal()
+        self.fixed = Signal()
+        self.count = Signal(8)
+        self.address = Signal(layouts.BUS_ADDRESS_BITS)
+        self.word = Signal(layouts.BUS_BITS)
+        self.place = Signal(2)  # of a byte within the address or the word
+        self.last_byte = self.place == 3
+        self.timer = Signal(range(1 - timeout, 1))  # up to 0, so that the sign alone tells the end
+        self.expired = ~self.timer[-1]
+
+    def shift(self, register, byte):
+        """A byte goes into the low end of the address or the word."""
+        return [register.eq(Cat(byte, register)), self.place.eq(self.place + 1)]
 
 
 class BusBridge(wiring.Component):
@@ -67,87 +88,88 @@ class BusBridge(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        write = Signal()
-        fixed = Signal()
-        count = Signal(8)
-        address = Signal(layouts.BUS_ADDRESS_BITS)
-        word = Signal(layouts.BUS_BITS)
-        place = Signal(2)  # of a byte within the address or the word
-        last_byte = place == 3
-
-        timer = Signal(range(1 - self.timeout, 1))  # up to 0, so that the sign alone tells the end
-        expired = ~timer[-1]
-        with m.If(~expired):
-            m.d.sync += timer.eq(timer + 1)
+        command = _Command(self.timeout)
+        with m.If(~command.expired):
+            m.d.sync += command.timer.eq(command.timer + 1)
 
         m.d.comb += [
-            Value.cast(self.bus.address).eq(address),
-            self.bus.write.eq(write),
-            self.bus.w_data.eq(word),
-            self.o.payload.eq(word[-8:]),
+            Value.cast(self.bus.address).eq(command.address),
+            self.bus.write.eq(command.write),
+            self.bus.w_data.eq(command.word),
+            self.o.payload.eq(command.word[-8:]),
         ]
 
         with m.FSM():
-            with m.State("COMMAND"):
-                m.d.comb += self.i.ready.eq(1)
-                m.d.sync += [
-                    timer.eq(1 - self.timeout),
-                    place.eq(0),
-                    write.eq(self.i.payload[0]),
-                    fixed.eq(self.i.payload >= 3),
-                ]
-                with m.If(self.i.valid & (self.i.payload >= 1) & (self.i.payload <= 4)):
-                    m.next = "COUNT"
-            with m.State("COUNT"):
-                m.d.comb += self.i.ready.eq(~expired)
-                m.d.sync += count.eq(self.i.payload)
-                with m.If(expired):
-                    m.next = "COMMAND"
-                with m.Elif(self.i.valid):
-                    m.next = "ADDRESS"
-            with m.State("ADDRESS"):
-                m.d.comb += self.i.ready.eq(~expired)
-                with m.If(expired):
-                    m.next = "COMMAND"
-                with m.Elif(self.i.valid):
-                    m.d.sync += [address.eq(Cat(self.i.payload, address)), place.eq(place + 1)]
-                    with m.If(last_byte & (count == 0)):
-                        m.next = "COMMAND"
-                    with m.Elif(last_byte & write):
-                        m.next = "RECEIVE"
-                    with m.Elif(last_byte):
-                        m.next = "TRANSFER"
-            with m.State("RECEIVE"):
-                m.d.comb += self.i.ready.eq(~expired)
-                with m.If(expired):
-                    m.next = "COMMAND"
-                with m.Elif(self.i.valid):
-                    m.d.sync += [word.eq(Cat(self.i.payload, word)), place.eq(place + 1)]
-                    with m.If(last_byte):
-                        m.next = "TRANSFER"
-            with m.State("TRANSFER"):
-                m.d.comb += self.bus.request.eq(1)
-                with m.If(self.bus.acknowledge):
-                    m.d.sync += [
-                        word.eq(self.bus.r_data),
-                        address.eq(address + ~fixed),
-                        count.eq(count - 1),
-                    ]
-                    with m.If(~write):
-                        m.next = "SEND"
-                    with m.Elif(count == 1):
-                        m.next = "COMMAND"
-                    with m.Else():
-                        m.next = "RECEIVE"
-            with m.State("SEND"):
-                m.d.comb += self.o.valid.eq(1)
-                with m.If(self.o.ready):
-                    m.d.sync += [word.eq(Cat(self.i.payload, word)), place.eq(place + 1)]
-                    with m.If(expired | (last_byte & (count == 0))):
-                        m.next = "COMMAND"
-                    with m.Elif(last_byte):
-                        m.next = "TRANSFER"
+            self._begin(m, command)
+            self._receive(m, command)
+            self._answer(m, command)
         return m
+
+    def _begin(self, m, command):
+        """The states in which a command is awaited, and the number of its words."""
+        with m.State("COMMAND"):
+            m.d.comb += self.i.ready.eq(1)
+            m.d.sync += [
+                command.timer.eq(1 - self.timeout),
+                command.place.eq(0),
+                command.write.eq(self.i.payload[0]),
+                command.fixed.eq(self.i.payload >= 3),
+            ]
+            with m.If(self.i.valid & (self.i.payload >= 1) & (self.i.payload <= 4)):
+                m.next = "COUNT"
+        with m.State("COUNT"):
+            m.d.sync += command.count.eq(self.i.payload)
+            with self._byte(m, command):
+                m.next = "ADDRESS"
+
+    def _receive(self, m, command):
+        """The states in which the address comes in, and a word that is to be written."""
+        with m.State("ADDRESS"), self._byte(m, command):
+            m.d.sync += command.shift(command.address, self.i.payload)
+            with m.If(command.last_byte & (command.count == 0)):
+                m.next = "COMMAND"
+            with m.Elif(command.last_byte & command.write):
+                m.next = "RECEIVE"
+            with m.Elif(command.last_byte):
+                m.next = "TRANSFER"
+        with m.State("RECEIVE"), self._byte(m, command):
+            m.d.sync += command.shift(command.word, self.i.payload)
+            with m.If(command.last_byte):
+                m.next = "TRANSFER"
+
+    def _answer(self, m, command):
+        """The states of a transfer on the bus, and of sending a word that was read."""
+        with m.State("TRANSFER"):
+            m.d.comb += self.bus.request.eq(1)
+            with m.If(self.bus.acknowledge):
+                m.d.sync += [
+                    command.word.eq(self.bus.r_data),
+                    command.address.eq(command.address + ~command.fixed),
+                    command.count.eq(command.count - 1),
+                ]
+                with m.If(~command.write):
+                    m.next = "SEND"
+                with m.Elif(command.count == 1):
+                    m.next = "COMMAND"
+                with m.Else():
+                    m.next = "RECEIVE"
+        with m.State("SEND"):
+            m.d.comb += self.o.valid.eq(1)
+            with m.If(self.o.ready):
+                m.d.sync += command.shift(command.word, self.i.payload)
+                with m.If(command.expired | (command.last_byte & (command.count == 0))):
+                    m.next = "COMMAND"
+                with m.Elif(command.last_byte):
+                    m.next = "TRANSFER"
+
+    @contextlib.contextmanager
+    def _byte(self, m, command):
+        """What is done with the next byte of a command, unless its time is over."""
+        m.d.comb += self.i.ready.eq(~command.expired)
+        with m.If(command.expired):
+            m.next = "COMMAND"
+        with m.Elif(self.i.valid):
+            yield
 
 
 class UartBone(wiring.Component):

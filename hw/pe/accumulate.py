@@ -96,12 +96,38 @@ class MultiplyAccumulate(wiring.Component):
             m.d.sync += [goes[age].eq(goes[age - 1]), place[age].eq(place[age - 1])]
             m.d.comb += same[age].eq(goes[age] & (place[age] == place[0]))
 
-        # Stage 1 takes what is stored, which comes late in its cycle; stage 2 a sum of the same
-        # place that is newer, if there is any; stage 3 adds; stage 4 writes.
-        total, written, older, before = (
-            Signal(shape, name=n) for n in ("sum", "written", "older", "before")
-        )
+        sums = total, written, older = [Signal(shape, name=n) for n in ("sum", "written", "older")]
         stored, holds = self._accumulators(m, (place[0], place[4]), goes[4], total)
+        before = self._before(m, sums, same, (stored, holds))
+        weight, activation = self._delayed(m, weight=operand.weight, activation=operand.activation)
+        # Whether the sum before is another's. Not the contrary: Yosys makes the multiplexer of the
+        # next sum a DSP48E1's own, and takes its input 0 for the sum whichever input that is.
+        other = [~same[1], *(Signal(name=f"other_{n}") for n in range(3))]
+        m.d.sync += [after.eq(first) for first, after in itertools.pairwise(other)]
+        product = Signal(signed(len(weight) + len(activation)), reset_less=True)
+        m.d.sync += [
+            product.eq(weight * activation),
+            total.eq(Mux(other[-1], before, total) + product),
+            written.eq(total),
+            older.eq(written),
+        ]
+        self._markers(m)
+        return m
+
+    def _before(self, m, sums, same, found):
+        """What an operand is added to, unless that is the last sum itself.
+
+        Stage 1 takes what is stored, which comes late in its cycle; stage 2 a sum of the same place
+        that is newer, if there is any; stage 3 adds; stage 4 writes.
+
+        Parameters
+        ----------
+        sums : the last three
+        same : of each age, whether an operand that old goes to the same place
+        found : what is stored there; a cycle before, whether anything is
+        """
+        (total, written, older), (stored, holds) = sums, found
+        before = Signal(total.shape(), name="before")
         known, choice, nothing = Signal(2), Signal(2), Signal()
         m.d.sync += [
             known.eq(Mux(same[2], 1, Mux(same[3], 2, Mux(same[4], 3, 0)))),
@@ -113,31 +139,18 @@ class MultiplyAccumulate(wiring.Component):
         ]
         with m.If(nothing):
             m.d.sync += before.eq(0)
+        return before
 
-        # The shape of a DSP block: registers before and after the multiplier, then an adder to
-        # which its own sum may come back.
-        def delayed(value, name):
-            # Without reset, so that they may be the block's own.
-            return [Signal.like(value, name=f"{name}_{n}", reset_less=True) for n in range(2)]
+    def _delayed(self, m, **factors):
+        """Factors of two cycles ago, in registers without reset, which a DSP block has itself.
 
-        weights = [operand.weight, *delayed(operand.weight, "w")]
-        activations = [operand.activation, *delayed(operand.activation, "a")]
-        # Whether the sum before is another's. Not the contrary: Yosys makes the multiplexer of the
-        # next sum a DSP48E1's own, and takes its input 0 for the sum whichever input that is.
-        other = [~same[1], *(Signal(name=f"other_{n}") for n in range(3))]
-        for stages in (weights, activations, other):
-            m.d.sync += [after.eq(first) for first, after in itertools.pairwise(stages)]
-        product = Signal(
-            signed(self.config.weight_bits + self.config.activation_bits), reset_less=True
-        )
-        m.d.sync += [
-            product.eq(weights[-1] * activations[-1]),
-            total.eq(Mux(other[-1], before, total) + product),
-            written.eq(total),
-            older.eq(written),
-        ]
-        self._markers(m)
-        return m
+        With a register for the product and an adder to which its own sum may come back, that is the
+        whole block.
+        """
+        for name, factor in factors.items():
+            stages = [Signal.like(factor, name=f"{name[0]}_{n}", reset_less=True) for n in range(2)]
+            m.d.sync += [stages[0].eq(factor), stages[1].eq(stages[0])]
+            yield stages[-1]
 
     def _accumulators(self, m, places, write, total):
         """What is stored at the place of two cycles ago; whether that of one cycle ago holds it.

@@ -60,23 +60,10 @@ class EntryFetch(wiring.Component):
         first = Signal()
         buffer = Signal()
         next_buffer = Signal()
-        unreleased = Signal(2)  # vectors whose marker was taken and whose buffer is not yet free
-        alone = Signal()  # the last of them takes both buffers
-        blocked = Signal()
         null = Signal()  # no entry, but a marker
         final = Signal()  # no further entry
         taken = Signal()
         marker = Signal()
-        m.d.comb += [
-            blocked.eq(unreleased[1] | (unreleased[0] & (alone | self.joined))),
-            self.i.ready.eq((~active | final) & ~blocked),
-            taken.eq(self.i.valid & self.i.ready),
-            marker.eq(taken & self.i.payload.last),
-            memory.index.eq(column.pointer.start),
-            self.busy.eq(active & ~null),
-            self.stalled.eq((~active | final) & self.i.valid & blocked),
-        ]
-
         with m.If(taken):
             m.d.sync += [
                 column.eq(self.i.payload),
@@ -96,26 +83,44 @@ class EntryFetch(wiring.Component):
                 final.eq(column.pointer.count == 2),
                 first.eq(0),
             ]
+        blocked = self._blocked(m, marker)
+        m.d.comb += [
+            self.i.ready.eq((~active | final) & ~blocked),
+            taken.eq(self.i.valid & self.i.ready),
+            marker.eq(taken & self.i.payload.last),
+            memory.index.eq(column.pointer.start),
+            self.busy.eq(active & ~null),
+            self.stalled.eq((~active | final) & self.i.valid & blocked),
+        ]
+        about = {"activation": column.activation, "first": first, "null": null}
+        self._hand_on(m, active, {**about, "last": column.last & final, "buffer": buffer})
+        return m
+
+    def _blocked(self, m, marker):
+        """Whether no buffer is left for another vector.
+
+        Parameters
+        ----------
+        marker : a vector's marker is taken
+        """
+        unreleased = Signal(2)  # vectors whose marker was taken and whose buffer is not yet free
+        alone = Signal()  # the last of them takes both buffers
+        blocked = Signal()
+        m.d.comb += blocked.eq(unreleased[1] | (unreleased[0] & (alone | self.joined)))
         with m.If(marker):
             m.d.sync += alone.eq(self.joined)
         m.d.sync += unreleased.eq(unreleased + marker - self.release)
+        return blocked
 
-        # Two cycles, as many as the memory takes.
+    def _hand_on(self, m, active, about):
+        """An entry that is read, and what is known of it, two cycles later: as the memory takes."""
         entry = self.o.payload
         read = Signal.like(entry)
         read_valid = Signal()
         m.d.sync += [
             read_valid.eq(active),
-            read.activation.eq(column.activation),
-            read.first.eq(first),
-            read.null.eq(null),
-            read.last.eq(column.last & final),
-            read.buffer.eq(buffer),
+            *(read[name].eq(value) for name, value in about.items()),
             self.o.valid.eq(read_valid),
-            *(
-                entry[name].eq(read[name])
-                for name in ("activation", "first", "null", "last", "buffer")
-            ),
+            *(entry[name].eq(read[name]) for name in about),
         ]
-        m.d.comb += entry.entry.eq(memory.item)
-        return m
+        m.d.comb += entry.entry.eq(self.memory.item)
