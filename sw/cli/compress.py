@@ -143,9 +143,7 @@ def compress(
     recipe = load_recipe(recipe_name).override(*overrides(densities, code_bits))
     calibration = None if calibrate is None else read_inputs(calibrate, network.inputs)
     if data is not None and not recipe.trains and calibration is None:
-        images = load_training(folder_of(data, "mnist")).x[:CALIBRATION]
-        calibration = images.astype(np.float64)
-        console().print("note: this recipe trains nothing; --data only chooses number formats")
+        calibration = _calibration(data)
     checkpoint = Path(f"{output}.checkpoint")
     run = training_run(recipe, data, seed, checkpoint, resume)
     try:
@@ -174,6 +172,12 @@ def compress(
         record["held_out"] = _held_out(network, compressed, run.images)
     record |= _describe(compressed, stored, len(contents))
     emit(record, _show(record), as_json)
+
+
+def _calibration(data: Path) -> np.ndarray:
+    """Some of the training images, for a recipe that trains on none."""
+    console().print("note: this recipe trains nothing; --data only chooses number formats")
+    return load_training(folder_of(data, "mnist")).x[:CALIBRATION].astype(np.float64)
 
 
 def _held_out(
