@@ -75,6 +75,11 @@ class _SerialStream:
             if self._connection.in_waiting:
                 self._connection.reset_input_buffer()
             self._connection.write(data)
+        except serial.SerialTimeoutException as error:
+            raise PortError(
+                f"{self._port}: nothing was taken for {self._connection.write_timeout:g} s; "
+                "does the other side of the port still run?"
+            ) from error
         except OSError as error:
             raise self._lost(error) from error
 

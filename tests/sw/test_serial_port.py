@@ -7,7 +7,9 @@ import os
 import socket
 import threading
 import time
+import tty
 
+import numpy as np
 import pytest
 from devices import BAUD, TIMEOUT, Device, address_as_data, opened
 
@@ -84,6 +86,22 @@ def test_opening_outlasts_a_command_that_somebody_left_unfinished():
     with opened() as (_, device):
         assert time.monotonic() - started > 0.1
         assert device.received == b""
+
+
+def test_other_side_that_takes_nothing(monkeypatch):
+    monkeypatch.setattr(serial_port, "_WRITE_SECONDS", 0.3)
+    master, slave = os.openpty()  # that nobody reads from
+    tty.setraw(slave)
+    port = os.ttyname(slave)
+    try:
+        with (
+            contextlib.closing(serial_port.open_serial(port, BAUD)) as bone,
+            pytest.raises(transport.PortError, match=rf"^{port}: nothing was taken for 0.3 s; "),
+        ):
+            bone.write(0, np.zeros(100_000, np.uint32))
+    finally:
+        os.close(master)
+        os.close(slave)
 
 
 # pyserial does not close a socket whose peer went first.
