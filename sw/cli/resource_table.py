@@ -272,9 +272,16 @@ def _routed(row: Mapping[str, Any]) -> str:
     )
 
 
+def _slowest_block(seed: Mapping[str, Any]) -> str:
+    """The block of the engine in which most of the slowest path is."""
+    shares = seed["slowest"]["blocks"]
+    return str(max(shares, key=shares.get)).removeprefix("accelerator.").removeprefix("engine.")
+
+
 def _routed_lanes(rows: list[dict[str, Any]]) -> str:
+    headings = [_NAMES[name] for name in rows[0]["used"]]
     clocks = _markdown(
-        ["engine", "seeds", "median MHz", "best MHz", *(_NAMES[name] for name in rows[0]["used"])],
+        ["engine", "seeds", "median MHz", "best MHz", *headings, "slowest paths mostly in"],
         (
             [
                 f"{row['lanes']} × {row['groups']}",
@@ -282,6 +289,7 @@ def _routed_lanes(rows: list[dict[str, Any]]) -> str:
                 row["median_mhz"],
                 row["best_mhz"],
                 *_numbers(row["used"]),
+                ", ".join(dict.fromkeys(map(_slowest_block, row["seeds"]))),
             ]
             for row in rows
         ),
