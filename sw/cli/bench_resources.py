@@ -34,6 +34,7 @@ from .resource_table import (
     count_preset,
     document,
     families,
+    merge_routes,
     read_table,
     stamp,
     table_file,
@@ -96,14 +97,33 @@ class _Request:
         return narrowed + ["--seeds"] * (self.seeds != _SEEDS)
 
     @property
+    def _adds_routes(self) -> bool:
+        """Whether `--write` adds routed engines, which take hours, to those that are there."""
+        others = self.presets_only or self.whole_boards or self.route or self.largest
+        return (
+            self.route_lanes
+            and not others
+            and not {*self._engine, *self._narrowed}.isdisjoint(("--lanes", "--seeds"))
+        )
+
+    @property
+    def presets(self) -> bool:
+        """Whether to count the presets."""
+        return self.presets_only or (self.write and not self._adds_routes)
+
+    @property
     def over_lanes(self) -> bool:
         """Whether to count engines over lanes: to write them, or if nothing else is asked for."""
         others = self.whole_boards or self.route or self.route_lanes or self.largest
-        return not self.presets_only and (self.write or self.block is not None or not others)
+        written = self.write and not self._adds_routes
+        return not self.presets_only and (written or self.block is not None or not others)
 
     def check(self) -> None:
         """Refuse to write a part of the table, what would be ignored, or to work without Yosys."""
-        if self.write and (narrowed := [*self._engine, *self._narrowed]):
+        narrowed = [*self._engine, *self._narrowed]
+        if self._adds_routes:
+            narrowed = [name for name in narrowed if name not in ("--lanes", "--seeds")]
+        if self.write and narrowed:
             raise BadInput(f"--write writes the whole table: leave out {' and '.join(narrowed)}")
         if self.route and self._engine:
             raise BadInput(
@@ -180,7 +200,8 @@ def engine_resources(as_json: bool, **options: Any) -> None:
     LeNet-300-100 resident, its memories just large enough.
 
     --write takes the presets and the default engines; figures of --route, --route-lanes, --boards
-    and --largest that are not measured in this run are kept.
+    and --largest that are not measured in this run are kept. With --route-lanes alone, --lanes and
+    --seeds choose what is routed and added to the engines and seeds that are there.
 
     JSON: `yosys`, and of what was asked for `presets`, `lanes`, `boards`, `routed`,
     `routed_lanes`, `largest`, as in sw/data/resources.json.
@@ -201,7 +222,7 @@ def _measure(request: _Request, note: Note) -> dict[str, Any]:
     board = boards.find(request.board or VARIED)
     groups = 1 if request.groups is None else request.groups
     record: dict[str, Any] = {"yosys": yosys.version()}
-    if request.write or request.presets_only:
+    if request.presets:
         record["presets"] = _presets(note)
     configs = [
         dataclasses.replace(PRESETS[board.preset], lanes=lanes, groups=groups)
@@ -296,9 +317,11 @@ def _write(record: Mapping[str, Any], stamps: Mapping[str, str]) -> tuple[Path, 
     stamps : section -> `stamp` of what was measured
     """
     file, shown, before = table_file(), _document_file(), read_table()
-    table = {**before, **record}
-    table = {section: table[section] for section in ("yosys", *SECTIONS) if section in table}
     measured = before.get("measured", {})
+    table = {**before, **record}
+    if "routed_lanes" in record and stamps["routed_lanes"] == measured.get("routed_lanes"):
+        table["routed_lanes"] = merge_routes(before["routed_lanes"], record["routed_lanes"])
+    table = {section: table[section] for section in ("yosys", *SECTIONS) if section in table}
     table["measured"] = {
         section: stamps[section] if section in record else measured[section]
         for section in SECTIONS

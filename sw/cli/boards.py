@@ -17,7 +17,7 @@ from hw.toolchains import Job, ToolchainError, nextpnr, yosys
 from sim import toolchain
 from sim.verilog import build_folder
 
-__all__ = ["count_board", "route_board"]
+__all__ = ["clocks", "count_board", "route_board"]
 
 _RESULT = "used.json"
 _PATH_BLOCKS = 3  # levels of a cell's name that tell where it is
@@ -65,12 +65,16 @@ def route_board(
         used, fmax_mhz, _ = nextpnr.read_report(report, design.board.family)
         path = nextpnr.critical_path(report)
         rows.append({"seed": seed, "fmax_mhz": round(fmax_mhz, 2), "slowest": _describe(path)})
-    clocks = [row["fmax_mhz"] for row in rows]
+    return {"used": used, **clocks(rows)}
+
+
+def clocks(seeds: list[dict[str, Any]]) -> dict[str, Any]:
+    """Median and best of the clocks of some seeds, and those; see `route_board`."""
+    mhz = [row["fmax_mhz"] for row in seeds]
     return {
-        "used": used,
-        "median_mhz": round(statistics.median(clocks), 2),
-        "best_mhz": max(clocks),
-        "seeds": rows,
+        "median_mhz": round(statistics.median(mhz), 2),
+        "best_mhz": max(mhz),
+        "seeds": seeds,
     }
 
 

@@ -15,6 +15,7 @@ from hw.config import PRESETS
 from sim.engine import engine_netlist
 
 from .blocks import blocks, count_block, logic_digest
+from .boards import clocks
 
 __all__ = [
     "PRESETS_COUNTED",
@@ -28,6 +29,7 @@ __all__ = [
     "document",
     "families",
     "is_stale",
+    "merge_routes",
     "read_table",
     "stamp",
     "table_file",
@@ -136,6 +138,19 @@ def differences(where: str, counted: Counts, table: Counts) -> list[str]:
                     f"{where}: {name} takes {number:,g} {_NAMES[resource]}, not {before:,g}{change}"
                 )
     return found
+
+
+def merge_routes(
+    before: Iterable[Mapping[str, Any]], measured: Iterable[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Engines that were routed, with the seeds of both; what was measured last counts."""
+    merged: dict[tuple[int, int], dict[str, Any]] = {}
+    for row in [*before, *measured]:
+        engine = row["lanes"], row["groups"]
+        seeds = {each["seed"]: each for each in merged.get(engine, row)["seeds"]}
+        seeds |= {each["seed"]: each for each in row["seeds"]}
+        merged[engine] = {**row, **clocks([seeds[seed] for seed in sorted(seeds)])}
+    return [merged[engine] for engine in sorted(merged)]
 
 
 def used_words(used: Mapping[str, float], capacity: Mapping[str, float] | None = None) -> str:

@@ -64,6 +64,8 @@ class TestVerb:
             (["--lanes", "1", "--block", "cache"], "there is no block 'cache': it can be engine, "),
             (["--write", "--lanes", "4", "--family", "xc7"], "leave out --lanes and --family"),
             (["--write", "--seeds", "1,2"], "--write writes the whole table: leave out --seeds"),
+            (["--write", "--route-lanes", "--route", "--seeds", "1"], "leave out --seeds"),
+            (["--write", "--route-lanes", "--lanes", "4", "--groups", "2"], "leave out --groups"),
             (["--route", "--lanes", "4"], "--route takes the engine of ulx3s_85f as it is: leave "),
             (["--route", "--groups", "2", "--board", "arty"], "leave out --groups and --board"),
             (["--route", "--route-lanes", "--board", "arty"], "by --route-lanes"),

@@ -202,6 +202,27 @@ class TestWrite:
             else:
                 assert section not in table["measured"]
 
+    @pytest.mark.parametrize("stamp", ["today", "before"])
+    def test_routed_engines_are_added(self, checkout, stamp):
+        def routed(lanes, *clocks):
+            seeds = [{**ROUTED["seeds"][0], "seed": n, "fmax_mhz": mhz} for n, mhz in clocks]
+            return {**ROUTED, "lanes": lanes, "seeds": seeds}
+
+        def write(measured, *rows):
+            stamps = {"routed_lanes": measured}
+            bench_resources._write({"yosys": "pyosys 0.99", "routed_lanes": list(rows)}, stamps)
+
+        write(stamp, routed(16, (1, 80.0), (2, 70.0)), routed(1, (1, 99.0)))
+        write("today", routed(16, (3, 90.5), (2, 85.0)), routed(8, (7, 50.0)))
+        rows = resource_table.read_table()["routed_lanes"]
+        shown = [(row["lanes"], row["median_mhz"], row["best_mhz"]) for row in rows]
+        if stamp == "today":
+            assert shown == [(1, 99.0, 99.0), (8, 50.0, 50.0), (16, 85.0, 90.5)]
+            assert [each["seed"] for each in rows[-1]["seeds"]] == [1, 2, 3]
+        else:  # figures of two hardwares do not mix
+            assert [row["lanes"] for row in rows] == [16, 8]
+            assert [each["seed"] for each in rows[0]["seeds"]] == [3, 2]
+
     def test_nothing_is_written_where_there_are_no_documents(self, checkout):
         before = resource_table.table_file().read_text()
         shutil.rmtree(checkout / "docs")
@@ -219,7 +240,10 @@ ROUTED = {
     "used": {"lut": 9000, "ff": 6000, "ebr": 30, "dsp": 4},
     "median_mhz": 95.5,
     "best_mhz": 97.25,
-    "seeds": [{}, {}, {}],
+    "seeds": [
+        {"seed": seed, "fmax_mhz": mhz, "slowest": {"blocks": {"engine.host": 0.6, "": 0.4}}}
+        for seed, mhz in ((1, 95.5), (2, 90.0), (3, 97.25))
+    ],
 }
 
 
@@ -298,6 +322,9 @@ class TestRoute:
         ends = "`accelerator.engine.host.state` to `accelerator.engine.grid.element_0.queue.level`"
         assert f"| 1 | 96.5 | {ends} | 0.5 | 7.25 |" in routed
         over_lanes = said["Routed over lanes"]
-        assert "| 1 × 1 | 3 | 100.12 | 120.0 | 4,000 | 3,000 | 2 | 1 |" in over_lanes
-        assert "| 4 × 1 | 3 | 95.5 | 97.25 | 9,000 | 6,000 | 30 | 4 |" in over_lanes
+        assert (
+            "| 1 × 1 | 3 | 100.12 | 120.0 | 4,000 | 3,000 | 2 | 1 | grid.element_0.queue |"
+            in over_lanes
+        )
+        assert "| 4 × 1 | 3 | 95.5 | 97.25 | 9,000 | 6,000 | 30 | 4 | host |" in over_lanes
         assert STALE not in routed + over_lanes
