@@ -6,10 +6,13 @@ import dataclasses
 import functools
 import hashlib
 import re
+import tempfile
+from pathlib import Path
 
 from hw.boards import BOARDS, Board
 from hw.config import PRESETS, AcceleratorConfig
 from hw.link.uartbone import UartBone
+from hw.toolchains import yosys
 from sim.engine import engine_rtlil
 from sim.netlist import netlist
 from sim.verilog import to_rtlil
@@ -18,9 +21,9 @@ __all__ = ["Block", "blocks", "count_block", "logic_digest"]
 
 _TOP = "block"
 _LINK = "uart bridge"
-# Whose parts are blocks, too; an asterisk stands for a number.
+# Whose parts are blocks, too, and what is left of it without them; an asterisk stands for a number.
 _WITH_PARTS = ("engine", "engine.grid", "engine.grid.element_*", "engine.writeback")
-_SKIPPED = ("engine", "engine.grid")  # of which only the parts are blocks
+_SKIPPED = ("engine", "engine.grid")  # of which only the parts are blocks, and what is left
 
 _MODULE = re.compile(r"^(?:attribute [^\n]*\n)*module \\(\S+)\n.*?^end$", re.DOTALL | re.MULTILINE)
 _PORT = re.compile(r"\\port\$[\d$]+")
@@ -35,17 +38,19 @@ class Block:
     ----------
     copies : how many of it the engine has
     rtlil : of one, with all that is in it; its top module is called `block`
+    rest : whether only that of it is meant which is in none of its parts
     """
 
     copies: int
     rtlil: str
+    rest: bool = False
 
 
 def blocks(config: AcceleratorConfig, board: Board) -> dict[str, Block]:
     """Every block of an engine by name, and the bridge to the board's UART.
 
-    Parts of a block follow it, their names behind its name and a dot. What an engine has between
-    its blocks, such as the counts of busy elements, is in none of them.
+    Parts of a block follow it, their names behind its name and a dot. What is in none of them is a
+    part called `rest`; of the whole engine, for instance, the counts of busy elements.
     """
     modules = {found[1]: found[0] for found in _MODULE.finditer(engine_rtlil(config))}
     copies: dict[str, int] = {}
@@ -53,17 +58,22 @@ def blocks(config: AcceleratorConfig, board: Board) -> dict[str, Block]:
     for path in modules:
         parent, _, _ = path.rpartition(".")
         kind = _kind(path)
-        if kind in _SKIPPED or _kind(parent) not in _WITH_PARTS:
+        if parent and _kind(parent) not in _WITH_PARTS:
             continue
         copies[kind] = copies.get(kind, 0) + 1
         first.setdefault(kind, path)
-    found = {
-        kind.removeprefix("engine.").removeprefix("grid.").replace("_*", ""): Block(
-            copies[kind], _cut(modules, path)
-        )
-        for kind, path in sorted(first.items())
-    }
+    found = {}
+    for kind, path in sorted(first.items()):
+        rtlil, name = _cut(modules, path), _name(kind)
+        if kind not in _SKIPPED:
+            found[name] = Block(copies[kind], rtlil)
+        if kind in _WITH_PARTS:
+            found[f"{name}.rest"] = Block(copies[kind], rtlil, rest=True)
     return {**found, _LINK: Block(1, _bridge(board))}
+
+
+def _name(kind: str) -> str:
+    return kind.removeprefix("engine.").removeprefix("grid.").replace("_*", "")
 
 
 def _bridge(board: Board) -> str:
@@ -103,6 +113,20 @@ def _count(rtlil: str, family: str) -> dict[str, float]:
     return netlist(rtlil, _TOP, family).used
 
 
+@functools.cache
+def _without_parts(rtlil: str) -> str:
+    """A module with ports in place of the modules in it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "whole.il").write_text(rtlil)
+        (folder / "rest.ys").write_text(
+            f"read_rtlil whole.il\nblackbox {_TOP}.*\nexpose -evert {_TOP}/c:*\n"
+            f"delete ={_TOP}.*\nwrite_rtlil rest.il\n"
+        )
+        yosys.run_script(folder, "rest.ys", "rest.log")
+        return (folder / "rest.il").read_text()
+
+
 def count_block(block: Block, family: str) -> dict[str, float]:
     """Resources that one of a block takes by itself."""
-    return dict(_count(block.rtlil, family))
+    return dict(_count(_without_parts(block.rtlil) if block.rest else block.rtlil, family))

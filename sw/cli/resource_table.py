@@ -168,10 +168,11 @@ def document(table: Mapping[str, Any]) -> str:
         "# What the engine costs\n\n"
         "Written by `thresher bench resources --write` from `sw/data/resources.json`; tests hold\n"
         f"both equal, and the counts of the presets within {TOLERANCE:.0%} of what is synthesised: "
-        "on the ECP5 every\nblock, on the 7 series all but write-back as a whole and the parts of "
-        f"an element. Counted by\n{table['yosys']}. A LUT has six inputs on the 7 series, four on "
-        "the ECP5; distributed memory is\ncounted as the LUTs that it takes. A block by itself "
-        "may take more or less than within a whole.\n"
+        "on the ECP5 every\nblock, on the 7 series write-back part by part and elements as a "
+        "whole. What is in none of a\nblock's parts is its `rest`. Counted by "
+        f"{table['yosys']}. A LUT has six inputs on the 7 series, four\non the ECP5; distributed "
+        "memory is counted as the LUTs that it takes. A block by itself may take\nmore or less "
+        "than within a whole.\n"
     ]
     sections: dict[str, Callable[[Any], str]] = {
         "presets": _presets,
@@ -223,7 +224,8 @@ def _lanes(rows: list[dict[str, Any]]) -> str:
         grid = [f"{row['lanes']} × {row['groups']}" for row in chosen]
         parts.append(
             f"Engines like {preset}, lanes × groups, without the UART bridge: "
-            f"{_FAMILIES[family]}.\n"
+            f"{_FAMILIES[family]}.\n*LUT over elements* are those of the whole engine; what an "
+            "element by itself takes is in its row below.\n"
         )
         parts.append(
             _markdown(

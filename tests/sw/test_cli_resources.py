@@ -12,7 +12,7 @@ from hw.config import PRESETS
 from sw import format as thr
 from sw import networks
 from sw.cli import boards, largest_grid, main
-from sw.cli.blocks import Block, blocks
+from sw.cli.blocks import Block, blocks, count_block
 from sw.errors import BadInput
 
 
@@ -31,6 +31,19 @@ class TestBlocks:
         assert copies["writeback.lane"] == config.lanes
         single = {"host", "sequencer", "counters", "writeback", "writeback.pool", "uart bridge"}
         assert {copies[name] for name in single} == {1}
+
+    def test_what_is_in_none_of_the_parts(self):
+        config, board = PRESETS["tiny"], find("arty")
+        found = blocks(config, board)
+        assert {name for name, block in found.items() if block.rest} == {
+            f"{name}.rest" for name in ("engine", "grid", "element", "writeback")
+        }
+        rest = {name: count_block(block, "ecp5") for name, block in found.items() if block.rest}
+        assert not any(rest["element.rest"].values())  # wires alone
+        # Two counts of elements, each with a flag an element and two registers of three bits.
+        assert rest["grid.rest"]["ff"] > 2 * (config.elements + 3 + 3)
+        for used in rest.values():
+            assert used["ebr"] == used["dsp"] == 0
 
     def test_a_block_is_the_same_wherever_it_lies(self):
         tiny, board = PRESETS["tiny"], find("arty")

@@ -32,8 +32,7 @@ STALE = "The hardware has changed since this was measured."
 def is_held(family, name):
     """Every block of ECP5s; of the 7 series, where each takes Yosys five times as long, the most.
 
-    Of write-back the lane and the pool stand for the whole there, of elements the whole for its
-    parts.
+    Write-back is held part by part there, elements as a whole.
     """
     return family == "ecp5" or not (name == "writeback" or name.startswith("element."))
 
