@@ -26,7 +26,8 @@ class Limits:
     kernel, stride, padding, pool, code_bits : int
     wired : bool
         Whether layers may take several sources, concatenated or added, and groups.
-    activation_bits : int
+    activation_bits, weight_bits, accumulator_bits : int
+        Widths.
     """
 
     channels: int = 12
@@ -39,6 +40,8 @@ class Limits:
     code_bits: int = 8
     wired: bool = True
     activation_bits: int = 16
+    weight_bits: int = 16
+    accumulator_bits: int = 32
 
 
 class _Maker:
@@ -64,8 +67,9 @@ class _Maker:
                 self.convolution()
         high = (1 << (self.limits.activation_bits - 1)) - 1
         fmt = NumberFormat(_FRACTION, -high - 1, high)
-        bits = self.limits.activation_bits
-        return CompressedNetwork(fmt, bits, 16, 32, tuple(self.layers))
+        limits = self.limits
+        widths = (limits.activation_bits, limits.weight_bits, limits.accumulator_bits)
+        return CompressedNetwork(fmt, *widths, tuple(self.layers))
 
     def sources(self, equal: bool) -> tuple[int, ...]:
         """Distances of one source or, where others have the plane of the last tensor, of several.
@@ -149,9 +153,12 @@ class _Maker:
         if geometry is not None:
             columns = geometry.columns
         high = 1 << (self.limits.activation_bits - 1)
-        # Any row's sum stays below 2**30 even if all its weights are the greatest there is.
+        # Any row's sum stays below a quarter of the accumulator's range even if all its weights are
+        # the greatest there is.
         reach = columns * (len(sources) if added else 1) * high
-        greatest = max(1, min(32767, (1 << 30) // reach))
+        greatest = (1 << (self.limits.accumulator_bits - 2)) // reach
+        greatest = max(1, min((1 << (self.limits.weight_bits - 1)) - 1, greatest))
+        bias = 1 << (self.limits.accumulator_bits - 12)
         values = 1 << self.upto(self.limits.code_bits)
         codebook = rng.integers(-greatest, greatest + 1, values)
         codebook[0] = 0
@@ -165,7 +172,7 @@ class _Maker:
                 codes=np.where(mask, rng.integers(1, values, mask.shape), 0).astype(np.uint8),
                 codebook=codebook,
                 weight_fraction=shift,  # so that all tensors have the same fraction bits
-                bias=rng.integers(-(1 << 20), 1 << 20, rows) * (rng.random(rows) < 0.7),
+                bias=rng.integers(-bias, bias, rows) * (rng.random(rows) < 0.7),
                 shift=shift,
                 relu=bool(rng.random() < 0.7),
                 convolution=geometry,
@@ -178,7 +185,7 @@ class _Maker:
 
 
 def random_graph(limits: Limits, seed: int) -> CompressedNetwork:
-    """A network whose accumulators cannot leave 32 bits."""
+    """A network whose accumulators cannot overflow."""
     return _Maker(limits, seed).network()
 
 

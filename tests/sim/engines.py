@@ -1,10 +1,11 @@
 """Engines that the agreement tests run on."""
 
+from hw.boards import BOARDS
 from hw.config import PRESETS, AcceleratorConfig
 
 # Each differs from the others in what it exercises: one lane, groups that divide nothing, a queue
 # with hardly any place, narrow and wide numbers, entries of other widths, many lanes. The last are
-# the boards' whose figures docs/resources.md has.
+# the boards'.
 _ROOMY = {
     "segment_depth": 512,
     "activation_depth": 2048,
@@ -46,5 +47,12 @@ ENGINES = {
         bias_depth=512,
         **_ROOMY,
     ),
-    **{name: PRESETS[name] for name in ("arty_a7_35t", "arty_a7_100t", "ulx3s_85f")},
+    **{name: PRESETS[name] for name in sorted({board.preset for board in BOARDS.values()})},
 }
+
+
+def widths(name: str) -> dict[str, int]:
+    """Of the numbers of an engine, as networks for it are to have them."""
+    config = ENGINES[name]
+    names = ("activation_bits", "weight_bits", "accumulator_bits")
+    return {each: getattr(config, each) for each in names}

@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 import pytest
-from engines import ENGINES
+from engines import ENGINES, widths
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
@@ -61,19 +61,27 @@ def recipes(draw, greatest):
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "greatest", "examples"),
-    [
-        ("tiny", 60, 600),
-        ("one lane", 600, 60),
-        ("three lanes, two groups", 600, 150),
-        ("five lanes, three groups, 8-bit activations", 600, 150),
-        ("arty_a7_35t", 500, 150),
-        ("arty_a7_100t", 500, 25),
-        ("ulx3s_85f", 500, 40),
-    ],
-)
-def test_random_networks(name, greatest, examples):
+# Of random networks and random graphs for each engine: the greatest number of inputs or channels of
+# a layer, and how many are run.
+RANDOM = {
+    "tiny": ((60, 600), (9, 300)),
+    "one lane": ((600, 60), (40, 60)),
+    "three lanes, two groups": ((600, 150), (40, 250)),
+    "five lanes, three groups, 8-bit activations": ((600, 150), (40, 250)),
+    "arty_a7_35t": ((500, 150), (40, 150)),
+    "arty_a7_100t": ((500, 25), (40, 25)),
+    "ulx3s_85f": ((500, 40), (40, 40)),
+    "ecp5_25f": ((400, 25), (30, 25)),
+    "ice40up5k": ((300, 25), (12, 25)),
+    "ice40hx8k": ((150, 25), (9, 25)),
+    "gw1nr_9": ((300, 25), (12, 25)),
+}
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_random_networks(name):
+    greatest, examples = RANDOM[name][0]
+
     @settings(
         max_examples=examples,
         deadline=None,
@@ -85,7 +93,7 @@ def test_random_networks(name, greatest, examples):
     )
     @given(recipe=recipes(greatest), seed=st.integers(0, 1 << 30), vectors=st.integers(1, 9))
     def check(recipe, seed, vectors):
-        recipe = dataclasses.replace(recipe, activation_bits=ENGINES[name].activation_bits)
+        recipe = dataclasses.replace(recipe, **widths(name))
         network = random_network(recipe, seed)
         try:
             pack(network, ENGINES[name])
@@ -99,20 +107,10 @@ def test_random_networks(name, greatest, examples):
     assert len(ran) >= examples // 2  # too many of them were too large to be run
 
 
-@pytest.mark.parametrize(
-    ("name", "channels", "examples"),
-    [
-        ("tiny", 9, 300),
-        ("one lane", 40, 60),
-        ("three lanes, two groups", 40, 250),
-        ("five lanes, three groups, 8-bit activations", 40, 250),
-        ("arty_a7_35t", 40, 150),
-        ("arty_a7_100t", 40, 25),
-        ("ulx3s_85f", 40, 40),
-    ],
-)
-def test_random_graphs(name, channels, examples):
+@pytest.mark.parametrize("name", ENGINES)
+def test_random_graphs(name):
     """Convolutions, pooling, joined sources and dense layers, in any order."""
+    channels, examples = RANDOM[name][1]
 
     @settings(
         max_examples=examples,
@@ -129,7 +127,7 @@ def test_random_graphs(name, channels, examples):
             side=st.integers(1, 12),
             layers=st.integers(1, 6),
             code_bits=st.just(3 if name == "tiny" else 8),  # its codebook holds 64 values
-            activation_bits=st.just(ENGINES[name].activation_bits),
+            **{bits: st.just(number) for bits, number in widths(name).items()},
         ),
         seed=st.integers(0, 1 << 30),
         vectors=st.integers(1, 5),
