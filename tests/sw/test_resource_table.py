@@ -44,6 +44,16 @@ class TestTable:
         ]
         assert counted == PRESET_FAMILIES, resource_table.REWRITE
 
+    def test_an_element_of_the_arty_has_350_lut_at_most(self):
+        assert TABLE["presets"]["arty_a7_35t"]["xc7"]["element"]["used"]["lut"] <= 350
+
+    def test_the_ulx3s_is_routed_at_100_mhz_and_more(self):
+        routed = TABLE["routed"]
+        assert (routed["lanes"], routed["groups"]) == (4, 4)
+        clocks = sorted(seed["fmax_mhz"] for seed in routed["seeds"])
+        assert len(clocks) == 5
+        assert clocks[2] == routed["median_mhz"] >= 100
+
     @pytest.mark.parametrize(("preset", "family"), PRESET_FAMILIES)
     def test_presets_cost_what_it_says(self, preset, family):
         named = functools.partial(is_held, family)
