@@ -104,7 +104,14 @@ class _Job:
     type=click.Path(path_type=Path),
     help="A layer instead: arrays codes (rows, columns), codebook and activations (columns,).",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the random layers.")
+@click.option(
+    "--seed",
+    metavar="S",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Of the random layers.",
+)
 @json_option
 def eie_layers(
     layers: str | None, layer_file: Path | None, seed: int, as_json: bool, **knobs: int

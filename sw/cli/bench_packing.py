@@ -48,7 +48,14 @@ _T = TypeVar("_T")
 @click.option(
     "--layer", "names", metavar="NAME", multiple=True, help="Only this layer; may be repeated."
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the random codes.")
+@click.option(
+    "--seed",
+    metavar="S",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Of the random codes.",
+)
 @json_option
 def packing(net: str, coder: str, names: tuple[str, ...], seed: int, as_json: bool) -> None:
     """Code a random network as large and as sparse as Deep Compression's, and decode it.

@@ -63,7 +63,14 @@ _QUEUES = (
 @click.option(
     "--entry-bits", metavar="B", type=int, default=10, show_default=True, help="Code and gap."
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the random layers.")
+@click.option(
+    "--seed",
+    metavar="S",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Of the random layers.",
+)
 @click.option(
     "-o",
     "--plot",

@@ -270,6 +270,7 @@ def test_files_that_are_none_are_refused(tmp_path):
         (["--layers", "NT-We", "--groups", "5"], "lanes × groups is 320"),
         (["--layers", "NT-We", "--queue", "4"], "queue_depth is 4; it must be from 6 to 1024"),
         (["--layers", "NT-We", "--entry-bits", "0"], "entry_bits is 0"),
+        (["--seed", "-1"], "Invalid value for '--seed': -1 is not in the range x>=0"),
     ],
 )
 def test_refuses(arguments, message):

@@ -134,6 +134,7 @@ def test_what_memories_hold_does_not_depend_on_the_queues():
         (["--queue", 4], "queue_depth is 4; it must be from 6 to 1024"),
         (["--entry-bits", 17], "entry_bits is 17; it must be from 1 to 16"),
         (["--entry-bits", 3], "4-bit codes do not fit into the accelerator's"),
+        (["--seed", -1], "Invalid value for '--seed': -1 is not in the range x>=0"),
         (["-o", __file__], "cannot be a folder of plots: it is a file"),
     ],
 )

@@ -137,3 +137,9 @@ def test_unknown_layer():
     result = run("--net", "alexnet", "--layer", "conv9")
     assert isinstance(result.exception, BadInput)
     assert str(result.exception).startswith("alexnet has no layer 'conv9'; it has conv1, conv2")
+
+
+def test_a_seed_below_0_is_refused():
+    result = run("--net", "alexnet", "--layer", "conv1", "--seed", "-1")
+    assert result.exit_code == 2
+    assert "Invalid value for '--seed': -1 is not in the range x>=0" in result.stderr
