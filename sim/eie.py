@@ -21,7 +21,7 @@ __all__ = [
     "entries_of",
     "geometric_mean",
     "larger",
-    "random_layer",
+    "random_single",
     "single",
 ]
 
@@ -58,7 +58,7 @@ class Single:
         return int(np.count_nonzero(self.layer.codes))
 
 
-def random_layer(figures: EieLayer, seed: int) -> Single:
+def random_single(figures: EieLayer, seed: int) -> Single:
     """A layer of that size and of those densities; the same for the same seed.
 
     Each weight is kept or not by itself, all codes are equally likely. As many activations as the

@@ -18,7 +18,7 @@ from sw.published import EieLayer, eie
 
 from . import golden
 from .cycles import predict
-from .eie import Single, entries_of, random_layer, single
+from .eie import Single, entries_of, random_single, single
 from .groups import QUEUE_RESERVE
 
 __all__ = ["ELEMENTS", "QUEUE_RESERVE", "Point", "grid", "measure"]
@@ -77,9 +77,9 @@ def grid(elements: int) -> tuple[int, int]:
 def measure(
     figures: EieLayer, seed: int, elements: int, entry_bits: int, queue_depths: Sequence[int]
 ) -> Point:
-    """The layer `sim.eie.random_layer` makes, on an engine of memories as deep as they can be."""
+    """The layer `sim.eie.random_single` makes, on an engine of memories as deep as they can be."""
     lanes, groups = grid(elements)
-    layer = random_layer(figures, seed)
+    layer = random_single(figures, seed)
     knobs: dict[str, Any] = {knob: AcceleratorConfig.limits(knob)[1] for knob in _DEPTHS}
     config = AcceleratorConfig(lanes=lanes, groups=groups, entry_bits=entry_bits, **knobs)
     parts = _parts(layer, config)

@@ -23,7 +23,7 @@ from sim.eie import (
     entries_of,
     geometric_mean,
     larger,
-    random_layer,
+    random_single,
     single,
 )
 from sim.engine import open_engine
@@ -198,7 +198,7 @@ def _published(
         while len(jobs) < len(layers):
             figures = layers[len(jobs)]
             bar.update(task, description=f"packing {figures.name}", completed=len(jobs))
-            layer = random_layer(figures, seed)
+            layer = random_single(figures, seed)
             try:
                 jobs.append(_job(layer, config, figures))
             except BadInput:

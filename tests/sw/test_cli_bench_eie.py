@@ -136,7 +136,7 @@ def test_the_papers_ratios():
 
 def test_random_layers_are_as_published():
     figures = eie().layers[6]
-    one, again, other = (layers.random_layer(figures, seed) for seed in (1, 1, 2))
+    one, again, other = (layers.random_single(figures, seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one.layer.codes, again.layer.codes)
     np.testing.assert_array_equal(one.x, again.x)
     assert (one.layer.codes != other.layer.codes).any()

@@ -13,7 +13,7 @@ from matplotlib.image import imread
 
 from hw.config import AcceleratorConfig
 from sim import scaling
-from sim.eie import random_layer
+from sim.eie import random_single
 from sw.cli import bench_eie, main
 from sw.pack import config_for, pack
 from sw.published import eie
@@ -117,7 +117,7 @@ def test_a_layer_in_parts_is_the_whole_layer(monkeypatch):
 
 
 def test_what_memories_hold_does_not_depend_on_the_queues():
-    layer = random_layer(SMALL["VGG-6"], 1)
+    layer = random_single(SMALL["VGG-6"], 1)
     config = config_for(layer.network, lanes=4, entry_bits=10)
     one, other = (
         pack(layer.network, dataclasses.replace(config, queue_depth=depth)) for depth in (6, 100)
