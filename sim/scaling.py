@@ -1,6 +1,6 @@
 """Layers of EIE's benchmark over the number of processing elements and the depth of the queues.
 
-All by the cycle model, which equals the RTL exactly (`tests/sim/test_cycles.py`).
+All by the cycle model; `sw.cli.bench_scaling` says where that was compared with the RTL.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hw.config import AcceleratorConfig
+from hw.config import MEMORY_DEPTHS, AcceleratorConfig
 from hw.regmap import Window
 from sw.pack import pack
 from sw.published import EieLayer, eie
@@ -19,15 +19,14 @@ from sw.published import EieLayer, eie
 from . import golden
 from .cycles import predict
 from .eie import Single, entries_of, random_single, single
-from .groups import QUEUE_RESERVE
 
-__all__ = ["ELEMENTS", "QUEUE_RESERVE", "Point", "grid", "measure"]
+__all__ = ["ELEMENTS", "Point", "grid", "measure"]
 
 ELEMENTS = (1, 4, 16, 64, 256)
 
-_MEMORIES = ("entry", "column", "segment", "activation", "accumulator", "codebook", "bias", "layer")
-_DEPTHS = tuple(f"{memory}_depth" for memory in _MEMORIES)
-_SPARE = 1.05  # of the entries of the fullest element, over the mean
+# Entries of the fullest element over the mean weights where elements are few: each has many rows,
+# so that gaps are longer than an entry says, and padding is most of it (VGG-6 on one: 1.056).
+_PADDED = 1.06
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,16 +35,22 @@ class Point:
 
     Attributes
     ----------
+    layer : str
+        Its name in EIE's table.
+    lanes, groups : int
     parts : int
         In which the layer is computed, one after the other, each with some of the rows: more than
         one where a processing element cannot hold its share.
     products : int
         Of a weight and an activation, neither zero.
     busy : int
-        Entries executed, padding included.
+        Entries executed by all elements, padding included, a cycle each.
     weights, entries : int
-        That are stored, without and with padding.
-    cycles : of each queue depth
+        That are stored in all elements, without and with padding.
+    eie_entries : int
+        That EIE's storage has for the same weights, see `sim.eie.entries_of`.
+    cycles : dict of int to int
+        Clock cycles of the layer by queue depth, those of the parts added.
     """
 
     layer: str
@@ -77,10 +82,31 @@ def grid(elements: int) -> tuple[int, int]:
 def measure(
     figures: EieLayer, seed: int, elements: int, entry_bits: int, queue_depths: Sequence[int]
 ) -> Point:
-    """The layer `sim.eie.random_single` makes, on an engine of memories as deep as they can be."""
+    """What a layer takes on an engine whose memories are as deep as they can be.
+
+    Parameters
+    ----------
+    figures : EieLayer
+        The layer, as `sim.eie.random_single` makes it.
+    seed : int
+        Of its weights and activations, 0 or more.
+    elements : int
+        Processing elements, in lanes and groups as `grid` says.
+    entry_bits : int
+        Of code and gap together.
+    queue_depths : sequence of int
+        Places of a queue; the keys of `Point.cycles`.
+
+    Raises
+    ------
+    BadInput
+        If the layer's codes do not fit into an entry, or a part of it into the memories.
+    ConfigError
+        If there is no such engine.
+    """
     lanes, groups = grid(elements)
     layer = random_single(figures, seed)
-    knobs: dict[str, Any] = {knob: AcceleratorConfig.limits(knob)[1] for knob in _DEPTHS}
+    knobs: dict[str, Any] = {knob: AcceleratorConfig.limits(knob)[1] for knob in MEMORY_DEPTHS}
     config = AcceleratorConfig(lanes=lanes, groups=groups, entry_bits=entry_bits, **knobs)
     parts = _parts(layer, config)
     cycles = dict.fromkeys(queue_depths, 0)
@@ -113,7 +139,7 @@ def measure(
 
 def _parts(layer: Single, config: AcceleratorConfig) -> list[Single]:
     """As few as the elements hold, of about as many rows each."""
-    most = config.elements * config.entry_depth / _SPARE
+    most = config.elements * config.entry_depth / _PADDED
     count = max(
         -(-layer.nonzeros // int(most)),
         -(-layer.layer.rows // (config.elements * config.accumulator_depth)),

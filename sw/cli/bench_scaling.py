@@ -11,8 +11,8 @@ import joblib
 from rich.console import Group
 from rich.table import Table
 
-from hw.config import AcceleratorConfig
-from sim.scaling import ELEMENTS, QUEUE_RESERVE, Point, measure
+from hw.config import QUEUE_RESERVE, AcceleratorConfig
+from sim.scaling import ELEMENTS, Point, measure
 from sw.errors import BadInput
 from sw.published import EieLayer, eie
 
