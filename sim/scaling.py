@@ -1,6 +1,6 @@
 """Layers of EIE's benchmark over the number of processing elements and the depth of the queues.
 
-All by the cycle model; `sw.cli.bench_scaling` says where that was compared with the RTL.
+All by the cycle model (`sim.cycles`).
 """
 
 from __future__ import annotations
