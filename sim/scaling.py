@@ -73,6 +73,16 @@ class Point:
         return self.busy / (self.cycles[queue_depth] * self.elements)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """What some rows of a layer take; see `Point`."""
+
+    products: int
+    busy: int
+    entries: int
+    cycles: dict[int, int]
+
+
 def grid(elements: int) -> tuple[int, int]:
     """Lanes and groups of so many elements: as few groups as there can be, as EIE has one."""
     lanes = min(elements, AcceleratorConfig.limits("lanes")[1])
@@ -108,32 +118,35 @@ def measure(
     layer = random_single(figures, seed)
     knobs: dict[str, Any] = {knob: AcceleratorConfig.limits(knob)[1] for knob in MEMORY_DEPTHS}
     config = AcceleratorConfig(lanes=lanes, groups=groups, entry_bits=entry_bits, **knobs)
-    parts = _parts(layer, config)
-    cycles = dict.fromkeys(queue_depths, 0)
-    products = busy = entries = 0
-    for part in parts:
-        image = pack(part.network, config)
-        outputs = golden.run(part.network, part.x)
-        products += int(golden.products(part.network, part.x, outputs)[0])
-        entries += sum(len(items) for items in image.contents[Window.ENTRIES])
-        for depth in queue_depths:
-            # What the memories hold does not depend on the queues.
-            queued = dataclasses.replace(config, queue_depth=depth)
-            (found,) = predict(dataclasses.replace(image, config=queued), part.x).layers
-            cycles[depth] += found.counts.cycles
-        busy += found.counts.busy
-    published = eie()
+    parts = [_measure_part(part, config, queue_depths) for part in _parts(layer, config)]
     return Point(
         layer=figures.name,
         lanes=lanes,
         groups=groups,
         parts=len(parts),
-        products=products,
-        busy=busy,
+        products=sum(part.products for part in parts),
+        busy=sum(part.busy for part in parts),
         weights=layer.nonzeros,
-        entries=entries,
-        eie_entries=entries_of(layer.layer.codes, elements, published.gap_bits),
-        cycles=cycles,
+        entries=sum(part.entries for part in parts),
+        eie_entries=entries_of(layer.layer.codes, elements, eie().gap_bits),
+        cycles={depth: sum(part.cycles[depth] for part in parts) for depth in queue_depths},
+    )
+
+
+def _measure_part(part: Single, config: AcceleratorConfig, queue_depths: Sequence[int]) -> _Part:
+    image = pack(part.network, config)
+    outputs = golden.run(part.network, part.x)
+    counts = {}
+    for depth in queue_depths:
+        # What the memories hold does not depend on the queues.
+        queued = dataclasses.replace(config, queue_depth=depth)
+        (found,) = predict(dataclasses.replace(image, config=queued), part.x).layers
+        counts[depth] = found.counts
+    return _Part(
+        products=int(golden.products(part.network, part.x, outputs)[0]),
+        busy=counts[queue_depths[0]].busy,  # the same with all queues
+        entries=sum(len(items) for items in image.contents[Window.ENTRIES]),
+        cycles={depth: each.cycles for depth, each in counts.items()},
     )
 
 
