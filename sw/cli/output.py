@@ -57,14 +57,14 @@ def check_folder(folder: Path) -> None:
         Naming the folder.
     """
     path = folder.absolute()
-    nearest = next(place for place in (path, *path.parents) if os.path.lexists(place))
-    if not nearest.is_dir():
-        raise BadInput(f"{folder} cannot be a folder of outputs: {nearest} is none")
     try:
+        nearest = next(at for at in (path, *path.parents) if at.is_symlink() or at.exists())
+        if not nearest.is_dir():
+            raise BadInput(f"{folder} cannot be a folder of outputs: {nearest} is none")
         # Permissions do not say that a file system is read-only.
         tempfile.TemporaryFile(dir=nearest).close()
     except OSError as error:
-        raise BadInput(f"{folder} cannot be written: {nearest}: {error.strerror}") from error
+        raise BadInput(f"{folder} cannot be written: {error.strerror}") from error
 
 
 def emit(record: Mapping[str, Any], shown: RenderableType, as_json: bool) -> None:

@@ -219,7 +219,7 @@ def test_what_memories_hold_does_not_depend_on_the_queues():
             ["-o", f"{__file__}/plots"],
             f"/plots cannot be a folder of outputs: {__file__} is none",
         ),
-        (["-o", "/proc/plots"], "/proc/plots cannot be written: /proc: No such file or directory"),
+        (["-o", "/proc/plots"], "/proc/plots cannot be written: No such file or directory"),
     ],
 )
 def test_refuses(arguments, message):
