@@ -55,6 +55,7 @@ _QUEUES = (
 )
 @click.option(
     "--queue",
+    "queue_depth",
     metavar="N",
     type=int,
     default=64,
@@ -80,9 +81,15 @@ _QUEUES = (
     type=click.Path(path_type=Path),
     help="Folder for speedup.png, queues.png, padding.png and balance.png.",
 )
+@click.option(
+    "--jobs",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Layers and engines measured at a time.  [default: one a core]",
+)
 @json_option
 def scaling(
-    layers: str, queue: int, entry_bits: int, seed: int, folder: Path | None, as_json: bool
+    layers: str, folder: Path | None, jobs: int | None, as_json: bool, **knobs: int
 ) -> None:
     """How cycles, padding and balance change with the number of elements and the queues.
 
@@ -107,20 +114,18 @@ def scaling(
     `queue_depth`, `cycles`, `balance`, `real_work`.
     """
     chosen = chosen_layers(layers)
-    for knob, value in (("queue_depth", queue), ("entry_bits", entry_bits)):
+    for knob in ("queue_depth", "entry_bits"):
         least, most = AcceleratorConfig.limits(knob)
-        if not least <= value <= most:
-            raise BadInput(f"{knob} is {value}; it must be from {least} to {most}")
+        if not least <= knobs[knob] <= most:
+            raise BadInput(f"{knob} is {knobs[knob]}; it must be from {least} to {most}")
     if folder is not None:
         check_folder(folder)
-    points = _measure(chosen, seed, entry_bits, queue)
+    points = _measure(chosen, knobs, jobs or os.cpu_count() or 1)
     record = {
-        "queue_depth": queue,
-        "entry_bits": entry_bits,
-        "seed": seed,
+        **knobs,
         "model": _MODEL,
         "queue_reserve": QUEUE_RESERVE,
-        "sizes": _sizes(points, queue),
+        "sizes": _sizes(points, knobs["queue_depth"]),
         "queues": _queues(points),
         "eie": [_published(layer) for layer in chosen],
         "plots": [],
@@ -132,22 +137,29 @@ def scaling(
     emit(record, _show(record), as_json)
 
 
-def _measure(layers: list[EieLayer], seed: int, entry_bits: int, queue: int) -> list[Point]:
-    """Every layer on every number of elements."""
+def _measure(layers: list[EieLayer], knobs: dict[str, int], jobs: int) -> list[Point]:
+    """Every layer on every number of elements.
+
+    Parameters
+    ----------
+    knobs : `queue_depth`, `entry_bits` and `seed`
+    jobs : measurements at a time
+    """
+    queue = knobs["queue_depth"]
     deep = sorted({queue, *(usable + QUEUE_RESERVE for usable in _USABLE)})
     # The longest first, so that no processor is idle at the end.
-    jobs = [
+    cases = [
         (layer, elements, deep if elements == eie().elements else [queue])
         for layer in sorted(layers, key=lambda layer: -layer.inputs * layer.outputs)
         for elements in ELEMENTS
     ]
-    workers = joblib.Parallel(min(os.cpu_count() or 1, len(jobs)), return_as="generator_unordered")
+    workers = joblib.Parallel(min(jobs, len(cases)), return_as="generator_unordered")
     with progress_bar() as bar:
-        task = bar.add_task("measuring", total=len(jobs))
+        task = bar.add_task("measuring", total=len(cases))
         points = []
         for point in workers(
-            joblib.delayed(measure)(layer, seed, elements, entry_bits, depths)
-            for layer, elements, depths in jobs
+            joblib.delayed(measure)(layer, knobs["seed"], elements, knobs["entry_bits"], depths)
+            for layer, elements, depths in cases
         ):
             points.append(point)
             bar.update(task, advance=1, description=f"{point.layer} × {point.elements}")

@@ -28,13 +28,13 @@ SMALL = {
 
 
 def run(*arguments):
-    return CliRunner().invoke(main, ["bench", "scaling", *map(str, arguments)])
+    """In this process, if not asked for otherwise."""
+    return CliRunner().invoke(main, ["bench", "scaling", "--jobs", "1", *map(str, arguments)])
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     monkeypatch.setattr(bench_eie, "_LAYERS", SMALL)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)  # no processes are started
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,6 @@ def record(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scaling") / "plots"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bench_eie, "_LAYERS", SMALL)
-        patch.setattr(os, "cpu_count", lambda: 1)
         result = run("--layers", "VGG-6,NT-We", "--json", "-o", folder)
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
@@ -158,9 +157,8 @@ def test_two_workers_measure_the_same(record, monkeypatch, tmp_path):
         (tmp_path / str(os.getpid())).touch()
         return scaling.measure(*arguments)
 
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
     monkeypatch.setattr(bench_scaling, "measure", measure)
-    result = run("--layers", "VGG-6,NT-We", "--json")
+    result = run("--layers", "VGG-6,NT-We", "--json", "--jobs", 2)
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout) == record | {"plots": []}
     workers = {path.name for path in tmp_path.iterdir()}
@@ -213,6 +211,7 @@ def test_what_memories_hold_does_not_depend_on_the_queues():
         (["--queue", 4], "queue_depth is 4; it must be from 6 to 1024"),
         (["--entry-bits", 17], "entry_bits is 17; it must be from 1 to 16"),
         (["--entry-bits", 3], "4-bit codes do not fit into the accelerator's"),
+        (["--jobs", 0], "Invalid value for '--jobs': 0 is not in the range x>=1"),
         (["--seed", -1], "Invalid value for '--seed': -1 is not in the range x>=0"),
         (["-o", __file__], "cannot be a folder of outputs: "),
         (
