@@ -26,8 +26,8 @@ _DEFAULT = "Alex-7,VGG-6,NT-We"
 _USABLE = tuple(1 << power for power in range(9))  # places of a queue, as EIE's figure 8 has them
 _MODEL = (
     "By the cycle model. Where both are run it equals the RTL cycle for cycle: in tests on up to 8 "
-    "lanes × 4 groups, in thresher bench eie on these very layers and 64 × 1. Larger engines are "
-    "not compared."
+    "lanes × 4 groups, in thresher bench eie on these very layers and 64 × 1. Other sizes are not "
+    "compared."
 )
 _QUEUES = (
     f"The feeder goes on while no queue of N places holds more than N - {QUEUE_RESERVE} columns, "
