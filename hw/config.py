@@ -4,19 +4,26 @@ import dataclasses
 import hashlib
 import json
 
-__all__ = ["PRESETS", "AcceleratorConfig", "ConfigError"]
+__all__ = ["MEMORY_DEPTHS", "PRESETS", "QUEUE_RESERVE", "AcceleratorConfig", "ConfigError"]
 
 
 class ConfigError(ValueError):
     """A knob has a value with which no accelerator can be built."""
 
 
+QUEUE_RESERVE = 5
+"""Places of a queue that are kept for the columns that may still arrive when the feeder is to stop.
+
+It hears of it one cycle late, and so one is on its way to the pointer stage, one on its way into
+the queue and three in between.
+"""
+
 # The least and the greatest value of every knob. Greatest values come from the bus address
 # (`hw.layouts.address`), which gives a window 256 units of 2**18 words.
 _LIMITS = {
     "lanes": (1, 64),
     "groups": (1, 64),
-    "queue_depth": (6, 1024),
+    "queue_depth": (QUEUE_RESERVE + 1, 1024),
     "activation_bits": (4, 16),
     "weight_bits": (4, 16),
     "accumulator_bits": (16, 48),
@@ -44,8 +51,8 @@ class AcceleratorConfig:
     groups : int
         Sets of lanes over which the columns are spread; each has its own feeder and memory bank.
     queue_depth : int
-        Places in a processing element's queue of non-empty columns. The feeder stops when five are
-        left, since as many columns may be on their way.
+        Places in a processing element's queue of non-empty columns. The feeder stops when no more
+        than `QUEUE_RESERVE` are left, since as many columns may be on their way.
     activation_bits, weight_bits, accumulator_bits : int
         Width of signed activations, codebook values and accumulators.
     entry_bits : int
@@ -122,6 +129,13 @@ class AcceleratorConfig:
         text = json.dumps(dataclasses.asdict(self), sort_keys=True)
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
+
+MEMORY_DEPTHS = tuple(
+    field.name
+    for field in dataclasses.fields(AcceleratorConfig)
+    if field.name.endswith("_depth") and field.name != "queue_depth"
+)
+"""The knobs that say how much the memories hold; cycles do not depend on them."""
 
 PRESETS = {
     # Small enough that one simulated network takes milliseconds.

@@ -21,7 +21,7 @@ __all__ = [
     "entries_of",
     "geometric_mean",
     "larger",
-    "random_layer",
+    "random_single",
     "single",
 ]
 
@@ -32,7 +32,9 @@ _ACCUMULATOR_BITS = 32  # or as many more as a layer needs
 _CODES = 16  # of a codebook, the 0 among them
 _STEP = 16  # between the values of a codebook
 _WEIGHTS_AT_ONCE = 1 << 22
-_SPARE = 1.02  # of the entries that the fullest element may have more than the mean
+# Entries of the fullest element over the mean weights; NT-We, the smallest layer, has 1.019 on 64
+# elements, whose columns are too short for padding. More would double the memories of entries.
+_IMBALANCE = 1.02
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Single:
         return int(np.count_nonzero(self.layer.codes))
 
 
-def random_layer(figures: EieLayer, seed: int) -> Single:
+def random_single(figures: EieLayer, seed: int) -> Single:
     """A layer of that size and of those densities; the same for the same seed.
 
     Each weight is kept or not by itself, all codes are equally likely. As many activations as the
@@ -121,9 +123,20 @@ def _greatest_sum(codes: NDArray[np.uint8], codebook: Ints, x: Ints) -> int:
 
 
 def engine_for_all(knobs: dict[str, Any]) -> AcceleratorConfig:
-    """An engine with room for each of the published layers; knobs are lanes, groups and so on.
+    """An engine with room for each of the published layers.
 
-    Where limits do not allow it, as much as they do.
+    Where the limits of a memory do not allow that, with as much as they do.
+
+    Parameters
+    ----------
+    knobs : dict of str to int
+        `lanes`, `groups` and others of `AcceleratorConfig`, but the depths of its memories, which
+        are powers of two that derive from the layers.
+
+    Raises
+    ------
+    ConfigError
+        If a knob is beyond its limits.
     """
     lanes, groups = max(1, knobs["lanes"]), max(1, knobs["groups"])
     depths = {"segment_depth": 2, "codebook_depth": 16, "layer_depth": 2}
@@ -132,7 +145,7 @@ def engine_for_all(knobs: dict[str, Any]) -> AcceleratorConfig:
         rows = -(-layer.outputs // (lanes * groups))
         weights = layer.inputs * layer.outputs * layer.weight_density
         needed = {
-            "entry_depth": math.ceil(_SPARE * weights / (lanes * groups)),
+            "entry_depth": math.ceil(_IMBALANCE * weights / (lanes * groups)),
             "column_depth": words * lanes,
             "activation_depth": words + rows,
             "accumulator_depth": rows * groups,
@@ -155,7 +168,18 @@ def larger(one: AcceleratorConfig, other: AcceleratorConfig) -> AcceleratorConfi
 
 
 def entries_of(codes: NDArray[np.uint8], elements: int, gap_bits: int) -> int:
-    """Entries, padding included, with row r in element r % elements, which is EIE's order."""
+    """Entries of all elements, padding included, with row r in element r % elements: EIE's order.
+
+    Parameters
+    ----------
+    codes : (rows, columns) uint8
+        Of the weights; 0 is a weight that is not stored.
+    elements : int
+        Processing elements.
+    gap_bits : int
+        Of a relative index: the zeros before an entry in its column, as the element has it. More
+        than 2**gap_bits - 1 of them take an entry of padding for each 2**gap_bits.
+    """
     greatest, entries = 1 << gap_bits, 0
     for element in range(elements):
         column, row = np.nonzero(codes[element::elements].T)

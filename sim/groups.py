@@ -9,6 +9,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from hw.config import QUEUE_RESERVE
 from sw.image import Image
 
 from .feed import Feed, Ints
@@ -21,7 +22,6 @@ _SEGMENT_LAID = 1  # from the layer's start, when the first segment could leave 
 _TOKEN_TAKEN = 4  # from a token's hand-over until an element may take its column
 _TOKEN_COUNTED = 5  # until it is among those that a queue holds
 _READ_COUNTED = 2  # from the taking of a column until the feeder sees its place free
-QUEUE_RESERVE = 5  # places of a queue that are kept for what is on its way
 
 
 @dataclasses.dataclass(frozen=True)

@@ -40,8 +40,8 @@ class FpgaDesign:
     bram36 : float
         Block RAMs of 36 kbit.
     dsp : int
-    accuracy : float
-        Percent of the test images.
+    accuracy_percent : float
+        Test images that are classified rightly.
     fps : float
         Images per second.
     latency_ns : float
@@ -56,7 +56,7 @@ class FpgaDesign:
     lut: int | None = None
     bram36: float | None = None
     dsp: int | None = None
-    accuracy: float | None = None
+    accuracy_percent: float | None = None
     fps: float | None = None
     latency_ns: float | None = None
     parameters: int | None = None

@@ -5,7 +5,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .. import layouts
-from ..config import AcceleratorConfig, ConfigError
+from ..config import QUEUE_RESERVE, AcceleratorConfig, ConfigError
 
 __all__ = ["BlockQueue", "ColumnQueue"]
 
@@ -55,12 +55,8 @@ class ColumnQueue(wiring.Component):
         Lost if the queue is full: the sender heeds `room`.
     o : Out(stream.Signature(layouts.column))
     room : Out(1)
-        At least `IN_FLIGHT` places are free.
+        At least `hw.config.QUEUE_RESERVE` places are free.
     """
-
-    # Columns that may still arrive when `room` goes: it reaches the feeder one cycle late, and so
-    # one is on its way to the pointer stage, one on its way into the queue and three in between.
-    IN_FLIGHT = 5
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
@@ -87,6 +83,6 @@ class ColumnQueue(wiring.Component):
             self.o.payload.eq(fifo.r_data),
             self.o.valid.eq(fifo.r_rdy),
             fifo.r_en.eq(self.o.ready),
-            self.room.eq(fifo.level <= self.config.queue_depth - self.IN_FLIGHT),
+            self.room.eq(fifo.level <= self.config.queue_depth - QUEUE_RESERVE),
         ]
         return m

@@ -23,7 +23,7 @@ from sim.eie import (
     entries_of,
     geometric_mean,
     larger,
-    random_layer,
+    random_single,
     single,
 )
 from sim.engine import open_engine
@@ -104,7 +104,14 @@ class _Job:
     type=click.Path(path_type=Path),
     help="A layer instead: arrays codes (rows, columns), codebook and activations (columns,).",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the random layers.")
+@click.option(
+    "--seed",
+    metavar="S",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Of the random layers.",
+)
 @json_option
 def eie_layers(
     layers: str | None, layer_file: Path | None, seed: int, as_json: bool, **knobs: int
@@ -191,7 +198,7 @@ def _published(
         while len(jobs) < len(layers):
             figures = layers[len(jobs)]
             bar.update(task, description=f"packing {figures.name}", completed=len(jobs))
-            layer = random_layer(figures, seed)
+            layer = random_single(figures, seed)
             try:
                 jobs.append(_job(layer, config, figures))
             except BadInput:

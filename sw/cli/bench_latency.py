@@ -21,7 +21,7 @@ from sw import datasets
 from sw.compressed import CompressedNetwork
 from sw.driver import Accelerator
 from sw.errors import BadInput
-from sw.fpga_designs import source_note
+from sw.fpga_designs import Build, source_note
 from sw.image import Image
 from sw.pack import pack_file
 
@@ -140,11 +140,11 @@ def latency(
     `latency_cycles` and `throughput_cycles` (each `mean` and `max`: cycles of a run for each of its
     images), `products` and `limit_cycles` (means; the limit is a product on every element in every
     cycle), `layers` (each `name`, `products`, `limit_cycles`, `cycles`: means of single images),
-    `accuracy`, `agrees_with_golden`, `difference`, `seconds`, `simulated_cycles_per_second`;
-    `routed`, the same from `lanes` on of the ULX3S-85F's engine, or null if it was not run;
-    `designs` (each `design`, `part`, `ours`, `clock_mhz`, `clock_of`, `counted_by`, `lut`,
-    `bram36`, `dsp`, `accuracy` in percent, `fps`, `latency_ns`, `parameters`, `fps_per_kilolut`,
-    `fps_per_bram36`), `differences`, and `source` of the published designs.
+    `accuracy_percent`, `agrees_with_golden`, `difference`, `seconds`,
+    `simulated_cycles_per_second`; `routed`, the same from `lanes` on of the ULX3S-85F's engine, or
+    null if it was not run; `designs` (each `design`, `part`, `ours`, `clock_mhz`, `clock_of`,
+    `counted_by`, `lut`, `bram36`, `dsp`, `accuracy_percent`, `fps`, `latency_ns`, `parameters`,
+    `fps_per_kilolut`, `fps_per_bram36`), `differences`, and `source` of the published designs.
     """
     name, network = read_shipped(model)
     config = choose_config(name, network, board, lanes, groups)
@@ -153,20 +153,33 @@ def latency(
     x, labels = datasets.load("mnist", count, data)
     if x.shape[1] != network.inputs:
         raise BadInput(f"{name} takes {network.inputs} inputs, an image has {x.shape[1]} pixels")
-    own = choose_builds(config, None if lanes else board or "arty", folders, clock_mhz)
+    builds = [choose_builds(config, None if lanes else board or "arty", folders, clock_mhz)]
+    builds += [choose_builds(image.config, ROUTED, (), None) for image in images[1:]]
     inputs = golden.quantise(network, x)
     runs = [_bench(network, image, inputs, labels) for image in images]
-    designs = compare(runs[0], own)
-    if runs[1:]:
-        designs += compare(runs[1], choose_builds(images[1].config, ROUTED, (), None))
-    record = {"network": name, **runs[0], "routed": runs[1] if runs[1:] else None}
-    record |= {"designs": designs + published(), "differences": differences(config)}
-    record["source"] = source_note()
+    record = {"network": name, **_compared(runs, builds), "differences": differences(config)}
     emit(record, _show(record), as_json)
     for run in runs:
         if not run["agrees_with_golden"]:
             console().print(f"{name} differs from the golden model: {run['difference']}")
             raise click.exceptions.Exit(1)
+
+
+def _compared(runs: list[dict[str, Any]], builds: list[list[Build]]) -> dict[str, Any]:
+    """The record of the engine, of the one that is routed if it was run, and of all designs.
+
+    Parameters
+    ----------
+    runs : of each engine, see `_bench`
+    builds : of each engine
+    """
+    own = [row for run, of in zip(runs, builds, strict=True) for row in compare(run, of)]
+    return {
+        **runs[0],
+        "routed": runs[1] if runs[1:] else None,
+        "designs": own + published(),
+        "source": source_note(),
+    }
 
 
 def _routed(name: str, network: CompressedNetwork) -> list[Image]:
@@ -217,7 +230,7 @@ def _bench(network: CompressedNetwork, image: Image, x: _Ints, labels: _Ints) ->
         "products": sum(layer["products"] for layer in layers),
         "limit_cycles": sum(layer["limit_cycles"] for layer in layers),
         "layers": layers,
-        "accuracy": accuracy(single.outputs, labels),
+        "accuracy_percent": 100 * accuracy(single.outputs, labels),
         "agrees_with_golden": difference is None,
         "difference": difference,
         "seconds": seconds,
@@ -250,7 +263,7 @@ def _show(record: Mapping[str, Any]) -> Group:
             agrees = "every output equal, to the bit" if run["agrees_with_golden"] else "DIFFERS"
             shown += [
                 f"{record['network']} on {run['lanes']} lanes × {run['groups']} groups, "
-                f"{run['images']:,} test images of MNIST: {run['accuracy']:.2%} right",
+                f"{run['images']:,} test images of MNIST: {run['accuracy_percent']:.2f}% right",
                 f"golden model: {agrees}; {run['simulated_cycles_per_second']:,.0f} cycles/s, "
                 f"{run['seconds']:,.1f} s",
                 _cycles_table(run),

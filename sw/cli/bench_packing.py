@@ -15,7 +15,7 @@ from rich.console import Group
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from sim import published
+from sim import large_networks
 from sw import format as thr
 from sw.compressed import CompressedLayer
 from sw.errors import BadInput
@@ -37,7 +37,7 @@ _T = TypeVar("_T")
       thresher bench packing --net alexnet --coder smallest --layer conv1 --layer conv2
     """,
 )
-@click.option("--net", type=click.Choice(published.NAMES), default="vgg16", show_default=True)
+@click.option("--net", type=click.Choice(large_networks.NAMES), default="vgg16", show_default=True)
 @click.option(
     "--coder",
     type=click.Choice(thr.CODERS),
@@ -48,7 +48,14 @@ _T = TypeVar("_T")
 @click.option(
     "--layer", "names", metavar="NAME", multiple=True, help="Only this layer; may be repeated."
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the random codes.")
+@click.option(
+    "--seed",
+    metavar="S",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Of the random codes.",
+)
 @json_option
 def packing(net: str, coder: str, names: tuple[str, ...], seed: int, as_json: bool) -> None:
     """Code a random network as large and as sparse as Deep Compression's, and decode it.
@@ -60,9 +67,11 @@ def packing(net: str, coder: str, names: tuple[str, ...], seed: int, as_json: bo
     """
     models = _models(net, names)
     with _progress() as bar:
-        layers = [published.random_layer(model, seed) for model in _walk(bar, "drawing", models)]
+        layers = [
+            large_networks.random_layer(model, seed) for model in _walk(bar, "drawing", models)
+        ]
         files = [
-            _timed(thr.to_bytes, published.alone(layer), coder)
+            _timed(thr.to_bytes, large_networks.alone(layer), coder)
             for _, layer in zip(_walk(bar, "coding", models), layers, strict=True)
         ]
         rows = [
@@ -78,9 +87,9 @@ def packing(net: str, coder: str, names: tuple[str, ...], seed: int, as_json: bo
         raise click.exceptions.Exit(1)
 
 
-def _models(net: str, names: tuple[str, ...]) -> list[published.Model]:
+def _models(net: str, names: tuple[str, ...]) -> list[large_networks.Model]:
     """The named layers of a network, or all of them."""
-    models = published.models(net)
+    models = large_networks.models(net)
     known = [model.figures.name for model in models]
     for name in names:
         if name not in known:
@@ -88,7 +97,9 @@ def _models(net: str, names: tuple[str, ...]) -> list[published.Model]:
     return [model for model in models if not names or model.figures.name in names]
 
 
-def _walk(bar: Progress, what: str, models: list[published.Model]) -> Iterator[published.Model]:
+def _walk(
+    bar: Progress, what: str, models: list[large_networks.Model]
+) -> Iterator[large_networks.Model]:
     """One layer after the other, with a bar that says which."""
     task = bar.add_task(what, total=sum(model.weights for model in models))
     for model in models:
@@ -106,7 +117,7 @@ def _timed(function: Callable[..., _T], *arguments: Any) -> tuple[_T, float]:
 
 
 def _row(
-    model: published.Model, layer: CompressedLayer, contents: bytes, seconds: float
+    model: large_networks.Model, layer: CompressedLayer, contents: bytes, seconds: float
 ) -> dict[str, Any]:
     decoded, seconds_decode = _timed(thr.from_bytes, contents)
     return {
@@ -116,7 +127,7 @@ def _row(
         "code_bits": layer.code_bits,
         "bytes": len(contents),
         "paper_bytes": round(_FLOAT32_BYTES * layer.codes.size * model.figures.rate_pqh),
-        "entropy_bytes": round(published.entropy_bytes(layer)),
+        "entropy_bytes": round(large_networks.entropy_bytes(layer)),
         "seconds_code": seconds,
         "seconds_decode": seconds_decode,
         "agrees": _same(layer, decoded.layers[0]),

@@ -11,13 +11,13 @@ import joblib
 from rich.console import Group
 from rich.table import Table
 
-from hw.config import AcceleratorConfig
-from sim.scaling import ELEMENTS, QUEUE_RESERVE, Point, measure
+from hw.config import QUEUE_RESERVE, AcceleratorConfig
+from sim.scaling import ELEMENTS, Point, measure
 from sw.errors import BadInput
 from sw.published import EieLayer, eie
 
 from .bench_eie import chosen_layers
-from .output import emit, json_option
+from .output import check_folder, emit, json_option
 from .simulate import progress_bar
 
 __all__ = ["scaling"]
@@ -25,8 +25,9 @@ __all__ = ["scaling"]
 _DEFAULT = "Alex-7,VGG-6,NT-We"
 _USABLE = tuple(1 << power for power in range(9))  # places of a queue, as EIE's figure 8 has them
 _MODEL = (
-    "By the cycle model, which equals the RTL cycle for cycle (tests/sim/test_cycles.py); thresher "
-    "bench eie compares the two on these very layers."
+    "By the cycle model. Where both are run it equals the RTL cycle for cycle: in tests on up to 8 "
+    "lanes × 4 groups, in thresher bench eie on these very layers and 64 × 1. Other sizes are not "
+    "compared."
 )
 _QUEUES = (
     f"The feeder goes on while no queue of N places holds more than N - {QUEUE_RESERVE} columns, "
@@ -54,6 +55,7 @@ _QUEUES = (
 )
 @click.option(
     "--queue",
+    "queue_depth",
     metavar="N",
     type=int,
     default=64,
@@ -63,7 +65,14 @@ _QUEUES = (
 @click.option(
     "--entry-bits", metavar="B", type=int, default=10, show_default=True, help="Code and gap."
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the random layers.")
+@click.option(
+    "--seed",
+    metavar="S",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Of the random layers.",
+)
 @click.option(
     "-o",
     "--plot",
@@ -72,9 +81,15 @@ _QUEUES = (
     type=click.Path(path_type=Path),
     help="Folder for speedup.png, queues.png, padding.png and balance.png.",
 )
+@click.option(
+    "--jobs",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Layers and engines measured at a time.  [default: one a core]",
+)
 @json_option
 def scaling(
-    layers: str, queue: int, entry_bits: int, seed: int, folder: Path | None, as_json: bool
+    layers: str, folder: Path | None, jobs: int | None, as_json: bool, **knobs: int
 ) -> None:
     """How cycles, padding and balance change with the number of elements and the queues.
 
@@ -84,11 +99,12 @@ def scaling(
     one element. A layer of which an element cannot hold its share is computed in parts, each with
     some of the rows, and their cycles are added.
 
-    All of it is from the cycle model, which equals the RTL exactly. EIE's published figures are for
-    64 elements and queues of 8: its balance is its theoretical time over its actual time, its
-    padding what lies between its theoretical time and the products of the published densities. How
-    much padding EIE's storage needs for the same weights on so many elements is counted here: row r
-    in element r mod n, gaps of 4 bits.
+    All of it is from the cycle model, which was compared with the RTL on up to 8 lanes × 4 groups
+    and on 64 × 1, and equals it there. EIE's published figures are for 64 elements and queues of 8:
+    its balance is its theoretical time over its actual time, its padding what lies between its
+    theoretical time and the products of the published densities. How much padding EIE's storage
+    needs for the same weights on so many elements is counted here: row r in element r mod n, gaps
+    of 4 bits.
 
     JSON: `queue_depth`, `entry_bits`, `seed`, `model`, `queue_reserve`, `sizes`, `queues` and
     `eie`, and `plots`. An item of `sizes` has `layer`, `elements`, `lanes`, `groups`, `parts`,
@@ -98,20 +114,18 @@ def scaling(
     `queue_depth`, `cycles`, `balance`, `real_work`.
     """
     chosen = chosen_layers(layers)
-    for knob, value in (("queue_depth", queue), ("entry_bits", entry_bits)):
+    for knob in ("queue_depth", "entry_bits"):
         least, most = AcceleratorConfig.limits(knob)
-        if not least <= value <= most:
-            raise BadInput(f"{knob} is {value}; it must be from {least} to {most}")
-    if folder is not None and folder.exists() and not folder.is_dir():
-        raise BadInput(f"{folder} cannot be a folder of plots: it is a file")
-    points = _measure(chosen, seed, entry_bits, queue)
+        if not least <= knobs[knob] <= most:
+            raise BadInput(f"{knob} is {knobs[knob]}; it must be from {least} to {most}")
+    if folder is not None:
+        check_folder(folder)
+    points = _measure(chosen, knobs, jobs or os.cpu_count() or 1)
     record = {
-        "queue_depth": queue,
-        "entry_bits": entry_bits,
-        "seed": seed,
+        **knobs,
         "model": _MODEL,
         "queue_reserve": QUEUE_RESERVE,
-        "sizes": _sizes(points, queue),
+        "sizes": _sizes(points, knobs["queue_depth"]),
         "queues": _queues(points),
         "eie": [_published(layer) for layer in chosen],
         "plots": [],
@@ -123,22 +137,29 @@ def scaling(
     emit(record, _show(record), as_json)
 
 
-def _measure(layers: list[EieLayer], seed: int, entry_bits: int, queue: int) -> list[Point]:
-    """Every layer on every number of elements."""
+def _measure(layers: list[EieLayer], knobs: dict[str, int], jobs: int) -> list[Point]:
+    """Every layer on every number of elements.
+
+    Parameters
+    ----------
+    knobs : `queue_depth`, `entry_bits` and `seed`
+    jobs : measurements at a time
+    """
+    queue = knobs["queue_depth"]
     deep = sorted({queue, *(usable + QUEUE_RESERVE for usable in _USABLE)})
     # The longest first, so that no processor is idle at the end.
-    jobs = [
+    cases = [
         (layer, elements, deep if elements == eie().elements else [queue])
         for layer in sorted(layers, key=lambda layer: -layer.inputs * layer.outputs)
         for elements in ELEMENTS
     ]
-    workers = joblib.Parallel(min(os.cpu_count() or 1, len(jobs)), return_as="generator_unordered")
+    workers = joblib.Parallel(min(jobs, len(cases)), return_as="generator_unordered")
     with progress_bar() as bar:
-        task = bar.add_task("measuring", total=len(jobs))
+        task = bar.add_task("measuring", total=len(cases))
         points = []
         for point in workers(
-            joblib.delayed(measure)(layer, seed, elements, entry_bits, depths)
-            for layer, elements, depths in jobs
+            joblib.delayed(measure)(layer, knobs["seed"], elements, knobs["entry_bits"], depths)
+            for layer, elements, depths in cases
         ):
             points.append(point)
             bar.update(task, advance=1, description=f"{point.layer} × {point.elements}")

@@ -11,7 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from hw import boards
-from hw.config import PRESETS, AcceleratorConfig
+from hw.config import MEMORY_DEPTHS, PRESETS, AcceleratorConfig
 from sw.errors import BadInput
 from sw.fpga_designs import (
     BOARD_CLOCK,
@@ -99,7 +99,7 @@ def choose_builds(
 def _differs(config: AcceleratorConfig, built: Mapping[str, Any]) -> str | None:
     """A knob in which another engine takes other cycles; the depths of memories do not matter."""
     for knob, value in dataclasses.asdict(config).items():
-        matters = knob == "queue_depth" or knob.endswith("_bits") or knob in ("lanes", "groups")
+        matters = knob not in (*MEMORY_DEPTHS, "shared_tables")
         if matters and built.get(knob) != value:
             return knob
     return None
@@ -129,8 +129,7 @@ def recorded_builds(
 
 def _holds(built: AcceleratorConfig, config: AcceleratorConfig) -> bool:
     """Whether no memory of an engine is smaller than the other's."""
-    knobs = [field.name for field in dataclasses.fields(config) if field.name.endswith("_depth")]
-    return all(getattr(built, knob) >= getattr(config, knob) for knob in knobs)
+    return all(getattr(built, knob) >= getattr(config, knob) for knob in MEMORY_DEPTHS)
 
 
 def _since(table: Mapping[str, Any], section: str) -> str:
@@ -178,7 +177,7 @@ def compare(record: Mapping[str, Any], builds: Sequence[Build]) -> list[dict[str
             lut=build.lut,
             bram36=build.bram36,
             dsp=build.dsp,
-            accuracy=100 * record["accuracy"],
+            accuracy_percent=record["accuracy_percent"],
             fps=hertz / record["throughput_cycles"]["mean"],
             latency_ns=1e9 * record["latency_cycles"]["mean"] / hertz,
             clock_mhz=build.clock_mhz,
@@ -239,7 +238,7 @@ def designs_table(designs: Sequence[Mapping[str, Any]]) -> Table:
             f"{row['design']}\n  {row['part']}{clock}",
             _number(row["lut"], ","),
             _number(row["bram36"], ",g"),
-            _number(row["accuracy"], ".2f"),
+            _number(row["accuracy_percent"], ".2f"),
             _number(row["fps"], ",.0f"),
             _number(row["fps_per_kilolut"], ",.0f"),
             _number(row["fps_per_bram36"], ",.0f"),

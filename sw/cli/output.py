@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
@@ -15,7 +16,7 @@ from rich.console import Console, RenderableType
 
 from sw.errors import BadInput
 
-__all__ = ["check_output", "console", "emit", "json_option"]
+__all__ = ["check_folder", "check_output", "console", "emit", "json_option"]
 
 _WIDTH = 100  # of tables that go into a pipe or a file
 
@@ -45,6 +46,25 @@ def check_output(output: Path, *sources: Path | None) -> None:
             raise BadInput(f"{output} is read and would be overwritten: name another output")
     if not output.absolute().parent.is_dir():
         raise BadInput(f"{output} cannot be written: there is no folder {output.parent}")
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse, before any work is done, a folder of outputs that can neither be made nor written to.
+
+    Raises
+    ------
+    BadInput
+        Naming the folder.
+    """
+    path = folder.absolute()
+    try:
+        nearest = next(at for at in (path, *path.parents) if at.is_symlink() or at.exists())
+        if not nearest.is_dir():
+            raise BadInput(f"{folder} cannot be a folder of outputs: {nearest} is none")
+        # Permissions do not say that a file system is read-only.
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        raise BadInput(f"{folder} cannot be written: {error.strerror}") from error
 
 
 def emit(record: Mapping[str, Any], shown: RenderableType, as_json: bool) -> None:

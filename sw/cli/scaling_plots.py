@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from sw.plots import COLOURS, INK, plain, write_png
 
-__all__ = ["draw"]
+__all__ = ["draw", "figures"]
 
 _Row = dict[str, Any]
 _INCHES = (6.4, 4.4)
@@ -22,17 +22,24 @@ _MARKS = "osD^vPX"
 def draw(folder: Path, record: dict[str, Any]) -> list[Path]:
     """Draw the plots into a folder, which is made if it is not there; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    names = [row["layer"] for row in record["eie"]]
     paths = []
+    for name, figure in figures(record).items():
+        paths.append(folder / f"{name}.png")
+        write_png(paths[-1], figure)
+    return paths
+
+
+def figures(record: dict[str, Any]) -> dict[str, Figure]:
+    """The plots of a record of `thresher bench scaling`, by the names of their files."""
+    names = [row["layer"] for row in record["eie"]]
+    drawn = {}
     for name, plot in _PLOTS.items():
-        figure = Figure(figsize=_INCHES, layout="constrained")
+        drawn[name] = figure = Figure(figsize=_INCHES, layout="constrained")
         axes = figure.subplots()
         plot(axes, record, names)
         axes.legend(frameon=False, fontsize=8, labelcolor=INK)
         plain(axes)
-        paths.append(folder / f"{name}.png")
-        write_png(paths[-1], figure)
-    return paths
+    return drawn
 
 
 def _speedup(axes: Axes, record: dict[str, Any], names: list[str]) -> None:
@@ -55,7 +62,8 @@ def _queues(axes: Axes, record: dict[str, Any], names: list[str]) -> None:
     _shares(axes)
     reserve = record["queue_reserve"]
     axes.set_xlabel(f"columns that a queue holds: its depth, here less {reserve}", color=INK)
-    axes.set_ylabel("balance: busy share of 64 elements' cycles", color=INK)
+    elements = record["eie"][0]["elements"]
+    axes.set_ylabel(f"balance: busy share of {elements} elements' cycles", color=INK)
 
 
 def _padding(axes: Axes, record: dict[str, Any], names: list[str]) -> None:
@@ -122,6 +130,7 @@ def _published(axes: Axes, rows: list[_Row], names: list[str], axis: tuple[str, 
             markerfacecolor="none",
             markeredgecolor=COLOURS[place % len(COLOURS)],
         )
+    like = rows[0]  # all are of one engine
     axes.plot(
         [],
         [],
@@ -130,7 +139,7 @@ def _published(axes: Axes, rows: list[_Row], names: list[str], axis: tuple[str, 
         markersize=9,
         markerfacecolor="none",
         markeredgecolor=INK,
-        label="EIE, published, 64 elements, queues of 8",
+        label=f"EIE, published, {like['elements']} elements, queues of {like['queue_depth']}",
     )
 
 

@@ -79,10 +79,18 @@ FAULTS = {
         ),
     ),
     ("pe/queue.py", "tests/hw/pe/test_element.py"): (
-        ("the queue keeps no place for what is on its way", "IN_FLIGHT = 5", "IN_FLIGHT = 0"),
+        (
+            "the queue keeps no place for what is on its way",
+            "queue_depth - QUEUE_RESERVE",
+            "queue_depth",
+        ),
     ),
     ("pe/queue.py", "tests/hw/pe/test_queue.py"): (
-        ("the queue keeps one place too few", "IN_FLIGHT = 5", "IN_FLIGHT = 4"),
+        (
+            "the queue keeps one place too few",
+            "queue_depth - QUEUE_RESERVE",
+            "queue_depth - QUEUE_RESERVE + 1",
+        ),
     ),
     ("pe/fetch.py", "tests/hw/pe/test_fetch.py"): (
         (

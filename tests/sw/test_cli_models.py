@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from hw import boards
-from hw.config import PRESETS
+from hw.config import MEMORY_DEPTHS, PRESETS
 from sim import golden
 from sim.random_network import Recipe, random_network
 from sw import format as thr
@@ -65,9 +65,7 @@ class TestFit:
             assert 0 < memory["used"] <= memory["available"] == getattr(knobs, memory["knob"])
             assert memory["memories"] >= 1
             assert memory["bits_each"] >= memory["available"]
-        assert {memory["knob"] for memory in record["memories"]} == {
-            name for name in knobs.__dataclass_fields__ if name.endswith("_depth")
-        } - {"queue_depth"}
+        assert {memory["knob"] for memory in record["memories"]} == set(MEMORY_DEPTHS)
 
     def test_layers_that_take_most_of_lenet5(self):
         result = run("fit", networks.path("lenet5-deep-compression"), "--json")

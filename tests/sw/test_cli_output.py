@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.table import Table
 
-from sw.cli.output import console, emit
+from sw.cli.output import check_folder, console, emit
+from sw.errors import BadInput
 
 LINE = f"written to {'/folder' * 40}: it is long, and nothing breaks it"
 
@@ -38,3 +40,19 @@ def test_a_terminal_gets_notes_broken_at_its_width(monkeypatch):
     lines = terminal.getvalue().splitlines()
     assert len(lines) == 3
     assert {len(line.strip()) for line in lines[:2]} == {39}
+
+
+def test_a_folder_of_outputs_is_checked_and_not_made(tmp_path):
+    for folder in (tmp_path, tmp_path / "a" / "b"):
+        check_folder(folder)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_a_folder_of_outputs(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name in ("file", "link", "file/below", "link/below"):
+        with pytest.raises(BadInput, match=f"/{name} cannot be a folder of outputs: /.* is none"):
+            check_folder(tmp_path / name)
+    with pytest.raises(BadInput, match="cannot be written: File name too long"):
+        check_folder(tmp_path / ("x" * 300))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from sim import published
+from sim import large_networks
 from sw.cli import bench_packing
 from sw.cli.bench_packing import packing
 from sw.errors import BadInput
@@ -21,7 +21,7 @@ def run(*arguments):
 
 @pytest.mark.parametrize(("name", "weights"), [("alexnet", 60_954_656), ("vgg16", 138_344_128)])
 def test_shapes_are_the_published_ones(name, weights):
-    models = published.models(name)
+    models = large_networks.models(name)
     assert sum(model.weights for model in models) == weights
     for model in models:
         # As printed: thousands, or millions rounded down.
@@ -31,9 +31,9 @@ def test_shapes_are_the_published_ones(name, weights):
             assert model.convolution.columns == model.columns
 
 
-@pytest.mark.parametrize("name", published.NAMES)
+@pytest.mark.parametrize("name", large_networks.NAMES)
 def test_layers_follow_one_another(name):
-    models = published.models(name)
+    models = large_networks.models(name)
     outputs = [
         model.rows * (1 if model.convolution is None else math.prod(model.convolution.plane))
         for model in models
@@ -44,12 +44,12 @@ def test_layers_follow_one_another(name):
     assert outputs[:-1] == inputs[1:]
 
 
-@pytest.mark.parametrize("name", published.NAMES)
+@pytest.mark.parametrize("name", large_networks.NAMES)
 def test_random_layers_are_like_the_published_ones(name):
     """Scaled down to some thousand weights."""
-    for model in published.models(name):
+    for model in large_networks.models(name):
         small = dataclasses.replace(model, rows=400, columns=300, convolution=None)
-        layer = published.random_layer(small, 1)
+        layer = large_networks.random_layer(small, 1)
         kept = layer.codes[layer.codes != 0]
         assert kept.size / layer.codes.size == pytest.approx(model.figures.density, abs=0.005)
         shares = np.bincount(kept) / kept.size
@@ -61,26 +61,26 @@ def test_random_layers_are_like_the_published_ones(name):
         assert abs(np.bincount(kept).argmax() / len(layer.codebook) - 0.5) < 0.2
         density = kept.size / layer.codes.size
         bits = density * entropy - sum(p * math.log2(p) for p in (density, 1 - density))
-        assert published.entropy_bytes(layer) == pytest.approx(layer.codes.size * bits / 8)
-        prove(published.alone(layer))
+        assert large_networks.entropy_bytes(layer) == pytest.approx(layer.codes.size * bits / 8)
+        prove(large_networks.alone(layer))
 
 
-@pytest.mark.parametrize("name", published.NAMES)
+@pytest.mark.parametrize("name", large_networks.NAMES)
 def test_widest_sums_fit(name):
     """Though all weights be the greatest there is."""
-    for model in published.models(name):
-        layer = published.random_layer(dataclasses.replace(model, rows=2), 1)
+    for model in large_networks.models(name):
+        layer = large_networks.random_layer(dataclasses.replace(model, rows=2), 1)
         layer.codes[:] = len(layer.codebook) - 1
-        prove(published.alone(layer))
+        prove(large_networks.alone(layer))
 
 
 def test_seeds_and_places_make_layers():
-    model = dataclasses.replace(published.models("vgg16")[0], rows=20)
-    same = [published.random_layer(model, 1).codes for _ in range(2)]
+    model = dataclasses.replace(large_networks.models("vgg16")[0], rows=20)
+    same = [large_networks.random_layer(model, 1).codes for _ in range(2)]
     np.testing.assert_array_equal(*same)
     for other in (
-        published.random_layer(model, 2),
-        published.random_layer(dataclasses.replace(model, place=1), 1),
+        large_networks.random_layer(model, 2),
+        large_networks.random_layer(dataclasses.replace(model, place=1), 1),
     ):
         assert np.any(other.codes != same[0])
 
@@ -120,8 +120,8 @@ def test_table():
 
 
 def test_what_is_decoded_is_compared():
-    model = dataclasses.replace(published.models("vgg16")[0], rows=4)
-    layer = published.random_layer(model, 1)
+    model = dataclasses.replace(large_networks.models("vgg16")[0], rows=4)
+    layer = large_networks.random_layer(model, 1)
     assert bench_packing._same(layer, dataclasses.replace(layer, codes=layer.codes.copy()))
     for field in dataclasses.fields(layer):
         value = getattr(layer, field.name)
@@ -137,3 +137,9 @@ def test_unknown_layer():
     result = run("--net", "alexnet", "--layer", "conv9")
     assert isinstance(result.exception, BadInput)
     assert str(result.exception).startswith("alexnet has no layer 'conv9'; it has conv1, conv2")
+
+
+def test_a_seed_below_0_is_refused():
+    result = run("--net", "alexnet", "--layer", "conv1", "--seed", "-1")
+    assert result.exit_code == 2
+    assert "Invalid value for '--seed': -1 is not in the range x>=0" in result.stderr

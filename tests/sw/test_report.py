@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from reported import SMALL, accounted, entries, layer, network, sparse
 from strategies import networks, repeatable
 
-from sim import published
+from sim import large_networks
 from sw import architectures
 from sw import format as thr
 from sw.coding import bits
@@ -141,7 +141,7 @@ def test_networks_of_the_paper_are_recognised_by_their_shapes():
         assert recognise(shapes[::-1]) is None
         assert recognise(shapes[:-1]) is None
     for name, title in (("alexnet", "AlexNet"), ("vgg16", "VGG-16")):
-        shapes = [(one.rows, one.columns) for one in published.models(name)]
+        shapes = [(one.rows, one.columns) for one in large_networks.models(name)]
         assert recognise(shapes) == deep_compression()[title]
 
 

@@ -10,7 +10,7 @@ import cocotb
 from cocotb.triggers import ClockCycles, RisingEdge
 
 from hw import layouts
-from hw.pe.queue import ColumnQueue
+from hw.config import QUEUE_RESERVE
 from sim.bench.blocks import RoomDriver, Trace, configuration, drive
 from sim.bench.latencies import POINTERS
 from sim.bench.streams import StreamMonitor, start
@@ -28,7 +28,7 @@ def check_every_cycle(trace: Trace) -> int:
         assert cycle["o__valid"] == bool(held)
         if held:
             assert cycle["o__payload"] == held[0]
-        assert cycle["room"] == (CONFIG.queue_depth - len(held) >= ColumnQueue.IN_FLIGHT)
+        assert cycle["room"] == (CONFIG.queue_depth - len(held) >= QUEUE_RESERVE)
         full = len(held) == CONFIG.queue_depth
         if cycle["o__valid"] and cycle["o__ready"]:
             held.popleft()
