@@ -321,6 +321,6 @@ def counted_engines(family: str) -> tuple[Counted, ...]:
 def counted_logic() -> dict[str, str]:
     """Preset -> digest of its logic when the shipped table's engines like it were counted.
 
-    By `sw.cli.blocks.logic_digest`; empty if the table does not say.
+    By `sw.cli.counted_engines.stamp`; empty if the table does not say.
     """
     return dict(_table().get("logic", {}))

@@ -18,8 +18,8 @@ from sim import golden
 from sim.explore import Knobs, evaluate
 from sw import format as thr
 from sw import networks
-from sw.cli import blocks, main
 from sw.cli import counted_engines as table
+from sw.cli import main
 from sw.resource_model import counted_engines, fit, held_out_errors, memory_bits
 
 NETWORK = network_of(layer_of(24, 16), layer_of(16, 6))
@@ -121,7 +121,7 @@ def test_points_beyond_the_counted_engines_are_marked(given, tmp_path):
 
 @pytest.mark.parametrize("stale", [True, False])
 def test_a_stale_table_is_told(given, tmp_path, monkeypatch, stale):
-    digest = "of another day" if stale else blocks.logic_digest("arty_a7_35t")
+    digest = "of another day" if stale else table.stamp("arty_a7_35t")
     monkeypatch.setattr(table, "counted_logic", lambda: {"arty_a7_35t": digest})
     page = tmp_path / "space.html"
     result = run(*given, *GRID, "--html", page)

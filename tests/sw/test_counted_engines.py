@@ -13,7 +13,6 @@ from hw.boards import find
 from hw.config import PRESETS
 from hw.project import Design, write_sources
 from sw.cli import counted_engines
-from sw.cli.blocks import logic_digest
 
 ARTY, ULX3S = find("arty"), find("ulx3s")
 CONFIG = dataclasses.replace(PRESETS["tiny"], lanes=1, groups=1)
@@ -66,7 +65,7 @@ def test_builds_are_taken_and_stamped(build, file):
     result = run(build)
     assert result.exit_code == 0, result.output
     written = json.loads(file.read_text())
-    assert written["logic"] == {ARTY.preset: logic_digest(ARTY.preset)}
+    assert written["logic"] == {ARTY.preset: counted_engines.stamp(ARTY.preset)}
     (row,) = written["engines"]
     assert row["config"] == dataclasses.asdict(CONFIG)
     assert row["used"] == {"lut": 2000, "ff": 3000, "bram36": 2, "dsp": 1}
@@ -115,6 +114,7 @@ def test_no_builds(file):
     ],
 )
 def test_what_is_stale(monkeypatch, family, changed, stale):
-    logic = {name: "of another day" if it else logic_digest(name) for name, it in changed.items()}
+    today = counted_engines.stamp
+    logic = {name: "of another day" if it else today(name) for name, it in changed.items()}
     monkeypatch.setattr(counted_engines, "counted_logic", lambda: logic)
     assert counted_engines.is_stale(family) == stale
