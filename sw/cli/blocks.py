@@ -80,10 +80,18 @@ def _bridge(board: Board) -> str:
     return to_rtlil(UartBone(board.divisor, board.clock_hz), _TOP)
 
 
-def logic_digest(preset: str) -> str:
-    """Digest of the logic that a preset stands for: its engine and the bridges of its boards."""
+def logic_digest(preset: str, grid: tuple[int, int] | None = None) -> str:
+    """Digest of the logic that a preset stands for: its engine and the bridges of its boards.
+
+    Parameters
+    ----------
+    grid : lanes and groups, if not the preset's
+    """
     found = [board for board in BOARDS.values() if board.preset == preset]
-    parts = [engine_rtlil(PRESETS[preset]), *map(_bridge, found)]
+    engine = PRESETS[preset]
+    if grid is not None:
+        engine = dataclasses.replace(engine, lanes=grid[0], groups=grid[1])
+    parts = [engine_rtlil(engine), *map(_bridge, found)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

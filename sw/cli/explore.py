@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import collections
-import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,30 +10,21 @@ from typing import Any
 import click
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Group
-from rich.table import Table
 
 from hw import boards
 from hw.config import PRESETS, AcceleratorConfig
-from sim.explore import BACKENDS, Backend, Knobs, Point, front, grid
+from sim.explore import BACKENDS, Backend, Knobs, Point, grid
 from sim.explore import explore as run_points
 from sw import datasets
 from sw.compressed import CompressedNetwork
 from sw.errors import BadInput
 from sw.format import write_file
-from sw.fpga_designs import read_build
-from sw.resource_model import (
-    FAMILIES,
-    Counted,
-    ResourceModel,
-    counted_engines,
-    fit,
-    memory_bits,
-)
 
+from . import space_record
 from .inputs import choose_inputs, read_shipped
 from .output import check_output, console, emit, json_option
 from .simulate import progress_bar
+from .space_table import show
 
 __all__ = ["explore"]
 
@@ -46,7 +35,6 @@ _AXES = {
     "queue_depth": "--queue",
     "entry_bits": "--entry-bits",
 }
-_UNITS = {"lut": "LUT", "bram36": "BRAM36", "ebr": "EBR", "dsp": "DSP"}
 _BOARD = "arty"  # engines are like those of its family if no board is named
 
 
@@ -153,55 +141,39 @@ def explore(model: str, show_all: bool, as_json: bool, **options: Any) -> None:
     deep as the network needs; shallow ones are made of LUTs, so that a board's own engine, which
     has deeper ones in block RAM, may take fewer. The network is packed for it, and the cycle model,
     which equals the RTL, says what each input takes alone. LUTs, block RAMs and DSPs are predicted
-    by a model that is fitted to synthesised engines; the errors that it has there are shown. On the
-    Pareto front are the points for which no other takes fewer cycles without more LUTs, of equal
-    ones that with the least memory; with --board, of those that fit it.
+    by a model that is fitted to a few synthesised engines. How far off it may be is told by trial:
+    each of these engines is predicted by a fit to the others, as if it had not been synthesised,
+    and the greatest error is shown. Where a point has more or fewer elements than any of them, a
+    star in tables and a dot in plots say so: it may be further off. On the Pareto front are the
+    points for which no other takes fewer cycles without more LUTs, of equal ones that with the
+    least memory; with --board, of those that fit it.
 
     JSON: `network`, `inputs` (their number), `grid`, `family`, `board`, `capacity`, `backend`,
     `jobs`, `seconds`, `model` (`source` and number of the `engines` that it was fitted to, least
-    and greatest of their `elements`; `errors`, the greatest of each resource, as shares), `plot`,
-    `html`, and `points` in the order of the grid: `lanes`, `groups`, `queue_depth`, `entry_bits`,
-    `elements`, `cycles` (`mean`, `max` of an input), `memory_bits`, `resources`, `fits`, `short`
-    (why not, in words) and `pareto`.
+    and greatest of their `elements`; `held_out_errors`, for each resource the greatest error of
+    that trial as a share, null if there is one engine only; `stale`, whether the hardware has
+    changed since they were counted, null with --fit), `plot`, `html`, and `points` in the order of
+    the grid: `lanes`, `groups`, `queue_depth`, `entry_bits`, `elements`, `cycles` (`mean`, `max` of
+    an input), `memory_bits`, `resources`, `extrapolated` (whether its elements are more or fewer
+    than any of those engines has), `fits`, `short` (why not, in words) and `pareto`.
     """
     network, x, points = _work(model, options)
     board = None if options["board"] is None else boards.find(options["board"])
     like = board or boards.find(_BOARD)
-    family = like.family
-    if family not in FAMILIES:
-        raise BadInput(
-            f"--board {like.name}: no engine for {like.part} was counted to predict from; "
-            f"boards with {' or '.join(FAMILIES)} can be explored, such as arty and ulx3s"
-        )
-    capacity = (
-        {} if board is None else {k: board.capacity[k] for k in _UNITS if k in board.capacity}
-    )
-    counted, source = _counted(family, options["builds"])
-    resources = fit(family, counted)
-    elements = [one.config.elements for one in counted]
-    began = time.perf_counter()
+    sample = space_record.sample(like, options["builds"])
     options["shared_tables"] = PRESETS[like.preset].shared_tables
+    began = time.perf_counter()
     found = _run(network, x, points, options)
     record: dict[str, Any] = {
         "network": model,
         "inputs": len(x),
         "grid": {name: sorted({getattr(k, name) for k in points}) for name in _AXES},
-        "family": family,
-        "board": None if board is None else board.name,
-        "capacity": capacity,
-        **{name: options[name] for name in ("backend", "jobs")},
         "seconds": time.perf_counter() - began,
-        "model": {
-            "source": source,
-            "engines": len(counted),
-            "elements": [min(elements), max(elements)],
-            "errors": resources.errors(counted),
-        },
-        "points": _describe_all(found, resources, capacity),
-        **{name: options[name] for name in ("plot", "html")},
+        **space_record.describe(found, sample, board),
+        **{name: options[name] for name in ("backend", "jobs", "plot", "html")},
     }
     _write(record)
-    emit(record, _show(record, show_all), as_json)
+    emit(record, show(record, show_all), as_json)
 
 
 def _work(
@@ -231,24 +203,6 @@ def _work(
     if not len(x):
         raise BadInput(f"{options['inputs']} has no input; the cycles of one or more are needed")
     return network, x, grid(*axes)
-
-
-def _counted(family: str, folders: Sequence[Path]) -> tuple[Sequence[Counted], str]:
-    """Engines to fit the model of resources to, and what they are."""
-    if not folders:
-        return counted_engines(family), "the table of engines that Yosys has synthesised"
-    found, tools = [], set()
-    for folder in folders:
-        build = read_build(folder)
-        if boards.find(build.name).family != family:
-            raise BadInput(f"{folder} is a build for {build.name}, which is not of family {family}")
-        try:
-            config = AcceleratorConfig(**build.config)
-        except TypeError as error:
-            raise BadInput(f"{folder} is a build of another release: {error}") from error
-        found.append(Counted(config, build.used))
-        tools.add(str(build.counted_by))
-    return found, f"builds by {' and '.join(sorted(tools))}"
 
 
 def _parse(knob: str, text: str) -> list[int]:
@@ -284,42 +238,6 @@ def _run(
     return found
 
 
-def _describe_all(
-    found: Sequence[Point], model: ResourceModel, capacity: dict[str, int]
-) -> list[dict[str, Any]]:
-    points = [_describe(point, model, capacity) for point in found]
-    fitting = [point for point in points if point["fits"]]
-    costs = [(point["cycles"]["mean"], point["resources"]["lut"]) for point in fitting]
-    bits = [point["memory_bits"] for point in fitting]
-    for point, is_best in zip(fitting, front(costs, bits), strict=True):
-        point["pareto"] = is_best
-    return points
-
-
-def _describe(point: Point, model: ResourceModel, capacity: dict[str, int]) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        **dataclasses.asdict(point.knobs),
-        "elements": point.knobs.lanes * point.knobs.groups,
-    }
-    if point.config is None:
-        nothing = dict.fromkeys(("cycles", "memory_bits", "resources"))
-        return record | nothing | {"fits": False, "short": [point.refused], "pareto": False}
-    resources = model.predict(point.config)
-    short = [
-        f"{resources[name]:,g} {_UNITS[name]} of {there:,}"
-        for name, there in capacity.items()
-        if resources[name] > there
-    ]
-    return record | {
-        "cycles": {"mean": float(np.mean(point.cycles)), "max": max(point.cycles)},
-        "memory_bits": memory_bits(point.config),
-        "resources": resources,
-        "fits": not short,
-        "short": short,
-        "pareto": False,
-    }
-
-
 def _write(record: dict[str, Any]) -> None:
     """The plot and the page that were asked for."""
     notes = console()
@@ -332,67 +250,5 @@ def _write(record: dict[str, Any]) -> None:
     if record["html"] is not None:
         from sw.report.space import render
 
-        write_file(record["html"], render(record).encode("utf-8", "replace"))
+        write_file(record["html"], render(record, boards.RESOURCES).encode("utf-8", "replace"))
         notes.print(f"wrote {record['html']}")
-
-
-def _show(record: dict[str, Any], show_all: bool) -> Group:
-    points = record["points"]
-    shown = points if show_all else [point for point in points if point["pareto"]]
-    shown = sorted(shown, key=lambda p: p["cycles"]["mean"] if p["cycles"] else float("inf"))
-    best = sum(point["pareto"] for point in points)
-    where = "" if record["board"] is None else f" on {record['board']}"
-    head = (
-        f"{record['network']}, inputs: {record['inputs']:,}, each alone; {len(points):,} "
-        f"engines{where}, {best} on the Pareto front of cycles and LUTs"
-        + (" (marked)" if show_all else "; --all lists every one")
-    )
-    errors = ", ".join(
-        f"{_UNITS[name]} {error:.1%}" for name, error in record["model"]["errors"].items()
-    )
-    model = record["model"]
-    least, greatest = model["elements"]
-    note = (
-        f"Resources are predicted, for the whole design on {record['family']}, by a fit to "
-        f"{model['source']}: {model['engines']} of {least} to {greatest} elements; greatest error "
-        f"there: {errors}."
-    )
-    return Group(head, _table(record, shown), *_say_short(points), note)
-
-
-def _table(record: dict[str, Any], points: Sequence[dict[str, Any]]) -> Table:
-    resources = next(p["resources"] for p in record["points"] if p["resources"])
-    table = Table()
-    headings = ("lanes", "groups", "queue", "entry\nbits", "cycles\nmean", "cycles\nmax")
-    for heading in (*headings, "memory\nkbit", *(_UNITS[name] for name in resources)):
-        table.add_column(heading, justify="right")
-    table.add_column("")
-    for point in points:
-        mark = "front" if point["pareto"] else "; ".join(point["short"])
-        knobs = [str(point[name]) for name in _AXES]
-        if point["resources"] is None:
-            table.add_row(*knobs, *["-"] * (3 + len(resources)), mark)
-            continue
-        table.add_row(
-            *knobs,
-            f"{point['cycles']['mean']:,.1f}",
-            f"{point['cycles']['max']:,}",
-            f"{point['memory_bits'] / 1000:,.1f}",
-            *(f"{value:,g}" for value in point["resources"].values()),
-            mark,
-        )
-    return table
-
-
-def _say_short(points: Sequence[dict[str, Any]]) -> list[str]:
-    """How many points do not fit, and for want of what."""
-    refused = [point for point in points if point["resources"] is None]
-    short = [point for point in points if point["resources"] is not None and not point["fits"]]
-    said = []
-    if short:
-        wants = collections.Counter(text.split()[1] for point in short for text in point["short"])
-        of = ", ".join(f"{name} in {number}" for name, number in sorted(wants.items()))
-        said.append(f"{len(short)} do not fit; too few are {of}.")
-    for reason, number in collections.Counter(point["short"][0] for point in refused).items():
-        said.append(f"{number} cannot be built: {reason}.")
-    return said

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hw import boards
+from hw.boards import RESOURCES as _NAMES
 from hw.config import PRESETS
 from sim.engine import engine_netlist
 
@@ -38,11 +39,6 @@ __all__ = [
 
 TOLERANCE = 0.03
 REWRITE = "thresher bench resources --presets-only --write"
-_NAMES = {"lut": "LUT", "ff": "FF", "bram36": "BRAM36", "ebr": "EBR", "dsp": "DSP"} | {
-    "ebr4": "EBR of 4 kbit",
-    "spram": "SPRAM",
-    "bsram": "BSRAM",
-}
 # Presets whose blocks are counted. Of the others' boards docs/boards.md has the whole designs.
 PRESETS_COUNTED = ("tiny", "arty_a7_35t", "arty_a7_100t", "ulx3s_85f")
 # Boards: the one whose engine is varied over lanes, and the one that is routed.

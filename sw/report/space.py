@@ -16,13 +16,14 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from sw.plots import COLOURS, INK, plain
 
+from .space_notes import EXTRAPOLATED, model_notes
+
 __all__ = ["figure", "render"]
 
 _Point = Mapping[str, Any]
 _KeyPair = tuple[Mapping[int, str], Mapping[int, str]]  # colours of groups, markers of lanes
 
 _MARKERS = "osD^vPX*<>"
-_RESOURCES = {"lut": "LUT", "bram36": "BRAM36", "ebr": "EBR", "dsp": "DSP"}
 _WIDTH, _HEIGHT = 900, 520  # of the page's plot
 _LEFT, _RIGHT, _TOP, _BOTTOM = 74, 20, 16, 52
 _LABEL = (54, 18)  # width and height of a label
@@ -69,6 +70,15 @@ def _draw_points(axes: Axes, record: Mapping[str, Any], keys: _KeyPair) -> None:
             alpha=1 if point["pareto"] else 0.45,
             zorder=3 if point["pareto"] else 2,
         )
+        if point["extrapolated"]:
+            axes.plot(
+                point["cycles"]["mean"],
+                point["resources"]["lut"],
+                marker="o",
+                markersize=2,
+                color="white" if point["fits"] else colour,
+                zorder=3 if point["pareto"] else 2,
+            )
 
 
 def _annotate(axes: Axes, record: Mapping[str, Any]) -> None:
@@ -120,18 +130,22 @@ def _decorate(chart: Figure, record: Mapping[str, Any], keys: _KeyPair) -> None:
         ),
         Line2D([], [], color=INK, linewidth=1, label="Pareto front"),
     ]
+    style |= {"marker": "o", "color": INK}
     if any(not point["fits"] for point in _built(record)):
-        style |= {"marker": "o", "color": INK, "markerfacecolor": "none"}
-        handles.append(Line2D([], [], label="does not fit", **style))
+        handles.append(Line2D([], [], label="does not fit", markerfacecolor="none", **style))
+    if any(point["extrapolated"] for point in _built(record)):
+        style |= {"markerfacecolor": "white", "markeredgewidth": 2}
+        handles.append(Line2D([], [], label="extrapolated", **style))
     chart.legend(handles=handles, loc="outside right upper", frameon=False, labelcolor=INK)
 
 
-def render(record: Mapping[str, Any]) -> str:
+def render(record: Mapping[str, Any], titles: Mapping[str, str]) -> str:
     """The page.
 
     Parameters
     ----------
     record : what `thresher explore --json` prints
+    titles : of resources, as `hw.boards.RESOURCES`
     """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -140,14 +154,16 @@ def render(record: Mapping[str, Any]) -> str:
     template = environment.from_string(
         resources.files("sw.report").joinpath("space.html").read_text("utf-8")
     )
-    points = record["points"]
-    names = [name for name in _RESOURCES if name in record["model"]["errors"]]
+    points, built = record["points"], _built(record)
     return template.render(
         of=record,
         name=_title(record),
-        front=_front(_built(record)),
+        front=_front(built),
         points=sorted(points, key=lambda p: p["cycles"]["mean"] if p["cycles"] else math.inf),
-        resources={name: _RESOURCES[name] for name in names},
+        resources={name: titles[name] for name in built[0]["resources"]},
+        notes=model_notes(record, titles, points),
+        star=EXTRAPOLATED,
+        extrapolated=any(point["extrapolated"] for point in built),
         plot=_plot(record),
         fitting=sum(point["fits"] for point in points),
     )
@@ -208,7 +224,7 @@ class _Axis:
     """
 
     def __init__(self, values: Sequence[float], start: float, end: float) -> None:
-        room = 1.15
+        room = 1.3
         self.low, self.high = min(values) / room, max(values) * room
         self._start = start
         self._slope = (end - start) / math.log(self.high / self.low)

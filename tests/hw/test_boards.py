@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from hw.boards import BOARDS, BoardError, ecp5, find, gowin, ice40
+from hw.boards import BOARDS, RESOURCES, BoardError, ecp5, find, gowin, ice40
 from hw.config import PRESETS
 from hw.toolchains import TOOLCHAINS
 from hw.toolchains.families import FAMILIES
@@ -22,6 +22,9 @@ class TestBoards:
         for board in BOARDS.values():
             assert board.family in FAMILIES
             assert set(board.toolchains) <= set(TOOLCHAINS)
+
+    def test_capacities_are_of_known_resources(self):
+        assert {name for board in BOARDS.values() for name in board.capacity} == set(RESOURCES)
 
     def test_names_are_of_one_board_each(self):
         names = [name for board in BOARDS.values() for name in (board.name, *board.aliases)]

@@ -164,36 +164,16 @@ class TestBounds:
         assert layer.draining == 15 * len(x)
 
 
-@pytest.fixture(scope="module")
-def run():
-    """An image of LeNet-5 and one input."""
+def test_deeper_queues_are_no_slower():
     network = thr.read(networks.LENET5)
     image = pack(network, ENGINES[ARTY])
-    return image, golden.quantise(network, datasets.load("mnist", 1)[0])
-
-
-class TestOtherEngines:
-    """Engines that there are not, which no counter can contradict."""
-
-    def test_more_buffers_are_no_slower(self, run):
-        cycles = [predict(*run, buffers=buffers).cycles for buffers in (1, 2, 3, 1000)]
-        assert cycles == sorted(cycles, reverse=True)
-        assert cycles[0] > 1.1 * cycles[1]
-
-    def test_deeper_queues_are_no_slower(self, run):
-        image, x = run
-        cycles = []
-        for depth in (6, 8, 32, 1024):
-            config = dataclasses.replace(image.config, queue_depth=depth)
-            cycles.append(predict(dataclasses.replace(image, config=config), x).cycles)
-        assert cycles == sorted(cycles, reverse=True)
-        assert cycles[0] > cycles[-1]
-
-    def test_work_does_not_depend_on_them(self, run):
-        one, many = (predict(*run, buffers=buffers) for buffers in (1, 4))
-        for a, b in zip(one.layers, many.layers, strict=True):
-            assert (a.feeding, a.working, a.draining) == (b.feeding, b.working, b.draining)
-            assert a.counts.busy == b.counts.busy
+    x = golden.quantise(network, datasets.load("mnist", 1)[0])
+    cycles = []
+    for depth in (6, 8, 32, 1024):
+        config = dataclasses.replace(image.config, queue_depth=depth)
+        cycles.append(predict(dataclasses.replace(image, config=config), x).cycles)
+    assert cycles == sorted(cycles, reverse=True)
+    assert cycles[0] > cycles[-1]
 
 
 def test_it_is_the_image_that_counts():

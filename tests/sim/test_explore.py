@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import dataclasses
 
+import distributed
 import numpy as np
 import pytest
 
@@ -61,7 +62,6 @@ def test_backends_agree(alone, backend, jobs):
 
 
 def test_a_dask_cluster_agrees(alone):
-    distributed = pytest.importorskip("distributed")
     cluster = distributed.LocalCluster(
         n_workers=2,
         threads_per_worker=1,
@@ -85,7 +85,6 @@ def test_a_dask_cluster_agrees(alone):
     ],
 )
 def test_no_cluster(scheduler, message):
-    pytest.importorskip("distributed")
     with pytest.raises(BadInput, match=message):
         list(explore(NETWORK, X, POINTS, "dask", scheduler=scheduler))
 

@@ -18,8 +18,9 @@ from sim import golden
 from sim.explore import Knobs, evaluate
 from sw import format as thr
 from sw import networks
+from sw.cli import counted_engines as table
 from sw.cli import main
-from sw.resource_model import counted_engines, fit, memory_bits
+from sw.resource_model import counted_engines, fit, held_out_errors, memory_bits
 
 NETWORK = network_of(layer_of(24, 16), layer_of(16, 6))
 X = np.random.default_rng(0).integers(0, 3, (4, 24)).astype(np.float64)
@@ -76,6 +77,57 @@ def test_points_in_the_order_of_the_grid(record):
         assert point["memory_bits"] == memory_bits(true.config)
         assert point["elements"] == true.config.elements
         assert point["fits"]
+        assert not point["extrapolated"]
+
+
+def test_errors_are_those_on_engines_that_were_not_fitted_to(given, record):
+    counted = counted_engines("xc7")
+    errors = held_out_errors("xc7", counted)
+    elements = [one.config.elements for one in counted]
+    assert record["model"] == {
+        "source": "the table of engines that Yosys has synthesised",
+        "engines": len(counted),
+        "elements": [min(elements), max(elements)],
+        "held_out_errors": errors,
+        "stale": table.is_stale("xc7"),
+    }
+    result = run(*given, *GRID)
+    said = " ".join(result.stdout.split())
+    assert f"the greatest errors were LUT {errors['lut']:.1%}, BRAM36" in said
+    assert errors["lut"] > fit("xc7", counted).errors(counted)["lut"]
+
+
+def test_points_beyond_the_counted_engines_are_marked(given, tmp_path):
+    least, greatest = (f([e.config.elements for e in counted_engines("xc7")]) for f in (min, max))
+    page = tmp_path / "space.html"
+    grid = ["--lanes", f"2,{greatest}", "--groups", "1,2", "--queue", 8, "--entry-bits", 9]
+    arguments = [*given, *grid, "--html", page, "--plot", tmp_path / "space.png"]
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    points = json.loads(result.stdout)["points"]
+    beyond = [point["extrapolated"] for point in points]
+    assert beyond == [not least <= 2 <= greatest, not least <= 4 <= greatest, False, True]
+    lut = f"{points[3]['resources']['lut']:,}"
+    lines = run(*arguments, "--all").stdout.splitlines()
+    assert [line for line in lines if f"{lut}* " in line] == [
+        line for line in lines if re.search(rf" {greatest} │ +2 │", line)
+    ]
+    assert sum("*" in line for line in lines) == 2  # and what it means
+    text = page.read_text()
+    assert text.count('<circle class="dot') == 1
+    assert text.count("; extrapolated</title>") == 1
+    assert f'{lut}<i class="star">*</i>' in text
+
+
+@pytest.mark.parametrize("stale", [True, False])
+def test_a_stale_table_is_told(given, tmp_path, monkeypatch, stale):
+    digest = "of another day" if stale else table.stamp("arty_a7_35t")
+    monkeypatch.setattr(table, "counted_logic", lambda: {"arty_a7_35t": digest})
+    page = tmp_path / "space.html"
+    result = run(*given, *GRID, "--html", page)
+    for text in (" ".join(result.stdout.split()), page.read_text()):
+        note = "The hardware has changed since these engines were counted."
+        assert text.count(note) == stale
 
 
 def test_the_front_is_marked(record):
@@ -172,6 +224,9 @@ def test_a_fit_to_builds(given, tmp_path):
         4,
         [1, 16],
     )
+    assert model["stale"] is None
+    alone = run(*given, *GRID, *arguments[:2])
+    assert "How far off that is cannot be told from one engine." in alone.stdout
     refused = run(*given, *GRID, *arguments, "--board", "ulx3s")
     assert refused.exit_code == 2
     assert "is a build for arty_a7_35t, which is not of family ecp5" in refused.stderr

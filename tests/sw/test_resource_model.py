@@ -13,6 +13,7 @@ from sw.resource_model import (
     ResourceModel,
     counted_engines,
     fit,
+    held_out_errors,
     memories,
     memory_bits,
 )
@@ -30,8 +31,7 @@ def engines(*shapes):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_errors_on_the_counted_engines(family):
-    """What `thresher explore` states is no more than this."""
+def test_what_the_fit_leaves_of_the_counted_engines(family):
     counted = counted_engines(family)
     assert len(counted) >= 4
     errors = fit(family, counted).errors(counted)
@@ -42,11 +42,27 @@ def test_errors_on_the_counted_engines(family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_counted_engine_is_predicted_from_the_others(family):
-    """Even the largest and the smallest, beyond the shapes of the others."""
-    counted = counted_engines(family)
-    for one in counted:
-        others = [other for other in counted if other is not one]
-        assert fit(family, others).errors([one])["lut"] < 0.25
+    """Even the largest and the smallest, beyond the shapes of the others: what explore states."""
+    errors = held_out_errors(family, counted_engines(family))
+    assert errors["lut"] < 0.25
+    assert errors[FAMILIES[family].block] < 0.08
+    assert errors["dsp"] == 0
+
+
+def test_an_engine_that_is_unlike_the_others():
+    """Fitted to, it seems less wrong than it is; and so it does if it has a twin."""
+    others = engines((1, 1), (4, 1), (1, 4), (2, 2), (8, 1))
+    truth = TRUE.predict(shaped(4, 4))
+    odd = Counted(shaped(4, 4), truth | {"lut": truth["lut"] * 2})
+    for counted in ([*others, odd], [*others, odd, odd]):
+        assert held_out_errors("xc7", counted)["lut"] == pytest.approx(0.5, abs=0.01)
+        assert fit("xc7", counted).errors([odd])["lut"] < 0.35
+
+
+def test_one_engine_tells_nothing_of_errors():
+    (one,) = engines((2, 2))
+    assert held_out_errors("xc7", [one]) is None
+    assert held_out_errors("xc7", [one, one]) is None
 
 
 def test_a_fit_finds_the_coefficients():
