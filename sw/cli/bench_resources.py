@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Group, RenderableType
-from rich.table import Table
 
 from hw import boards
 from hw.config import PRESETS, AcceleratorConfig
@@ -38,13 +36,12 @@ from .resource_table import (
     read_table,
     stamp,
     table_file,
-    used_words,
 )
+from .resource_view import WHOLE, show
 
 __all__ = ["engine_resources"]
 
 _LANES = (1, 4, 8, 16, 32)
-_WHOLE = "engine"
 _SEEDS = (1, 2, 3, 4, 5)
 
 Note = Callable[[str], None]
@@ -215,7 +212,7 @@ def engine_resources(as_json: bool, **options: Any) -> None:
     if request.write:
         file, shown = _write(record, stamps)
         shown_on.print(f"written: {file} and {shown}")
-    emit(record, _show(record), as_json)
+    emit(record, show(record), as_json)
 
 
 def _measure(request: _Request, note: Note) -> dict[str, Any]:
@@ -268,17 +265,17 @@ def _engine(
         "groups": config.groups,
         "elements": config.elements,
     }
-    if only != _WHOLE:
+    if only != WHOLE:
         found = blocks(config, board)
         if only is not None and only not in found:
-            raise BadInput(f"there is no block {only!r}: it can be {', '.join([_WHOLE, *found])}")
+            raise BadInput(f"there is no block {only!r}: it can be {', '.join([WHOLE, *found])}")
         row["blocks"] = {}
         for name, block in found.items():
             if only in (None, name):
                 note(f"{where}: {name}")
                 used = count_block(block, family)
                 row["blocks"][name] = {"copies": block.copies, "used": used}
-    if only in (None, _WHOLE):
+    if only in (None, WHOLE):
         note(f"{where}: whole")
         row["engine"] = engine_netlist(config, family).used
     return row
@@ -345,62 +342,3 @@ def _document_file() -> Path:
     if not folder.is_dir():
         raise BadInput(f"--write is for a checkout of the project; there is no folder {folder}")
     return folder / "resources.md"
-
-
-def _show(record: Mapping[str, Any]) -> Group:
-    shown: list[RenderableType] = []
-    for preset, counted in record.get("presets", {}).items():
-        for family, rows in counted.items():
-            shown += [f"preset {preset}, {family}", _table(rows)]
-    for row in record.get("lanes", []):
-        rows = dict(row.get("blocks", {}))
-        if "engine" in row:
-            rows[_WHOLE] = {"copies": 1, "used": row["engine"]}
-        title = f"{row['lanes']} lanes × {row['groups']} groups, {row['family']}"
-        if "engine" in row:
-            title += f": {row['engine']['lut'] / row['elements']:,.0f} LUT over elements"
-        shown += [title, _table(rows)]
-    for name, row in record.get("boards", {}).items():
-        used = used_words(row["used"], boards.BOARDS[name].capacity)
-        shown.append(f"{name}, whole: {used}")
-    routed = [record["routed"]] if "routed" in record else []
-    for row in routed + record.get("routed_lanes", []):
-        shown += [*_clocks(row)]
-    if "largest" in record:
-        row = record["largest"]
-        shown.append(
-            f"most elements in the {row['part']} with {row['network']}: {row['elements']}, "
-            f"{row['lanes']} lanes × {row['groups']} groups: "
-            f"{used_words(row['used'], row['capacity'])}"
-        )
-    return Group(*shown)
-
-
-def _table(rows: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = Table("block")
-    for heading in ("copies", *next(iter(rows.values()))["used"]):
-        table.add_column(heading, justify="right")
-    for name, row in rows.items():
-        table.add_row(name, f"{row['copies']}", *(f"{n:,g}" for n in row["used"].values()))
-    return table
-
-
-def _clocks(row: Mapping[str, Any]) -> list[RenderableType]:
-    table = Table("seed")
-    for heading in ("MHz", "logic ns", "routing ns"):
-        table.add_column(heading, justify="right")
-    table.add_column("slowest path")
-    for each in row["seeds"]:
-        path = each["slowest"]
-        routing = path["ns"].get("routing", 0.0)
-        logic = sum(path["ns"].values()) - routing
-        most = ", ".join(f"{name} {share:.0%}" for name, share in list(path["blocks"].items())[:3])
-        ends = f"{path['from']} to {path['to']}\nthrough {most}"
-        mhz = f"{each['fmax_mhz']:.2f}"
-        table.add_row(f"{each['seed']}", mhz, f"{logic:.2f}", f"{routing:.2f}", ends)
-    title = (
-        f"{row['board']} ({row['part']}), {row['lanes']} lanes × {row['groups']} groups, routed: "
-        f"median {row['median_mhz']:.2f} MHz, best {row['best_mhz']:.2f} MHz; "
-        f"{used_words(row['used'])}"
-    )
-    return [title, table]

@@ -140,13 +140,13 @@ def explore(model: str, show_all: bool, as_json: bool, **options: Any) -> None:
     Every combination of lanes, groups, queue and entry is a point: an engine with memories just as
     deep as the network needs; shallow ones are made of LUTs, so that a board's own engine, which
     has deeper ones in block RAM, may take fewer. The network is packed for it, and the cycle model,
-    which equals the RTL, says what each input takes alone. LUTs, block RAMs and DSPs are predicted
-    by a model that is fitted to a few synthesised engines. How far off it may be is told by trial:
-    each of these engines is predicted by a fit to the others, as if it had not been synthesised,
-    and the greatest error is shown. Where a point has more or fewer elements than any of them, a
-    star in tables and a dot in plots say so: it may be further off. On the Pareto front are the
-    points for which no other takes fewer cycles without more LUTs, of equal ones that with the
-    least memory; with --board, of those that fit it.
+    which tests hold equal to the RTL on up to 8 × 4 elements, says what each input takes alone.
+    LUTs, block RAMs and DSPs are predicted by a model that is fitted to a few synthesised engines.
+    How far off it may be is told by trial: each of these engines is predicted by a fit to the
+    others, as if it had not been synthesised, and the greatest error is shown. Where a point has
+    more or fewer elements than any of them, a star in tables and a dot in plots say so: it may be
+    further off. On the Pareto front are the points for which no other takes fewer cycles without
+    more LUTs, of equal ones that with the least memory; with --board, of those that fit it.
 
     JSON: `network`, `inputs` (their number), `grid`, `family`, `board`, `capacity`, `backend`,
     `jobs`, `seconds`, `model` (`source` and number of the `engines` that it was fitted to, least
