@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from sim import toolchain
 from sim.verilog import build_folder
+from sw.interrupts import uninterrupted
 from sw.transport import DeviceSilent
 
 __all__ = ["NOTHING", "Observed", "SimulationCrash", "VerilatedTransport", "build", "simulate"]
@@ -195,6 +196,7 @@ class VerilatedTransport:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
+            process_group=0,  # a terminal's Ctrl-C is for us, who close it
         )
         self._requests = cast(IO[bytes], self._child.stdin)
         self._replies = cast(IO[bytes], self._child.stdout)
@@ -240,8 +242,8 @@ class VerilatedTransport:
         words = np.empty(count, np.uint32)
         for start in range(0, count, _WORDS_MAX):
             burst = min(_WORDS_MAX, count - start)
-            self._call(_READ, address + start, burst)
-            words[start : start + burst] = np.frombuffer(self._receive(4 * burst), "<u4")
+            found = self._call_for_words(_READ, address + start, burst, burst)
+            words[start : start + burst] = found
         return words
 
     def poll(self, address: int, mask: int, value: int, timeout: float) -> bool:
@@ -285,8 +287,7 @@ class VerilatedTransport:
 
     def watched(self) -> NDArray[np.uint32]:
         """What the main loop found out about the watched signals; nothing if there are none."""
-        count = self._call(_WATCHED, 0)
-        return np.frombuffer(self._receive(4 * count), "<u4")
+        return self._call_for_words(_WATCHED, 0, 0, None)
 
     def close(self) -> None:
         """End the simulation; waves are complete when this returns."""
@@ -320,18 +321,30 @@ class VerilatedTransport:
     def _call(
         self, operation: int, a: int, b: int = 0, c: int = 0, d: int = 0, *, payload: bytes = b""
     ) -> int:
-        """One request and the head of its reply; the value of the reply."""
-        try:
-            self._requests.write(_REQUEST.pack(operation, a, b, c, d) + payload)
-            self._requests.flush()
-        except BrokenPipeError:
-            raise self._crash() from None
-        status, value, self._cycles = _REPLY.unpack(self._receive(_REPLY.size))
-        if status:
-            raise DeviceSilent(
-                f"simulation: no acknowledge of word 0x{value:08x} within 100,000 clock cycles"
-            )
-        return int(value)
+        """One request; the value of its reply."""
+        return self._exchange(_REQUEST.pack(operation, a, b, c, d) + payload, 0)[0]
+
+    def _call_for_words(
+        self, operation: int, a: int, b: int, words: int | None
+    ) -> NDArray[np.uint32]:
+        """One request; the words behind its reply."""
+        _, data = self._exchange(_REQUEST.pack(operation, a, b, 0, 0), words)
+        return np.frombuffer(data, "<u4")
+
+    def _exchange(self, request: bytes, words: int | None) -> tuple[int, bytes]:
+        """Value of a reply, and the words behind it: as many as its value if None is given."""
+        with uninterrupted():  # for who is interrupted may have more to ask before it gives up
+            try:
+                self._requests.write(request)
+                self._requests.flush()
+            except BrokenPipeError:
+                raise self._crash() from None
+            status, value, self._cycles = _REPLY.unpack(self._receive(_REPLY.size))
+            if status:
+                raise DeviceSilent(
+                    f"simulation: no acknowledge of word 0x{value:08x} within 100,000 clock cycles"
+                )
+            return int(value), self._receive(4 * (value if words is None else words))
 
     def _receive(self, size: int) -> bytes:
         data = self._replies.read(size)

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
+from .interrupts import give_up
+
 __all__ = ["INTERRUPTED", "importing", "main"]
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -45,4 +47,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _end(number: int, _: FrameType | None) -> None:
+    give_up()
     sys.exit(128 + number)

@@ -9,6 +9,7 @@ import click
 from hw.config import ConfigError
 from sw.entry import INTERRUPTED
 from sw.errors import BadInput
+from sw.interrupts import give_up
 
 from .lazy import LazyGroup
 
@@ -52,6 +53,7 @@ class _Verbs(LazyGroup):
             click.echo(f"thresher {ctx.invoked_subcommand}: {error}", err=True)
             ctx.exit(_BAD_INPUT)
         except KeyboardInterrupt:
+            give_up()
             ctx.exit(INTERRUPTED)
 
 
