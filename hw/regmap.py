@@ -103,7 +103,7 @@ REGISTERS = (
 # What is counted while a layer runs, in the order of the window. `busy` and `stalled` are summed
 # over the processing elements; in what remains of cycles × elements, an element was starved.
 COUNTER_DOCS = {
-    "cycles": "from the layer's start to its last output word written",
+    "cycles": "from the layer's start to the next one's; of the last, to the end of the run",
     "activations": "non-zero activations broadcast, summed over the groups",
     "blocked": "cycles in which a group had an activation but a full queue, summed over the groups",
     "busy": "entries issued, padding included",

@@ -27,7 +27,7 @@ ARTY_A7_35T = Board(
     # Half of the oscillator, to be careful: Yosys counts but has no timing, and Vivado has not
     # routed this design yet.
     clock_hz=50_000_000,
-    toolchains=("vivado", "yosys", "xray"),
+    toolchains=("vivado", "xray", "yosys"),
     loader=("--board", "arty_a7_35t"),
     make_platform=_Arty35Platform,
 )
@@ -40,7 +40,7 @@ ARTY_A7_100T = Board(
     capacity={"lut": 63_400, "ff": 126_800, "bram36": 135, "dsp": 240},
     preset="arty_a7_100t",
     clock_hz=ARTY_A7_35T.clock_hz,
-    toolchains=("vivado", "yosys", "xray"),
+    toolchains=("vivado", "xray", "yosys"),
     loader=("--board", "arty_a7_100t"),
     make_platform=_Arty100Platform,
 )

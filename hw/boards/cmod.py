@@ -31,7 +31,7 @@ CMOD_A7_35T = Board(
     capacity=ARTY_A7_35T.capacity,
     preset="arty_a7_35t",
     clock_hz=ARTY_A7_35T.clock_hz,
-    toolchains=("vivado", "yosys", "xray"),
+    toolchains=("vivado", "xray", "yosys"),
     loader=("--board", "cmoda7_35t"),
     make_platform=_CmodPlatform,
 )

@@ -24,7 +24,7 @@ NEXYS_A7 = Board(
     capacity=ARTY_A7_100T.capacity,
     preset="arty_a7_100t",
     clock_hz=ARTY_A7_100T.clock_hz,
-    toolchains=("vivado", "yosys", "xray"),
+    toolchains=("vivado", "xray", "yosys"),
     loader=("--board", "nexys_a7_100"),
     make_platform=_NexysPlatform,
 )
