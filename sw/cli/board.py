@@ -58,7 +58,7 @@ def board(
     pseudo-terminal, like /dev/ttyUSB1, and through a TCP port of the loopback address. The engine
     holds no network at first. Ctrl-C ends it.
 
-    Compiling it takes a minute or two, once. Then it runs about a twentieth as fast as the board.
+    It is compiled once, which takes some minutes.
     """
     chosen = _at_baud(boards.find(name), baud)
     with steps(console()) as begin:

@@ -22,6 +22,7 @@ from sw.cli.bench_eie import eie_layers
 from sw.cli.resource_table import ROUTED, read_table
 from sw.pack import pack
 from sw.published import eie
+from sw.words import image_words
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -107,6 +108,14 @@ class TestReadme:
         assert self.DEMO["multiply-accumulates"] == macs
         busy = products / (PRESETS[BOARD].elements * alone.mean())
         assert self.DEMO["utilisation"].startswith(f"{busy:.1%} of the multipliers' cycles")
+
+    def test_load(self, lenet300100):
+        """A word is four bytes of ten bits, and an exchange has hardly any more."""
+        _, image, *_ = lenet300100
+        words = sum(len(part) for _, part in image_words(image))
+        seconds = float(re.search(r" ([\d.]+) s at 1,000,000 baud$", self.DEMO["load"])[1])
+        assert self.DEMO["load"].startswith(f"{words:,} words through the UART")
+        assert words * 40 / 1e6 < seconds < 1.05 * words * 40 / 1e6 < 1
 
     def test_resources(self):
         build = read_figures()["builds"][BOARD]
