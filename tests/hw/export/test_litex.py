@@ -1,4 +1,4 @@
-"""LiteX SoCs with an export by its own wrapper; the one with Wishbone is simulated."""
+"""LiteX SoCs with an export by its own wrapper, simulated."""
 
 import dataclasses
 import json
@@ -35,13 +35,14 @@ def soc(tmp_path):
     return make
 
 
-def test_wishbone(soc):
-    export, folder, facts = soc("wishbone")
-    env, check = software(CASE, "wishbone", export)
+@pytest.mark.parametrize(("kind", "bench"), [("wishbone", "wishbone"), ("axi", "litex_axi")])
+def test_simulated(soc, kind, bench):
+    export, folder, facts = soc(kind)
+    env, check = software(CASE, kind, export)
     verilog = (folder / "soc.v").read_text() + (export / "thresher.v").read_text()
     run_verilog(
         lambda: verilog,
-        module="sim.bench.export.wishbone",
+        module=f"sim.bench.export.{bench}",
         name="soc",
         env=env | facts,
         files=[*export.glob("*.mem"), *folder.glob("*.init")],
