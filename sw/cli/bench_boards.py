@@ -17,13 +17,16 @@ from rich.table import Table
 
 from hw.boards import BOARDS, RESOURCES, Board
 from hw.config import PRESETS
+from hw.project import Design
 from hw.toolchains import yosys
 from sw import format as thr
 from sw import networks
 from sw.errors import BadInput
 from sw.pack import pack
 
+from .blocks import logic_digest
 from .output import console, emit, json_option
+from .todays_logic import is_of_today
 
 __all__ = ["boards", "collect", "document", "kept", "read_figures", "shipped", "state"]
 
@@ -82,7 +85,9 @@ def boards(folder: Path, write: bool, as_json: bool) -> None:
         if missing:
             console().print(f"note: {folder} has no build of {', '.join(missing)}: figures kept")
         for name, build in figures["builds"].items():
+            console().print(f"{name}: whether its build is of today's logic ...")
             build["shipped"] = shipped(BOARDS[name])
+            build["logic"] = _logic(BOARDS[name], build.pop("folder"), build.pop("model"))
         figures = kept(figures, read_figures())
         file, shown = _figures_file(), _document_file()
         file.write_text(json.dumps(figures, indent=1) + "\n")
@@ -98,7 +103,8 @@ def collect(folder: Path) -> dict[str, Any]:
     -------
     dict
         `tools`: names and versions; `builds`: board -> `toolchain`, `clock_mhz`, `fmax_mhz`,
-        `resources`, `config`, `bitstream` (whether there is one) and `seconds`.
+        `resources`, `config`, `bitstream` (whether there is one), `seconds`, `model` (the
+        network in its memories, or None) and `folder`.
 
     Raises
     ------
@@ -116,25 +122,31 @@ def collect(folder: Path) -> dict[str, Any]:
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise BadInput(f"{path} is not the summary of a build: {error!r}") from error
             if mine:
-                found.append((path.stat().st_mtime_ns, summary))
+                found.append((path.stat().st_mtime_ns, summary, str(path.parent)))
         if found:
-            _, summary = max(found, key=lambda each: each[0])
-            kept = ("toolchain", "clock_mhz", "fmax_mhz", "resources", "config", "seconds")
+            _, summary, where = max(found, key=lambda each: each[0])
+            kept = ("toolchain", "clock_mhz", "fmax_mhz", "resources", "config", "seconds", "model")
             builds[board.name] = {name: summary[name] for name in kept} | {
-                "bitstream": summary["bitstream"] is not None
+                "bitstream": summary["bitstream"] is not None,
+                "folder": where,
             }
     nextpnr = sorted({importlib.metadata.version(tool) for tool in _TOOLS})
     return {"tools": [yosys.version(), f"nextpnr {', '.join(nextpnr)}"], "builds": builds}
 
 
 def kept(figures: dict[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures with those of former builds, marked `earlier`, of boards that have none."""
+    """The figures with those of former builds of boards that have none.
+
+    Where the logic has changed since, their `logic` is None.
+    """
     builds = {}
     for name in BOARDS:
         if name in figures["builds"]:
             builds[name] = figures["builds"][name]
         elif name in before["builds"]:
-            builds[name] = {**before["builds"][name], "earlier": True}
+            build = before["builds"][name]
+            same = build["logic"] == logic_digest(BOARDS[name].preset)
+            builds[name] = build if same else {**build, "logic": None}
     return {**figures, "builds": builds}
 
 
@@ -142,6 +154,17 @@ def read_figures() -> dict[str, Any]:
     """The figures that docs/boards.md is made from: those of `collect`, and `shipped` of each."""
     figures: dict[str, Any] = json.loads(_figures_file().read_text())
     return figures
+
+
+def _logic(board: Board, folder: str, model: Mapping[str, Any] | None) -> str | None:
+    """Digest of the logic of a build, if that is today's: by its Verilog, the network in it."""
+    config = PRESETS[board.preset]
+    design = Design(board, config)
+    if model is not None:
+        path = networks.path(Path(model["path"]).stem)
+        image = pack(thr.read(path), config)
+        design = Design(board, config, image.contents, image.id, str(path))
+    return logic_digest(board.preset) if is_of_today(Path(folder), design) else None
 
 
 def shipped(board: Board) -> list[str]:
@@ -220,7 +243,7 @@ def _row(board: Board, build: Mapping[str, Any] | None) -> list[object]:
         used,
         f"{build['clock_mhz']:g}",
         "not routed" if fmax is None else f"{fmax:.1f}",
-        _STATES[state(build)] + (", an earlier version" if build.get("earlier") else ""),
+        _STATES[state(build)] + (", an earlier version" if build.get("logic", "") is None else ""),
     ]
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import json
-import tempfile
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -20,13 +19,14 @@ import click
 
 from hw import boards
 from hw.config import AcceleratorConfig, ConfigError
-from hw.project import Design, write_sources
+from hw.project import Design
 from sw.errors import BadInput
 from sw.format import write_file
 from sw.fpga_designs import Build, read_build
 from sw.resource_model import FAMILIES, counted_logic
 
 from .blocks import logic_digest
+from .todays_logic import is_of_today
 
 __all__ = ["config_of", "is_stale", "main", "stamp", "table_of"]
 
@@ -80,23 +80,14 @@ def table_of(folders: Sequence[Path]) -> dict[str, Any]:
             raise BadInput(f"{folder} is a build for {board.part}, which nothing is predicted for")
         if build.counted_by != "yosys":
             raise BadInput(f"{folder} was counted by {build.counted_by}: build --toolchain yosys")
-        _check_logic(folder, Design(board, config_of(folder, build)))
+        if not is_of_today(folder, Design(board, config_of(folder, build))):
+            raise BadInput(
+                f"{folder} is of other logic than today's, or has a network: build it anew"
+            )
         rows.append({"counted_by": build.counted_by, "used": build.used, "config": build.config})
         presets.add(board.preset)
     rows.sort(key=lambda row: json.dumps(row))
     return {"logic": {name: stamp(name) for name in sorted(presets)}, "engines": rows}
-
-
-def _check_logic(folder: Path, design: Design) -> None:
-    with tempfile.TemporaryDirectory() as scratch:
-        write_sources(design, Path(scratch))
-        today = Path(scratch, "top.v").read_bytes()
-    try:
-        built = (folder / "top.v").read_bytes()
-    except FileNotFoundError:
-        raise BadInput(f"{folder} has no top.v: build it anew") from None
-    if built != today:
-        raise BadInput(f"{folder} is of other logic than today's, or has a network: build it anew")
 
 
 @click.command()
