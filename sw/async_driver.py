@@ -15,7 +15,7 @@ from hw.config import PRESETS, AcceleratorConfig
 from sim import golden
 
 from . import format as thr
-from .asynchronous import AsyncTransport, Threaded
+from .asynchronous import AsyncTransport, Threaded, followed_by
 from .compressed import CompressedNetwork
 from .device import Device
 from .errors import BadInput
@@ -230,10 +230,8 @@ class AsyncAccelerator:
         config = self._require_config()
         async with self._turn:
             if self._device.image is None:
-                try:
+                async with followed_by(self._device.forget):
                     return await run_checks(self._device, config, note)
-                finally:
-                    await self._device.forget()
             async with self._loaded_again():
                 return await run_checks(self._device, config, note)
 
@@ -244,11 +242,13 @@ class AsyncAccelerator:
         if image is None:
             raise DeviceError("no image is loaded; call load() first")
         self._network = None
-        try:
-            yield image
-        finally:
+
+        async def load() -> None:
             await self._device.load(image)
             self._network = network
+
+        async with followed_by(load):
+            yield image
 
     @property
     def batch(self) -> int:

@@ -8,17 +8,19 @@ cocotb. With `Threaded` the event loop goes on while the line is waited for.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import BadInput
 from .transport import Transport
 
-__all__ = ["AsyncTransport", "Immediate", "Threaded", "finish"]
+__all__ = ["AsyncTransport", "Immediate", "Threaded", "finish", "followed_by"]
 
 T = TypeVar("T")
 
@@ -101,6 +103,18 @@ class Threaded:
     async def _do(self, method: Callable[..., T], *arguments: object) -> T:
         call = functools.partial(method, *arguments)
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+
+@contextlib.asynccontextmanager
+async def followed_by(clean_up: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
+    """A block and what is done after it; if both fail, what the block raises is raised."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(BadInput):
+            await clean_up()
+        raise
+    await clean_up()
 
 
 def finish(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -8,7 +8,7 @@ import numpy as np
 
 from hw.regmap import REGISTERS, Window
 from sw.pack import pack
-from sw.transport import DeviceSilent, LinkError, Transport
+from sw.transport import DeviceSilent, LinkError, PortError, Transport
 
 
 class Faulty:
@@ -72,6 +72,19 @@ class FaultyReads:
         if self._place is not None and 0 <= self._place - before < count:
             return self._fault(words, self._place - before)
         return words
+
+
+class Lost:
+    """A transport whose port is there until `there` is False."""
+
+    def __init__(self, device):
+        self._device = device
+        self.there = True
+
+    def __getattr__(self, name):
+        if not self.there:
+            raise PortError("the port was lost")
+        return getattr(self._device, name)
 
 
 def flipped(dice):

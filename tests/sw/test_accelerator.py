@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from faulty import Lost
 from two_networks import EXPECTED, IMAGE, INPUTS, LAYERS, NETWORK, OTHER, PLACE_OF_IT, X
 
 from hw.layouts import BUS_ADDRESS_BITS
@@ -208,15 +209,7 @@ class TestMisuse:
         np.testing.assert_array_equal(accelerator.predict(X), EXPECTED)
 
     def test_a_trace_on_a_port_that_is_lost(self, device):
-        class Lost:
-            there = True
-
-            def __getattr__(self, name):
-                if not self.there:
-                    raise PortError("the port was lost")
-                return getattr(device, name)
-
-        link = Lost()
+        link = Lost(device)
         accelerator = Accelerator(link)
         accelerator.load(NETWORK)
 
@@ -227,3 +220,44 @@ class TestMisuse:
             accelerator.trace(INPUTS, progress=unplug)
         with pytest.raises(DeviceError, match="no network is loaded"):
             accelerator.trace(INPUTS)
+
+
+class TestInterrupted:
+    """By Ctrl-C, which may end the other side, too."""
+
+    @pytest.fixture(params=[True, False], ids=["there", "lost"])
+    def link(self, request, device):
+        link = Lost(device)
+        link.remains = request.param
+        return link
+
+    @pytest.mark.parametrize("loaded", [True, False])
+    @pytest.mark.parametrize("what", ["load", "run", "trace", "selftest"])
+    def test_it_is_what_is_raised(self, link, loaded, what):
+        accelerator = Accelerator(link)
+        if loaded or what in ("run", "trace"):
+            accelerator.load(NETWORK)
+
+        def interrupt(_):
+            link.there = link.remains
+            raise KeyboardInterrupt
+
+        use = {
+            "load": lambda: accelerator.load(OTHER, interrupt),
+            "run": lambda: accelerator.run(INPUTS, progress=interrupt),
+            "trace": lambda: accelerator.trace(INPUTS, progress=interrupt),
+            "selftest": lambda: accelerator.selftest(interrupt),
+        }
+        with pytest.raises(KeyboardInterrupt):
+            use[what]()
+        link.there = True
+        accelerator.load(NETWORK)
+        np.testing.assert_array_equal(accelerator.predict(X), EXPECTED)
+
+    def test_the_network_is_whole_afterwards(self, accelerator):
+        def interrupt(_):
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            accelerator.trace(INPUTS, progress=interrupt)
+        np.testing.assert_array_equal(accelerator.predict(X), EXPECTED)
