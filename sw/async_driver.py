@@ -18,11 +18,12 @@ from . import format as thr
 from .asynchronous import AsyncTransport, Threaded, followed_by
 from .compressed import CompressedNetwork
 from .device import Device
+from .device_errors import Closed, DeviceError
 from .errors import BadInput
 from .image import Image
 from .pack import pack, pack_file
 from .ports import boards_of, open_port
-from .registers import DeviceError, LayerCounts, Registers
+from .registers import LayerCounts, Registers
 from .selftest import Check, run_checks
 from .trace import Trace, compare, prefix
 from .vectors import as_vectors, warn_if_clamped
@@ -86,6 +87,7 @@ class AsyncAccelerator:
         self._config = config
         self._network: CompressedNetwork | None = None
         self._turn = asyncio.Lock()
+        self._closed = False
         self.port = port
 
     @classmethod
@@ -110,7 +112,7 @@ class AsyncAccelerator:
 
     async def start(self) -> None:
         """Find out what answers; before all else, where the transport was given."""
-        async with self._turn:
+        async with self._alone():
             await self._device.open()
             digest = (await self._device.registers()).config_digest
         known = [config for config in PRESETS.values() if config.digest == digest]
@@ -118,14 +120,20 @@ class AsyncAccelerator:
             self._config = known[0]
 
     async def close(self) -> None:
-        """End: what the device holds stays guarded, and the port is closed, the one given, too."""
-        try:
-            async with self._turn:
+        """End: what the device holds stays guarded, and the port is closed, the one given, too.
+
+        Closed again, it does nothing.
+        """
+        async with self._turn:
+            if self._closed:
+                return
+            self._closed = True
+            try:
                 with contextlib.suppress(BadInput):
                     await self._device.leave()
-        finally:
-            if isinstance(self._transport, Threaded):
-                await self._transport.close()
+            finally:
+                if isinstance(self._transport, Threaded):
+                    await self._transport.close()
 
     async def __aenter__(self) -> AsyncAccelerator:
         return self
@@ -133,9 +141,17 @@ class AsyncAccelerator:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+    @contextlib.asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Have the device for oneself, which is not closed."""
+        async with self._turn:
+            if self._closed:
+                raise Closed("the accelerator was closed; open it again")
+            yield
+
     async def info(self) -> Info:
         """See `sw.driver.Accelerator.info`."""
-        async with self._turn:
+        async with self._alone():
             registers = await self._device.registers()
             boards = boards_of(registers.config_digest)
             identity = f"{registers.image_id:08x}"
@@ -144,8 +160,8 @@ class AsyncAccelerator:
 
     async def load(self, model: Model, progress: Progress = nothing, *, whole: bool = False) -> int:
         """See `sw.driver.Accelerator.load`."""
-        image, network = self._packed(model)
-        async with self._turn:
+        async with self._alone():
+            image, network = self._packed(model)
             self._network = None
             words = await self._device.load(image, progress, whole=whole)
             self._network = network
@@ -153,8 +169,8 @@ class AsyncAccelerator:
 
     async def attach(self, model: Model) -> None:
         """See `sw.driver.Accelerator.attach`."""
-        image, network = self._packed(model)
-        async with self._turn:
+        async with self._alone():
+            image, network = self._packed(model)
             self._network = None
             await self._device.attach(image)
             self._network = network
@@ -168,7 +184,7 @@ class AsyncAccelerator:
         batch: int | None = None,
     ) -> NDArray[np.int64]:
         """See `sw.driver.Accelerator.run`."""
-        async with self._turn:
+        async with self._alone():
             return await self._device.run(x, timeout, progress, batch=batch)
 
     async def predict(
@@ -180,7 +196,7 @@ class AsyncAccelerator:
         trace_layers: bool = False,
     ) -> NDArray[np.float64]:
         """See `sw.driver.Accelerator.predict`."""
-        async with self._turn:
+        async with self._alone():
             network = self._require_network()
             vectors = as_vectors(x, network.inputs)
             warn_if_clamped(network, vectors)
@@ -202,7 +218,7 @@ class AsyncAccelerator:
         progress: Progress = nothing,
     ) -> Trace:
         """See `sw.driver.Accelerator.trace`."""
-        async with self._turn:
+        async with self._alone():
             return await self._trace(self._require_network(), x, timeout, progress)
 
     async def _trace(
@@ -227,8 +243,8 @@ class AsyncAccelerator:
 
     async def selftest(self, note: Callable[[str], None] = nothing) -> list[Check]:
         """See `sw.driver.Accelerator.selftest`."""
-        config = self._require_config()
-        async with self._turn:
+        async with self._alone():
+            config = self._require_config()
             if self._device.image is None:
                 async with followed_by(self._device.forget):
                     return await run_checks(self._device, config, note)
@@ -268,17 +284,17 @@ class AsyncAccelerator:
 
     async def counters(self) -> list[LayerCounts]:
         """See `sw.driver.Accelerator.counters`."""
-        async with self._turn:
+        async with self._alone():
             return await self._device.counters()
 
     async def reset(self) -> None:
         """See `sw.driver.Accelerator.reset`."""
-        async with self._turn:
+        async with self._alone():
             await self._device.reset()
 
     async def release(self) -> None:
         """See `sw.driver.Accelerator.release`."""
-        async with self._turn:
+        async with self._alone():
             await self._device.release()
 
     def _packed(self, model: Model) -> tuple[Image, CompressedNetwork | None]:

@@ -17,9 +17,10 @@ from hw.regmap import COUNTERS, Window
 
 from .asynchronous import AsyncTransport
 from .bus import VerifiedBus
+from .device_errors import DeviceError
 from .errors import BadInput
 from .image import Image, word_address
-from .registers import BUSY, COMMANDS_MODULUS, DeviceError, LayerCounts, Registers, identify
+from .registers import BUSY, COMMANDS_MODULUS, LayerCounts, Registers, identify
 from .words import (
     activation_address,
     activation_stride,

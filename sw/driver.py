@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
@@ -20,15 +20,16 @@ from hw.config import AcceleratorConfig
 
 from .async_driver import RUN_SECONDS, AsyncAccelerator, Info, Model, Progress, nothing
 from .asynchronous import Immediate, finish
+from .device_errors import Closed, DeviceError
 from .ports import open_port
 from .progress import shares
-from .registers import DeviceError, LayerCounts
+from .registers import LayerCounts
 from .selftest import Check
 from .trace import Trace
 from .transport import Transport
 from .uartbone import UartBone
 
-__all__ = ["Accelerator", "Check", "DeviceError", "Info", "LayerCounts", "Trace"]
+__all__ = ["Accelerator", "Check", "Closed", "DeviceError", "Info", "LayerCounts", "Trace"]
 
 T = TypeVar("T")
 
@@ -45,7 +46,8 @@ class Accelerator:
     the device for itself until it returns.
 
     Every method raises `sw.transport.LinkError`, or one of its kinds, if the device does not
-    answer or its port is lost; after that, it can be opened and loaded again.
+    answer or its port is lost; after that, it can be opened and loaded again. Once it was closed,
+    all that use the device raise `Closed`.
 
     Parameters
     ----------
@@ -69,9 +71,8 @@ class Accelerator:
     def __init__(self, transport: Transport, *, config: AcceleratorConfig | None = None) -> None:
         self._transport = transport
         self._owns_transport = False
-        self._turn = threading.Lock()
-        self._thread: int | None = None  # which has the turn
-        self._closed = False
+        self._turn = threading.RLock()
+        self._taken = False  # by a method, which may call back what calls another
         self._async = AsyncAccelerator(Immediate(transport), config=config)
         self._finish(self._async.start())
 
@@ -114,15 +115,17 @@ class Accelerator:
         return accelerator
 
     def close(self) -> None:
-        """End: what the device holds stays guarded, and the port is closed if `open` opened it."""
-        if self._closed:
-            return
-        try:
-            self._finish(self._async.close())
-        finally:
-            self._closed = True
-            if self._owns_transport:
-                self._transport.close()
+        """End: what the device holds stays guarded, and the port is closed if `open` opened it.
+
+        Closed again, it does nothing; what other threads have under way is waited for.
+        """
+        with self._alone():
+            try:
+                finish(self._async.close())
+            finally:
+                if self._owns_transport:
+                    self._owns_transport = False
+                    self._transport.close()
 
     def __enter__(self) -> Accelerator:
         return self
@@ -323,15 +326,17 @@ class Accelerator:
         return contextlib.nullcontext(nothing if progress is False else progress)
 
     def _finish(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        if self._closed:
-            coroutine.close()
-            raise DeviceError("the accelerator was closed; open it again")
-        if self._thread == threading.get_ident():
-            coroutine.close()
-            raise DeviceError("the accelerator was called by what its own method calls")
+        with contextlib.closing(coroutine), self._alone():
+            return finish(coroutine)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Have the device for oneself."""
         with self._turn:
-            self._thread = threading.get_ident()
+            if self._taken:
+                raise DeviceError("the accelerator was called by what its own method calls")
+            self._taken = True
             try:
-                return finish(coroutine)
+                yield
             finally:
-                self._thread = None
+                self._taken = False

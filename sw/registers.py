@@ -9,19 +9,15 @@ from hw.regmap import COUNTERS, MAGIC, VERSION
 
 from .asynchronous import AsyncTransport
 from .bus import PLACE
-from .errors import BadInput
+from .device_errors import DeviceError
 from .transport import LinkError, PortError
 
-__all__ = ["BUSY", "COMMANDS_MODULUS", "DeviceError", "LayerCounts", "Registers", "identify"]
+__all__ = ["BUSY", "COMMANDS_MODULUS", "LayerCounts", "Registers", "identify"]
 
 BUSY = 1
 COMMANDS_MODULUS = 1 << 16
 _LAYER, _COMMANDS = 8, 16  # from which bit on the register status has them
 _IDENTIFY_MAX = 4
-
-
-class DeviceError(BadInput):
-    """The device is not the one that was expected, or did not do what it should."""
 
 
 @dataclasses.dataclass(frozen=True)

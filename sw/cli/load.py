@@ -13,11 +13,12 @@ from rich.table import Table
 from hw import boards
 from sw import format as thr
 from sw.compressed import CompressedNetwork
+from sw.device_errors import DeviceError
 from sw.driver import Accelerator
 from sw.pack import pack_file
 from sw.ports import PORTS_VARIABLE, boards_of
 from sw.progress import shares
-from sw.registers import DeviceError, Registers
+from sw.registers import Registers
 
 from .output import console, emit, json_option
 from .target import board_config

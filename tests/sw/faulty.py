@@ -75,11 +75,23 @@ class FaultyReads:
 
 
 class Lost:
-    """A transport whose port is there until `there` is False."""
+    """A transport whose port is there until it is closed, or `there` is False.
+
+    Attributes
+    ----------
+    closed : how often it was closed; the sound transport never is
+    """
+
+    port = "its port"
 
     def __init__(self, device):
         self._device = device
         self.there = True
+        self.closed = 0
+
+    def close(self):
+        self.there = False
+        self.closed += 1
 
     def __getattr__(self, name):
         if not self.there:
