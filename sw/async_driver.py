@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from hw.config import PRESETS, AcceleratorConfig
 from sim import golden
 
 from . import format as thr
-from .asynchronous import AsyncTransport, Threaded, followed_by
+from .asynchronous import AsyncTransport, Threaded, followed_by, opened
 from .compressed import CompressedNetwork
 from .device import Device
 from .device_errors import Closed, DeviceError
@@ -100,7 +101,7 @@ class AsyncAccelerator:
         say: Callable[[str], None] = nothing,
     ) -> AsyncAccelerator:
         """See `sw.driver.Accelerator.open`."""
-        bone = await asyncio.to_thread(open_port, port, baud, say)
+        bone = await opened(functools.partial(open_port, port, baud, say))
         transport = Threaded(bone)
         accelerator = cls(transport, config=config, port=bone.port)
         try:

@@ -14,11 +14,12 @@ from two_networks import EXPECTED, IMAGE, INPUTS, NETWORK, RECIPE, X
 
 from sim import golden
 from sim.random_network import random_inputs, random_network
-from sw import driver
+from sw import async_driver, driver
 from sw.async_driver import AsyncAccelerator
 from sw.asynchronous import Threaded
 from sw.bus import PLACE
 from sw.driver import Accelerator, Closed, DeviceError
+from sw.transport import PortError
 
 
 class TestThreads:
@@ -122,6 +123,65 @@ class TestClosed:
 
         asyncio.run(main())
         assert link.closed == 1
+
+
+def join(name):
+    """Wait until threads of this name have ended."""
+    for thread in threading.enumerate():
+        if thread.name.startswith(name):
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+class TestOpening:
+    @pytest.fixture
+    def slow(self, device, monkeypatch):
+        """A port that takes its time to open."""
+        link = Lost(device)
+        link.go_on = threading.Event()
+
+        def open_port(*_):
+            assert link.go_on.wait(60)
+            return link
+
+        monkeypatch.setattr(async_driver, "open_port", open_port)
+        return link
+
+    def test_what_comes_too_late_is_closed(self, slow):
+        async def main():
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(AsyncAccelerator.open(slow.port), 0.05)
+            assert slow.closed == 0
+            slow.go_on.set()
+
+        asyncio.run(main())
+        join("opening")
+        assert slow.closed == 1
+
+    def test_what_comes_in_time_is_not(self, slow):
+        slow.go_on.set()
+
+        async def main():
+            async with await AsyncAccelerator.open(slow.port):
+                assert slow.closed == 0
+
+        asyncio.run(main())
+        assert slow.closed == 1
+
+    def test_no_such_port(self):
+        with pytest.raises(PortError, match="there is no such port"):
+            asyncio.run(AsyncAccelerator.open("/dev/ttyNONE7"))
+
+
+def test_a_port_that_cannot_be_closed_leaves_no_thread(device):
+    class Stuck(Lost):
+        def close(self):
+            raise PortError("it cannot be closed")
+
+    threaded = Threaded(Stuck(device))
+    with pytest.raises(PortError, match="it cannot be closed"):
+        asyncio.run(threaded.close())
+    join("accelerator")
 
 
 class TestAsync:
