@@ -19,7 +19,7 @@ from . import format as thr
 from .asynchronous import AsyncTransport, Threaded, followed_by, opened
 from .compressed import CompressedNetwork
 from .device import Device
-from .device_errors import Closed, DeviceError
+from .device_errors import Closed, DeviceError, Mismatch, NotLoaded
 from .errors import BadInput
 from .image import Image
 from .pack import pack, pack_file
@@ -205,7 +205,7 @@ class AsyncAccelerator:
             if trace_layers:
                 trace = await self._trace(network, inputs, timeout, progress)
                 if trace.difference is not None:
-                    raise DeviceError(trace.difference)
+                    raise Mismatch(trace.difference)
                 outputs = trace.layers[-1]
             else:
                 outputs = await self._device.run(inputs, timeout, progress)
@@ -257,7 +257,7 @@ class AsyncAccelerator:
         """The image that is loaded, which is so in the end, too; if not, there is no network."""
         image, network = self._device.image, self._network
         if image is None:
-            raise DeviceError("no image is loaded; call load() first")
+            raise NotLoaded("no image is loaded; call load() first")
         self._network = None
 
         async def load() -> None:
@@ -317,5 +317,5 @@ class AsyncAccelerator:
 
     def _require_network(self) -> CompressedNetwork:
         if self._network is None:
-            raise DeviceError("no network is loaded; call load() with one, or its .thr file, first")
+            raise NotLoaded("no network is loaded; call load() with one, or its .thr file, first")
         return self._network

@@ -20,7 +20,16 @@ from hw.config import AcceleratorConfig
 
 from .async_driver import RUN_SECONDS, AsyncAccelerator, Info, Model, Progress, nothing
 from .asynchronous import Immediate, finish
-from .device_errors import Closed, DeviceError
+from .device_errors import (
+    Closed,
+    DeviceError,
+    Difference,
+    Mismatch,
+    NotLoaded,
+    NotRun,
+    RunTimeout,
+    WrongGateware,
+)
 from .ports import open_port
 from .progress import shares
 from .registers import LayerCounts
@@ -29,7 +38,21 @@ from .trace import Trace
 from .transport import Transport
 from .uartbone import UartBone
 
-__all__ = ["Accelerator", "Check", "Closed", "DeviceError", "Info", "LayerCounts", "Trace"]
+__all__ = [
+    "Accelerator",
+    "Check",
+    "Closed",
+    "DeviceError",
+    "Difference",
+    "Info",
+    "LayerCounts",
+    "Mismatch",
+    "NotLoaded",
+    "NotRun",
+    "RunTimeout",
+    "Trace",
+    "WrongGateware",
+]
 
 T = TypeVar("T")
 
@@ -47,7 +70,8 @@ class Accelerator:
 
     Every method raises `sw.transport.LinkError`, or one of its kinds, if the device does not
     answer or its port is lost; after that, it can be opened and loaded again. Once it was closed,
-    all that use the device raise `Closed`.
+    all that use the device raise `Closed`. `sw.device_errors` has all kinds of `DeviceError`, which
+    itself is raised where a method is called by what another calls.
 
     Parameters
     ----------
@@ -58,7 +82,7 @@ class Accelerator:
 
     Raises
     ------
-    DeviceError
+    WrongGateware
         If what answers is not a Thresher accelerator of this register map.
 
     Examples
@@ -101,7 +125,7 @@ class Accelerator:
 
         Raises
         ------
-        LinkError, DeviceError
+        LinkError, WrongGateware
             If there is no such port, or no accelerator.
         """
         transport = open_port(port, baud, say)
@@ -187,7 +211,7 @@ class Accelerator:
         ------
         BadInput
             If the network does not fit, or the file is damaged.
-        DeviceError
+        WrongGateware
             If the device was built for another configuration.
         """
         with self._reported(progress, "loading") as report:
@@ -198,7 +222,9 @@ class Accelerator:
 
         Raises
         ------
-        DeviceError
+        WrongGateware
+            If the device was built for another configuration.
+        NotLoaded
             If the device holds another one, or none.
         """
         self._finish(self._async.attach(model))
@@ -232,8 +258,10 @@ class Accelerator:
         ------
         BadInput
             If the inputs do not suit the network.
-        DeviceError
-            As of `run`; with `trace_layers`, at the first activation that is wrong, which it names.
+        NotLoaded, RunTimeout
+            As of `run`.
+        Mismatch
+            With `trace_layers`, at the first activation that is wrong, which it names.
         """
         with self._reported(progress, "running") as report:
             return self._finish(
@@ -260,9 +288,12 @@ class Accelerator:
         ------
         BadInput
             If the shape or the range of the inputs does not suit the network, or the batch.
+        NotLoaded
+            If none is loaded, or the device lost it.
+        RunTimeout
+            If it does not finish in time; it is aborted.
         DeviceError
-            If none is loaded, or the device lost it; if it does not finish in time, and then it is
-            aborted.
+            If another program disturbs every run.
         """
         with self._reported(progress, "running") as report:
             return self._finish(self._async.run(x, timeout, report, batch=batch))
@@ -306,8 +337,10 @@ class Accelerator:
 
         Raises
         ------
-        DeviceError
-            If nothing is loaded or nothing was run since; if the device has run again meanwhile.
+        NotLoaded
+            If nothing is loaded.
+        NotRun
+            If nothing was run since; if the device has run again meanwhile.
         """
         return self._finish(self._async.counters())
 

@@ -9,7 +9,7 @@ from hw.regmap import COUNTERS, MAGIC, VERSION
 
 from .asynchronous import AsyncTransport
 from .bus import PLACE
-from .device_errors import DeviceError
+from .device_errors import WrongGateware
 from .transport import LinkError, PortError
 
 __all__ = ["BUSY", "COMMANDS_MODULUS", "LayerCounts", "Registers", "identify"]
@@ -82,7 +82,7 @@ async def identify(transport: AsyncTransport, attempts: int = _IDENTIFY_MAX) -> 
 
     Raises
     ------
-    DeviceError, LinkError
+    WrongGateware, LinkError
         In these cases.
     """
     for attempt in range(1, attempts + 1):
@@ -105,11 +105,11 @@ async def identify(transport: AsyncTransport, attempts: int = _IDENTIFY_MAX) -> 
         raise failure
     magic, version = found
     if magic != MAGIC:
-        raise DeviceError(
+        raise WrongGateware(
             f"the device answers {magic:#010x} where a Thresher accelerator has {MAGIC:#010x}; "
             "is the right bitstream loaded?"
         )
-    raise DeviceError(
+    raise WrongGateware(
         f"the device has version {version} of the register map, this driver {VERSION}; "
         "build the bitstream and the driver from the same release"
     )
