@@ -368,8 +368,8 @@ class Accelerator:
         with self._turn:
             if self._taken:
                 raise DeviceError("the accelerator was called by what its own method calls")
-            self._taken = True
             try:
+                self._taken = True
                 yield
             finally:
                 self._taken = False
