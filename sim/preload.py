@@ -29,7 +29,7 @@ def preload(transport: VerilatedTransport, image: Image) -> Accelerator:
 
     Raises
     ------
-    DeviceError
+    WrongGateware
         If the engine was built for another configuration.
     """
     accelerator = Accelerator(transport)

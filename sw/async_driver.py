@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -15,14 +16,15 @@ from hw.config import PRESETS, AcceleratorConfig
 from sim import golden
 
 from . import format as thr
-from .asynchronous import AsyncTransport, Threaded
+from .asynchronous import AsyncTransport, Threaded, followed_by, opened
 from .compressed import CompressedNetwork
 from .device import Device
+from .device_errors import Closed, DeviceError, Mismatch, NotLoaded
 from .errors import BadInput
 from .image import Image
 from .pack import pack, pack_file
 from .ports import boards_of, open_port
-from .registers import DeviceError, LayerCounts, Registers
+from .registers import LayerCounts, Registers
 from .selftest import Check, run_checks
 from .trace import Trace, compare, prefix
 from .vectors import as_vectors, warn_if_clamped
@@ -86,6 +88,7 @@ class AsyncAccelerator:
         self._config = config
         self._network: CompressedNetwork | None = None
         self._turn = asyncio.Lock()
+        self._closed = False
         self.port = port
 
     @classmethod
@@ -98,7 +101,7 @@ class AsyncAccelerator:
         say: Callable[[str], None] = nothing,
     ) -> AsyncAccelerator:
         """See `sw.driver.Accelerator.open`."""
-        bone = await asyncio.to_thread(open_port, port, baud, say)
+        bone = await opened(functools.partial(open_port, port, baud, say))
         transport = Threaded(bone)
         accelerator = cls(transport, config=config, port=bone.port)
         try:
@@ -110,7 +113,7 @@ class AsyncAccelerator:
 
     async def start(self) -> None:
         """Find out what answers; before all else, where the transport was given."""
-        async with self._turn:
+        async with self._alone():
             await self._device.open()
             digest = (await self._device.registers()).config_digest
         known = [config for config in PRESETS.values() if config.digest == digest]
@@ -118,14 +121,20 @@ class AsyncAccelerator:
             self._config = known[0]
 
     async def close(self) -> None:
-        """End: what the device holds stays guarded, and the port is closed, the one given, too."""
-        try:
-            async with self._turn:
+        """End: what the device holds stays guarded, and the port is closed, the one given, too.
+
+        Closed again, it does nothing.
+        """
+        async with self._turn:
+            if self._closed:
+                return
+            self._closed = True
+            try:
                 with contextlib.suppress(BadInput):
                     await self._device.leave()
-        finally:
-            if isinstance(self._transport, Threaded):
-                await self._transport.close()
+            finally:
+                if isinstance(self._transport, Threaded):
+                    await self._transport.close()
 
     async def __aenter__(self) -> AsyncAccelerator:
         return self
@@ -133,9 +142,17 @@ class AsyncAccelerator:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+    @contextlib.asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Have the device for oneself, which is not closed."""
+        async with self._turn:
+            if self._closed:
+                raise Closed("the accelerator was closed; open it again")
+            yield
+
     async def info(self) -> Info:
         """See `sw.driver.Accelerator.info`."""
-        async with self._turn:
+        async with self._alone():
             registers = await self._device.registers()
             boards = boards_of(registers.config_digest)
             identity = f"{registers.image_id:08x}"
@@ -144,8 +161,8 @@ class AsyncAccelerator:
 
     async def load(self, model: Model, progress: Progress = nothing, *, whole: bool = False) -> int:
         """See `sw.driver.Accelerator.load`."""
-        image, network = self._packed(model)
-        async with self._turn:
+        async with self._alone():
+            image, network = self._packed(model)
             self._network = None
             words = await self._device.load(image, progress, whole=whole)
             self._network = network
@@ -153,8 +170,8 @@ class AsyncAccelerator:
 
     async def attach(self, model: Model) -> None:
         """See `sw.driver.Accelerator.attach`."""
-        image, network = self._packed(model)
-        async with self._turn:
+        async with self._alone():
+            image, network = self._packed(model)
             self._network = None
             await self._device.attach(image)
             self._network = network
@@ -168,7 +185,7 @@ class AsyncAccelerator:
         batch: int | None = None,
     ) -> NDArray[np.int64]:
         """See `sw.driver.Accelerator.run`."""
-        async with self._turn:
+        async with self._alone():
             return await self._device.run(x, timeout, progress, batch=batch)
 
     async def predict(
@@ -180,7 +197,7 @@ class AsyncAccelerator:
         trace_layers: bool = False,
     ) -> NDArray[np.float64]:
         """See `sw.driver.Accelerator.predict`."""
-        async with self._turn:
+        async with self._alone():
             network = self._require_network()
             vectors = as_vectors(x, network.inputs)
             warn_if_clamped(network, vectors)
@@ -188,7 +205,7 @@ class AsyncAccelerator:
             if trace_layers:
                 trace = await self._trace(network, inputs, timeout, progress)
                 if trace.difference is not None:
-                    raise DeviceError(trace.difference)
+                    raise Mismatch(trace.difference)
                 outputs = trace.layers[-1]
             else:
                 outputs = await self._device.run(inputs, timeout, progress)
@@ -202,7 +219,7 @@ class AsyncAccelerator:
         progress: Progress = nothing,
     ) -> Trace:
         """See `sw.driver.Accelerator.trace`."""
-        async with self._turn:
+        async with self._alone():
             return await self._trace(self._require_network(), x, timeout, progress)
 
     async def _trace(
@@ -227,13 +244,11 @@ class AsyncAccelerator:
 
     async def selftest(self, note: Callable[[str], None] = nothing) -> list[Check]:
         """See `sw.driver.Accelerator.selftest`."""
-        config = self._require_config()
-        async with self._turn:
+        async with self._alone():
+            config = self._require_config()
             if self._device.image is None:
-                try:
+                async with followed_by(self._device.forget):
                     return await run_checks(self._device, config, note)
-                finally:
-                    await self._device.forget()
             async with self._loaded_again():
                 return await run_checks(self._device, config, note)
 
@@ -242,13 +257,15 @@ class AsyncAccelerator:
         """The image that is loaded, which is so in the end, too; if not, there is no network."""
         image, network = self._device.image, self._network
         if image is None:
-            raise DeviceError("no image is loaded; call load() first")
+            raise NotLoaded("no image is loaded; call load() first")
         self._network = None
-        try:
-            yield image
-        finally:
+
+        async def load() -> None:
             await self._device.load(image)
             self._network = network
+
+        async with followed_by(load):
+            yield image
 
     @property
     def batch(self) -> int:
@@ -268,17 +285,17 @@ class AsyncAccelerator:
 
     async def counters(self) -> list[LayerCounts]:
         """See `sw.driver.Accelerator.counters`."""
-        async with self._turn:
+        async with self._alone():
             return await self._device.counters()
 
     async def reset(self) -> None:
         """See `sw.driver.Accelerator.reset`."""
-        async with self._turn:
+        async with self._alone():
             await self._device.reset()
 
     async def release(self) -> None:
         """See `sw.driver.Accelerator.release`."""
-        async with self._turn:
+        async with self._alone():
             await self._device.release()
 
     def _packed(self, model: Model) -> tuple[Image, CompressedNetwork | None]:
@@ -300,5 +317,5 @@ class AsyncAccelerator:
 
     def _require_network(self) -> CompressedNetwork:
         if self._network is None:
-            raise DeviceError("no network is loaded; call load() with one, or its .thr file, first")
+            raise NotLoaded("no network is loaded; call load() with one, or its .thr file, first")
         return self._network

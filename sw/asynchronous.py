@@ -8,19 +8,22 @@ cocotb. With `Threaded` the event loop goes on while the line is waited for.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
-from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import BadInput
 from .transport import Transport
 
-__all__ = ["AsyncTransport", "Immediate", "Threaded", "finish"]
+__all__ = ["AsyncTransport", "Immediate", "Threaded", "finish", "followed_by", "opened"]
 
 T = TypeVar("T")
+Opened = TypeVar("Opened", bound=Transport)
 
 
 class AsyncTransport(Protocol):
@@ -95,12 +98,49 @@ class Threaded:
 
     async def close(self) -> None:
         """Close the transport, and end the thread."""
-        await self._do(self._transport.close)
-        self._thread.shutdown(wait=False)
+        try:
+            await self._do(self._transport.close)
+        finally:
+            self._thread.shutdown(wait=False)
 
     async def _do(self, method: Callable[..., T], *arguments: object) -> T:
         call = functools.partial(method, *arguments)
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+
+async def opened(open_it: Callable[[], Opened]) -> Opened:
+    """What a function opens in a thread; closed there if the task was cancelled meanwhile.
+
+    Raises
+    ------
+    Exception
+        What the function does.
+    """
+    thread = ThreadPoolExecutor(1, "opening")
+    opening = thread.submit(open_it)
+    thread.shutdown(wait=False)
+    try:
+        return await asyncio.wrap_future(opening)
+    except BaseException:
+        opening.add_done_callback(_close)
+        raise
+
+
+def _close(opening: Future[Opened]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
+
+
+@contextlib.asynccontextmanager
+async def followed_by(clean_up: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
+    """A block and what is done after it; if both fail, what the block raises is raised."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(BadInput):
+            await clean_up()
+        raise
+    await clean_up()
 
 
 def finish(coroutine: Coroutine[Any, Any, T]) -> T:

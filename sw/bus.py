@@ -9,6 +9,7 @@ read are those that were there.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 import zlib
@@ -137,7 +138,9 @@ class VerifiedBus:
         except LinkError:
             raise  # there is no way to it any more
         except BaseException:
-            await self._let_write(*_NOTHING)
+            # The port may have gone with what it was: Ctrl-C ends the other side, too.
+            with contextlib.suppress(LinkError):
+                await self._let_write(*_NOTHING)
             raise
         await self._let_write(*_NOTHING)
 

@@ -17,9 +17,10 @@ from hw.regmap import COUNTERS, Window
 
 from .asynchronous import AsyncTransport
 from .bus import VerifiedBus
+from .device_errors import DeviceError, NotLoaded, NotRun, RunTimeout, WrongGateware
 from .errors import BadInput
 from .image import Image, word_address
-from .registers import BUSY, COMMANDS_MODULUS, DeviceError, LayerCounts, Registers, identify
+from .registers import BUSY, COMMANDS_MODULUS, LayerCounts, Registers, identify
 from .words import (
     activation_address,
     activation_stride,
@@ -67,7 +68,7 @@ class Device:
 
         Raises
         ------
-        DeviceError
+        WrongGateware
             If what answers is not a Thresher accelerator of this register map.
         """
         await identify(self._transport)
@@ -111,7 +112,7 @@ class Device:
 
         Raises
         ------
-        DeviceError
+        WrongGateware
             If the device was built for another configuration.
         """
         held = self._held
@@ -149,7 +150,9 @@ class Device:
 
         Raises
         ------
-        DeviceError
+        WrongGateware
+            If the device was built for another configuration.
+        NotLoaded
             If the device holds another image, or none.
         """
         self._forget()
@@ -193,9 +196,12 @@ class Device:
         ------
         BadInput
             If the shape or the range of the inputs does not suit the image, or the batch.
+        NotLoaded
+            If no image is loaded, or the device lost it.
+        RunTimeout
+            If it does not finish in time; it is aborted.
         DeviceError
-            If no image is loaded, or the device lost it; if it does not finish in time, and then it
-            is aborted.
+            If another program disturbs every run.
         """
         image = self._require_image()
         x = _checked_inputs(x, image)
@@ -225,19 +231,21 @@ class Device:
 
         Raises
         ------
-        DeviceError
-            If no image is loaded or nothing was run since; if the device has run again meanwhile.
+        NotLoaded
+            If no image is loaded.
+        NotRun
+            If nothing was run since; if the device has run again meanwhile.
         """
         image = self._require_image()
         if self._last is None:
-            raise DeviceError("nothing was run since the image was loaded; call run() first")
+            raise NotRun("nothing was run since the image was loaded; call run() first")
         sums = np.zeros((len(image.layer_ports), len(COUNTERS)), np.int64)
         for step, layer in enumerate(image.steps):
             address = word_address(Window.COUNTERS, step)
             sums[layer] += await self._bus.read(address, len(COUNTERS))
         registers = await self.registers()
         if not registers.idle_after(self._last):
-            raise DeviceError("the device has run again since the run whose counters are asked for")
+            raise NotRun("the device has run again since the run whose counters are asked for")
         return [LayerCounts.of(values, image.config.elements) for values in sums]
 
     async def _run(self, image: Image, x: NDArray[np.int64], timeout: float) -> NDArray[np.int64]:
@@ -249,7 +257,7 @@ class Device:
                 at = (await self.registers()).layer
                 layer = image.steps[min(at, len(image.steps) - 1)]
                 await self.reset()
-                raise DeviceError(
+                raise RunTimeout(
                     f"the device did not finish a run of {len(x)} vectors within {timeout:g} s; it "
                     f"was executing layer {layer} of 0 to {len(image.layer_ports) - 1}"
                 )
@@ -297,7 +305,7 @@ class Device:
         registers = await self.registers()
         found = registers.config_digest
         if found != config.digest:
-            raise DeviceError(
+            raise WrongGateware(
                 f"the device was built for configuration {found:08x}, the image was packed for "
                 f"{config.digest:08x}; pack it for the board's configuration"
             )
@@ -309,14 +317,14 @@ class Device:
 
     def _require_image(self) -> Image:
         if self._image is None:
-            raise DeviceError("no image is loaded; call load() first")
+            raise NotLoaded("no image is loaded; call load() first")
         return self._image
 
 
 def _check_image(image: Image, found: int) -> None:
     if found != image.id:
         holds = f"image {found:08x}" if found else "no image"
-        raise DeviceError(f"the device holds {holds}, not {image.id:08x}; load it first")
+        raise NotLoaded(f"the device holds {holds}, not {image.id:08x}; load it first")
 
 
 def _checked_batch(batch: int | None, image: Image) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
@@ -20,15 +20,39 @@ from hw.config import AcceleratorConfig
 
 from .async_driver import RUN_SECONDS, AsyncAccelerator, Info, Model, Progress, nothing
 from .asynchronous import Immediate, finish
+from .device_errors import (
+    Closed,
+    DeviceError,
+    Difference,
+    Mismatch,
+    NotLoaded,
+    NotRun,
+    RunTimeout,
+    WrongGateware,
+)
 from .ports import open_port
 from .progress import shares
-from .registers import DeviceError, LayerCounts
+from .registers import LayerCounts
 from .selftest import Check
 from .trace import Trace
 from .transport import Transport
 from .uartbone import UartBone
 
-__all__ = ["Accelerator", "Check", "DeviceError", "Info", "LayerCounts", "Trace"]
+__all__ = [
+    "Accelerator",
+    "Check",
+    "Closed",
+    "DeviceError",
+    "Difference",
+    "Info",
+    "LayerCounts",
+    "Mismatch",
+    "NotLoaded",
+    "NotRun",
+    "RunTimeout",
+    "Trace",
+    "WrongGateware",
+]
 
 T = TypeVar("T")
 
@@ -45,7 +69,9 @@ class Accelerator:
     the device for itself until it returns.
 
     Every method raises `sw.transport.LinkError`, or one of its kinds, if the device does not
-    answer or its port is lost; after that, it can be opened and loaded again.
+    answer or its port is lost; after that, it can be opened and loaded again. Once it was closed,
+    all that use the device raise `Closed`. `sw.device_errors` has all kinds of `DeviceError`, which
+    itself is raised where a method is called by what another calls.
 
     Parameters
     ----------
@@ -56,7 +82,7 @@ class Accelerator:
 
     Raises
     ------
-    DeviceError
+    WrongGateware
         If what answers is not a Thresher accelerator of this register map.
 
     Examples
@@ -69,9 +95,8 @@ class Accelerator:
     def __init__(self, transport: Transport, *, config: AcceleratorConfig | None = None) -> None:
         self._transport = transport
         self._owns_transport = False
-        self._turn = threading.Lock()
-        self._thread: int | None = None  # which has the turn
-        self._closed = False
+        self._turn = threading.RLock()
+        self._taken = False  # by a method, which may call back what calls another
         self._async = AsyncAccelerator(Immediate(transport), config=config)
         self._finish(self._async.start())
 
@@ -100,7 +125,7 @@ class Accelerator:
 
         Raises
         ------
-        LinkError, DeviceError
+        LinkError, WrongGateware
             If there is no such port, or no accelerator.
         """
         transport = open_port(port, baud, say)
@@ -114,15 +139,17 @@ class Accelerator:
         return accelerator
 
     def close(self) -> None:
-        """End: what the device holds stays guarded, and the port is closed if `open` opened it."""
-        if self._closed:
-            return
-        try:
-            self._finish(self._async.close())
-        finally:
-            self._closed = True
-            if self._owns_transport:
-                self._transport.close()
+        """End: what the device holds stays guarded, and the port is closed if `open` opened it.
+
+        Closed again, it does nothing; what other threads have under way is waited for.
+        """
+        with self._alone():
+            try:
+                finish(self._async.close())
+            finally:
+                if self._owns_transport:
+                    self._owns_transport = False
+                    self._transport.close()
 
     def __enter__(self) -> Accelerator:
         return self
@@ -184,7 +211,7 @@ class Accelerator:
         ------
         BadInput
             If the network does not fit, or the file is damaged.
-        DeviceError
+        WrongGateware
             If the device was built for another configuration.
         """
         with self._reported(progress, "loading") as report:
@@ -195,7 +222,9 @@ class Accelerator:
 
         Raises
         ------
-        DeviceError
+        WrongGateware
+            If the device was built for another configuration.
+        NotLoaded
             If the device holds another one, or none.
         """
         self._finish(self._async.attach(model))
@@ -229,8 +258,10 @@ class Accelerator:
         ------
         BadInput
             If the inputs do not suit the network.
-        DeviceError
-            As of `run`; with `trace_layers`, at the first activation that is wrong, which it names.
+        NotLoaded, RunTimeout
+            As of `run`.
+        Mismatch
+            With `trace_layers`, at the first activation that is wrong, which it names.
         """
         with self._reported(progress, "running") as report:
             return self._finish(
@@ -257,9 +288,12 @@ class Accelerator:
         ------
         BadInput
             If the shape or the range of the inputs does not suit the network, or the batch.
+        NotLoaded
+            If none is loaded, or the device lost it.
+        RunTimeout
+            If it does not finish in time; it is aborted.
         DeviceError
-            If none is loaded, or the device lost it; if it does not finish in time, and then it is
-            aborted.
+            If another program disturbs every run.
         """
         with self._reported(progress, "running") as report:
             return self._finish(self._async.run(x, timeout, report, batch=batch))
@@ -303,8 +337,10 @@ class Accelerator:
 
         Raises
         ------
-        DeviceError
-            If nothing is loaded or nothing was run since; if the device has run again meanwhile.
+        NotLoaded
+            If nothing is loaded.
+        NotRun
+            If nothing was run since; if the device has run again meanwhile.
         """
         return self._finish(self._async.counters())
 
@@ -323,15 +359,17 @@ class Accelerator:
         return contextlib.nullcontext(nothing if progress is False else progress)
 
     def _finish(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        if self._closed:
-            coroutine.close()
-            raise DeviceError("the accelerator was closed; open it again")
-        if self._thread == threading.get_ident():
-            coroutine.close()
-            raise DeviceError("the accelerator was called by what its own method calls")
+        with contextlib.closing(coroutine), self._alone():
+            return finish(coroutine)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Have the device for oneself."""
         with self._turn:
-            self._thread = threading.get_ident()
+            if self._taken:
+                raise DeviceError("the accelerator was called by what its own method calls")
             try:
-                return finish(coroutine)
+                self._taken = True
+                yield
             finally:
-                self._thread = None
+                self._taken = False

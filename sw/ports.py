@@ -12,7 +12,8 @@ from hw.boards import BOARDS
 from hw.config import PRESETS
 
 from .asynchronous import Immediate, finish
-from .registers import DeviceError, identify
+from .device_errors import DeviceError
+from .registers import identify
 from .serial_port import open_serial
 from .transport import LinkError, PortError
 from .uartbone import UartBone

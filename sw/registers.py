@@ -9,19 +9,15 @@ from hw.regmap import COUNTERS, MAGIC, VERSION
 
 from .asynchronous import AsyncTransport
 from .bus import PLACE
-from .errors import BadInput
+from .device_errors import WrongGateware
 from .transport import LinkError, PortError
 
-__all__ = ["BUSY", "COMMANDS_MODULUS", "DeviceError", "LayerCounts", "Registers", "identify"]
+__all__ = ["BUSY", "COMMANDS_MODULUS", "LayerCounts", "Registers", "identify"]
 
 BUSY = 1
 COMMANDS_MODULUS = 1 << 16
 _LAYER, _COMMANDS = 8, 16  # from which bit on the register status has them
 _IDENTIFY_MAX = 4
-
-
-class DeviceError(BadInput):
-    """The device is not the one that was expected, or did not do what it should."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +82,7 @@ async def identify(transport: AsyncTransport, attempts: int = _IDENTIFY_MAX) -> 
 
     Raises
     ------
-    DeviceError, LinkError
+    WrongGateware, LinkError
         In these cases.
     """
     for attempt in range(1, attempts + 1):
@@ -109,11 +105,11 @@ async def identify(transport: AsyncTransport, attempts: int = _IDENTIFY_MAX) -> 
         raise failure
     magic, version = found
     if magic != MAGIC:
-        raise DeviceError(
+        raise WrongGateware(
             f"the device answers {magic:#010x} where a Thresher accelerator has {MAGIC:#010x}; "
             "is the right bitstream loaded?"
         )
-    raise DeviceError(
+    raise WrongGateware(
         f"the device has version {version} of the register map, this driver {VERSION}; "
         "build the bitstream and the driver from the same release"
     )

@@ -97,7 +97,7 @@ async def _network(
         await device.load(prefix(image, number + 1))
         difference = compare(network, number, await device.run(x), expected)
         if difference is not None:
-            return difference
+            return str(difference)
     return None
 
 

@@ -96,7 +96,12 @@ class _SerialStream:
         return bytes(data)
 
     def close(self) -> None:
-        self._connection.close()
+        socket = getattr(self._connection, "_socket", None)
+        try:
+            self._connection.close()
+        finally:
+            if socket is not None:  # pyserial leaves one open whose peer went first
+                socket.close()
 
     def _lost(self, error: OSError) -> PortError:
         return PortError(

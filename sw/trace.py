@@ -11,6 +11,7 @@ from hw import layouts
 from hw.regmap import Window
 
 from .compressed import CompressedNetwork
+from .device_errors import Difference
 from .image import Image
 
 __all__ = ["Trace", "compare", "prefix"]
@@ -24,12 +25,12 @@ class Trace:
     ----------
     layers : (n, outputs) int64 of each layer
         Of the layers up to the first that differs from the golden model.
-    difference : str or None
-        The first element that does, in words.
+    difference : Difference or None
+        The first activation that does.
     """
 
     layers: tuple[NDArray[np.int64], ...]
-    difference: str | None
+    difference: Difference | None
 
 
 def prefix(image: Image, layers: int) -> Image:
@@ -52,14 +53,19 @@ def prefix(image: Image, layers: int) -> Image:
 
 def compare(
     network: CompressedNetwork, number: int, found: NDArray[np.int64], expected: NDArray[np.int64]
-) -> str | None:
-    """Where the outputs (n, outputs) of layer `number` first differ, in words; None if nowhere."""
+) -> Difference | None:
+    """Where the outputs (n, outputs) of layer `number` first differ; None if nowhere."""
     differing = np.argwhere(found != expected)
     if not len(differing):
         return None
-    vector, element = differing[0]
-    return (
-        f"layer {number} ({network.layers[number].name}) differs from the golden model in "
-        f"{len(differing)} of {expected.size} activations, the first in vector {vector}, element "
-        f"{element}: {found[vector, element]} instead of {expected[vector, element]}"
+    vector, element = map(int, differing[0])
+    return Difference(
+        layer=number,
+        vector=vector,
+        element=element,
+        found=int(found[vector, element]),
+        expected=int(expected[vector, element]),
+        name=network.layers[number].name,
+        count=len(differing),
+        total=expected.size,
     )

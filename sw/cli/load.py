@@ -13,11 +13,12 @@ from rich.table import Table
 from hw import boards
 from sw import format as thr
 from sw.compressed import CompressedNetwork
+from sw.device_errors import WrongGateware
 from sw.driver import Accelerator
 from sw.pack import pack_file
 from sw.ports import PORTS_VARIABLE, boards_of
 from sw.progress import shares
-from sw.registers import DeviceError, Registers
+from sw.registers import Registers
 
 from .output import console, emit, json_option
 from .target import board_config
@@ -82,7 +83,7 @@ def _check_board(board: str, digest: int) -> None:
         return
     known = " or ".join(boards_of(digest))
     what = f"the engine of {known}" if known else f"an engine of configuration {digest:08x}"
-    raise DeviceError(
+    raise WrongGateware(
         f"the device has {what}, not that of {boards.find(board).name}; leave --board out, or "
         "build for that board"
     )

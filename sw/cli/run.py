@@ -77,7 +77,9 @@ def run(
         if trace_layers:
             with _bar(accelerator, "tracing layers") as report:
                 trace = accelerator.trace(x, progress=report)
-            difference, traced = trace.difference or difference, len(trace.layers)
+            traced = len(trace.layers)
+            if trace.difference is not None:
+                difference = str(trace.difference)
         info = accelerator.info()
     if outputs is not None:
         write_outputs(outputs, network, found)

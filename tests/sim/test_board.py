@@ -53,6 +53,6 @@ def test_another_design_is_no_accelerator(first, message):
     verilog = to_verilog(BusDummy(first), "bus_dummy")
     with (
         verilated.simulate(verilog, "bus_dummy") as transport,
-        pytest.raises(driver.DeviceError, match=message),
+        pytest.raises(driver.WrongGateware, match=message),
     ):
         driver.Accelerator(transport)

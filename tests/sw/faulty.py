@@ -8,7 +8,7 @@ import numpy as np
 
 from hw.regmap import REGISTERS, Window
 from sw.pack import pack
-from sw.transport import DeviceSilent, LinkError, Transport
+from sw.transport import DeviceSilent, LinkError, PortError, Transport
 
 
 class Faulty:
@@ -72,6 +72,31 @@ class FaultyReads:
         if self._place is not None and 0 <= self._place - before < count:
             return self._fault(words, self._place - before)
         return words
+
+
+class Lost:
+    """A transport whose port is there until it is closed, or `there` is False.
+
+    Attributes
+    ----------
+    closed : how often it was closed; the sound transport never is
+    """
+
+    port = "its port"
+
+    def __init__(self, device):
+        self._device = device
+        self.there = True
+        self.closed = 0
+
+    def close(self):
+        self.there = False
+        self.closed += 1
+
+    def __getattr__(self, name):
+        if not self.there:
+            raise PortError("the port was lost")
+        return getattr(self._device, name)
 
 
 def flipped(dice):

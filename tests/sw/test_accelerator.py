@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
+from faulty import Lost
 from two_networks import EXPECTED, IMAGE, INPUTS, LAYERS, NETWORK, OTHER, PLACE_OF_IT, X
 
 from hw.layouts import BUS_ADDRESS_BITS
@@ -11,7 +14,7 @@ from hw.regmap import Window
 from sim import golden
 from sim.random_graph import Limits, random_graph, random_planes
 from sw.bus import PLACE, VerifiedBus
-from sw.driver import Accelerator, DeviceError
+from sw.driver import Accelerator, DeviceError, Mismatch, NotLoaded, NotRun
 from sw.errors import BadInput
 from sw.image import word_address
 from sw.trace import prefix
@@ -66,7 +69,7 @@ class TestPredict:
         accelerator = Accelerator(device)
         for load in (lambda: None, lambda: accelerator.load(IMAGE)):
             load()
-            with pytest.raises(DeviceError, match=r"no network is loaded; call load\(\) with one"):
+            with pytest.raises(NotLoaded, match=r"no network is loaded; call load\(\) with one"):
                 accelerator.predict(X)
 
     @pytest.mark.parametrize("batch", [1, 2, IMAGE.vectors])
@@ -117,13 +120,18 @@ class TestTrace:
             f"{found[vector, element]} instead of {expected[vector, element]}"
         )
         trace = accelerator.trace(INPUTS)
-        assert trace.difference == message
+        assert str(trace.difference) == message
         np.testing.assert_array_equal(trace.layers[0], LAYERS[0])
         np.testing.assert_array_equal(trace.layers[1], found)
         assert len(trace.layers) == 2
-        with pytest.raises(DeviceError) as error:
+        with pytest.raises(Mismatch) as error:
             accelerator.predict(X, trace_layers=True)
         assert str(error.value) == message
+        at = error.value.difference
+        assert (at.layer, at.vector, at.element) == (1, vector, element)
+        assert (at.found, at.expected) == (found[vector, element], expected[vector, element])
+        copy = pickle.loads(pickle.dumps(error.value))
+        assert (type(copy), copy.difference) == (Mismatch, at)
 
     def test_the_network_is_whole_afterwards(self, accelerator):
         accelerator.trace(INPUTS[:1])
@@ -194,11 +202,11 @@ class TestSelftest:
 
 class TestMisuse:
     def test_counters_of_nothing(self, accelerator):
-        with pytest.raises(DeviceError, match="nothing was run since the image was loaded"):
+        with pytest.raises(NotRun, match="nothing was run since the image was loaded"):
             accelerator.counters()
         accelerator.run(INPUTS[:1])
         accelerator.trace(INPUTS[:2])
-        with pytest.raises(DeviceError, match="nothing was run since"):
+        with pytest.raises(NotRun, match="nothing was run since"):
             accelerator.counters()
 
     def test_from_within(self, accelerator):
@@ -208,15 +216,7 @@ class TestMisuse:
         np.testing.assert_array_equal(accelerator.predict(X), EXPECTED)
 
     def test_a_trace_on_a_port_that_is_lost(self, device):
-        class Lost:
-            there = True
-
-            def __getattr__(self, name):
-                if not self.there:
-                    raise PortError("the port was lost")
-                return getattr(device, name)
-
-        link = Lost()
+        link = Lost(device)
         accelerator = Accelerator(link)
         accelerator.load(NETWORK)
 
@@ -225,5 +225,46 @@ class TestMisuse:
 
         with pytest.raises(PortError):
             accelerator.trace(INPUTS, progress=unplug)
-        with pytest.raises(DeviceError, match="no network is loaded"):
+        with pytest.raises(NotLoaded, match="no network is loaded"):
             accelerator.trace(INPUTS)
+
+
+class TestInterrupted:
+    """By Ctrl-C, which may end the other side, too."""
+
+    @pytest.fixture(params=[True, False], ids=["there", "lost"])
+    def link(self, request, device):
+        link = Lost(device)
+        link.remains = request.param
+        return link
+
+    @pytest.mark.parametrize("loaded", [True, False])
+    @pytest.mark.parametrize("what", ["load", "run", "trace", "selftest"])
+    def test_it_is_what_is_raised(self, link, loaded, what):
+        accelerator = Accelerator(link)
+        if loaded or what in ("run", "trace"):
+            accelerator.load(NETWORK)
+
+        def interrupt(_):
+            link.there = link.remains
+            raise KeyboardInterrupt
+
+        use = {
+            "load": lambda: accelerator.load(OTHER, interrupt),
+            "run": lambda: accelerator.run(INPUTS, progress=interrupt),
+            "trace": lambda: accelerator.trace(INPUTS, progress=interrupt),
+            "selftest": lambda: accelerator.selftest(interrupt),
+        }
+        with pytest.raises(KeyboardInterrupt):
+            use[what]()
+        link.there = True
+        accelerator.load(NETWORK)
+        np.testing.assert_array_equal(accelerator.predict(X), EXPECTED)
+
+    def test_the_network_is_whole_afterwards(self, accelerator):
+        def interrupt(_):
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            accelerator.trace(INPUTS, progress=interrupt)
+        np.testing.assert_array_equal(accelerator.predict(X), EXPECTED)

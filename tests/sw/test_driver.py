@@ -17,7 +17,7 @@ from hw.regmap import REGISTERS, Window
 from sim import golden
 from sim.random_network import Recipe, random_inputs, random_network
 from sw.bus import LineError
-from sw.driver import Accelerator, DeviceError
+from sw.driver import Accelerator, DeviceError, NotLoaded, NotRun, RunTimeout, WrongGateware
 from sw.errors import BadInput
 from sw.image import word_address
 from sw.pack import pack
@@ -102,7 +102,7 @@ class TestLoad:
         image = pack(NETWORK, config)
         accelerator = Accelerator(device)
         for use in (accelerator.load, accelerator.attach):
-            with pytest.raises(DeviceError) as error:
+            with pytest.raises(WrongGateware) as error:
                 use(image)
             assert str(error.value) == (
                 f"the device was built for configuration {TINY.digest:08x}, the image was packed "
@@ -157,7 +157,7 @@ class TestLoad:
         with pytest.raises(KeyboardInterrupt):
             accelerator.load(IMAGE, interrupt)
         assert accelerator.image_id == 0
-        with pytest.raises(DeviceError, match="no image is loaded"):
+        with pytest.raises(NotLoaded, match="no image is loaded"):
             accelerator.run(X)
         accelerator.load(IMAGE)
         agrees(accelerator)
@@ -192,16 +192,16 @@ class TestAttach:
     def test_to_another_image(self, device):
         accelerator = Accelerator(device)
         accelerator.load(IMAGE)
-        with pytest.raises(DeviceError) as error:
+        with pytest.raises(NotLoaded) as error:
             accelerator.attach(OTHER)
         assert str(error.value) == (
             f"the device holds image {IMAGE.id:08x}, not {OTHER.id:08x}; load it first"
         )
-        with pytest.raises(DeviceError, match="no image is loaded"):
+        with pytest.raises(NotLoaded, match="no image is loaded"):
             accelerator.run(X)
 
     def test_to_none(self, device):
-        with pytest.raises(DeviceError, match="the device holds no image, not"):
+        with pytest.raises(NotLoaded, match="the device holds no image, not"):
             Accelerator(device).attach(IMAGE)
 
 
@@ -215,7 +215,7 @@ class TestRun:
     def test_without_an_image(self, device):
         accelerator = Accelerator(device)
         for use in (lambda: accelerator.run(X), accelerator.counters):
-            with pytest.raises(DeviceError, match=r"no image is loaded; call load\(\) first"):
+            with pytest.raises(NotLoaded, match=r"no image is loaded; call load\(\) first"):
                 use()
 
     @pytest.mark.parametrize("vectors", [1, 2, IMAGE.vectors + 1, 2 * IMAGE.vectors + 3])
@@ -311,14 +311,14 @@ class TestRun:
 
     def test_a_device_that_lost_its_image_meanwhile(self, accelerator, device):
         device.reset()
-        with pytest.raises(DeviceError, match="the device holds no image, not"):
+        with pytest.raises(NotLoaded, match="the device holds no image, not"):
             accelerator.run(X)
 
     @pytest.mark.parametrize("layer", [0, 1])
     def test_a_device_that_never_finishes(self, device, layer):
         accelerator = Accelerator(device)
         accelerator.load(endless(IMAGE, layer))
-        with pytest.raises(DeviceError) as error:
+        with pytest.raises(RunTimeout) as error:
             accelerator.run(X, timeout=0.2)
         assert str(error.value) == (
             f"the device did not finish a run of {len(X)} vectors within 0.2 s; it was executing "
@@ -339,6 +339,16 @@ class TestCounters:
         assert together == device.read(ADDRESS["cycles"], 1)[0]
         accelerator.run(X[:1])
         assert 0 < accelerator.cycles < together
+
+    def test_of_a_run_that_another_program_made(self, device):
+        accelerator = Accelerator(device)
+        accelerator.load(IMAGE)
+        accelerator.run(X)
+        other = Accelerator(device)
+        other.attach(IMAGE)
+        other.run(X[:1])
+        with pytest.raises(NotRun, match="the device has run again since the run whose counters"):
+            accelerator.counters()
 
     def test_all_slots_are_accounted_for(self, device):
         accelerator = Accelerator(device)

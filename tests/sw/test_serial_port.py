@@ -104,8 +104,6 @@ def test_other_side_that_takes_nothing(monkeypatch):
         os.close(slave)
 
 
-# pyserial does not close a socket whose peer went first.
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 def test_socket():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = f"socket://127.0.0.1:{server.getsockname()[1]}"
