@@ -38,7 +38,7 @@ from .fpga_comparison import (
     say_sources,
 )
 from .inputs import read_shipped
-from .output import console, emit, json_option
+from .output import console, counted, emit, json_option
 from .resource_table import ROUTED
 from .simulate import progress_bar
 from .target import accelerator_options, board_config, choose_config
@@ -205,19 +205,7 @@ def _routed(name: str, network: CompressedNetwork) -> list[Image]:
 def _bench(network: CompressedNetwork, image: Image, x: _Ints, labels: _Ints) -> dict[str, Any]:
     """What is measured, for integer images."""
     tensors = golden.run(network, x)
-    with progress_bar() as bar, open_engine(image.config) as transport:
-        task = bar.add_task("single images", total=2 * len(x))
-        accelerator = Accelerator(transport)
-        accelerator.load(image)
-
-        def runs(size: int) -> _Runs:
-            return _run(accelerator, x, size, lambda n: bar.advance(task, n))
-
-        began, before = time.perf_counter(), transport.cycles
-        single = runs(1)
-        bar.update(task, description="images in a row")
-        row = runs(image.vectors)
-        seconds, simulated = time.perf_counter() - began, transport.cycles - before
+    single, row, simulated, seconds = _simulate(image, x)
     both = np.concatenate([single.outputs, row.outputs])
     difference = first_difference(both, np.concatenate([tensors[-1]] * 2))
     products = golden.layer_products(network, x, tensors)
@@ -248,6 +236,25 @@ def _bench(network: CompressedNetwork, image: Image, x: _Ints, labels: _Ints) ->
         "seconds": seconds,
         "simulated_cycles_per_second": simulated / seconds,
     }
+
+
+def _simulate(image: Image, x: _Ints) -> tuple[_Runs, _Runs, int, float]:
+    """Single images, and images in a row; cycles and seconds of both together."""
+    with progress_bar() as bar:
+        task = bar.add_task("compiling the engine, if it is new", total=2 * len(x))
+        with open_engine(image.config) as transport:
+            accelerator = Accelerator(transport)
+            accelerator.load(image)
+
+            def runs(size: int) -> _Runs:
+                return _run(accelerator, x, size, lambda n: bar.advance(task, n))
+
+            began, before = time.perf_counter(), transport.cycles
+            bar.update(task, description="single images")
+            single = runs(1)
+            bar.update(task, description="images in a row")
+            row = runs(image.vectors)
+            return single, row, transport.cycles - before, time.perf_counter() - began
 
 
 def _axi_stream_cycles(image: Image, runs: _Ints) -> float | None:
@@ -283,8 +290,9 @@ def _show(record: Mapping[str, Any]) -> Group:
         if run is not None:
             agrees = "every output equal, to the bit" if run["agrees_with_golden"] else "DIFFERS"
             shown += [
-                f"{record['network']} on {run['lanes']} lanes × {run['groups']} groups, "
-                f"{run['images']:,} test images of MNIST: {run['accuracy_percent']:.2f}% right",
+                f"{record['network']} on {counted(run['lanes'], 'lane')} × "
+                f"{counted(run['groups'], 'group')}, {counted(run['images'], 'test image')} "
+                f"of MNIST: {run['accuracy_percent']:.2f}% right",
                 f"golden model: {agrees}; {run['simulated_cycles_per_second']:,.0f} cycles/s, "
                 f"{run['seconds']:,.1f} s",
                 _cycles_table(run),
@@ -300,7 +308,7 @@ def _cycles_table(record: Mapping[str, Any]) -> Table:
     table.add_column("cycles per image")
     for heading in ("mean", "max", "limit", "mean / limit"):
         table.add_column(heading, justify="right")
-    in_a_row = f"{record['images_per_run']} images in a row"
+    in_a_row = f"{counted(record['images_per_run'], 'image')} in a row"
     for name, key in (("one image alone", "latency_cycles"), (in_a_row, "throughput_cycles")):
         cycles = record[key]
         table.add_row(
