@@ -20,8 +20,9 @@ def eie_tables(record: Mapping[str, Any]) -> Group:
     """The record of `bench_eie` for people."""
     agrees = "every output equal, to the bit" if record["agrees_with_golden"] else "DIFFERS"
     title = (
-        f"{counted(record['lanes'], 'lane')} × {counted(record['groups'], 'group')}, queues of {record['queue_depth']}, "
-        f"entries of {record['entry_bits']} bits; golden model: {agrees}"
+        f"{counted(record['lanes'], 'lane')} × {counted(record['groups'], 'group')}, "
+        f"queues of {record['queue_depth']}, entries of {record['entry_bits']} bits; "
+        f"golden model: {agrees}"
     )
     return Group(
         title,
