@@ -49,7 +49,7 @@ _DIFFERENCES = (
     "A LUT of an ECP5 has 4 inputs, one of a 7-series 6; two block RAMs of an ECP5 count as one "
     "BRAM36.",
     "Thresher's accuracy is that of the first {images:,} test images; that of published rows is "
-    "as published, on other numbers of images; README.md has ours on all 10,000.",
+    "as published, of other numbers of images; README.md has ours of all 10,000.",
 )
 
 
