@@ -138,7 +138,8 @@ def eie_layers(
 
     `seconds` of the whole are those of everything, compiling among it; those of a layer are of
     filling its memories and of its run. Cycles per second are those of the runs alone, with input
-    and output. `blocked` are cycles in which the feeder waits since a queue has no place left.
+    and output. `blocked` are cycles in which a group waits for a place in a queue, summed over the
+    groups.
 
     A layer file's floats are scaled to 16 bits; integers are taken as they are.
 
