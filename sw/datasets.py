@@ -72,7 +72,9 @@ def load(
             f"data set {name} is not embedded; name the folder of its IDX files (--data)"
         )
     count = len(images) if count is None else count
-    if not 0 < count <= len(images):
+    if count < 1:
+        raise BadInput(f"{count} images of {name} are asked for; it must be 1 or more")
+    if count > len(images):
         more = "" if folder is not None else "; --data FOLDER with the IDX files has more"
         raise BadInput(f"{count} images of {name} are asked for, {len(images)} are there{more}")
     return images[:count].reshape(count, -1) / 256.0, labels[:count].astype(np.int64)

@@ -49,6 +49,8 @@ class FpgaDesign:
     parameters : int
         Of the network.
     clock_mhz : float
+    source : str
+        Who published the figures, where and when.
     """
 
     design: str
@@ -61,6 +63,7 @@ class FpgaDesign:
     latency_ns: float | None = None
     parameters: int | None = None
     clock_mhz: float | None = None
+    source: str | None = None
 
     @property
     def fps_per_kilolut(self) -> float | None:

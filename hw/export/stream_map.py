@@ -22,6 +22,7 @@ __all__ = [
     "StreamShape",
     "Unit",
     "streams_markdown",
+    "vector_cycles",
     "with_streams",
 ]
 
@@ -70,6 +71,11 @@ _TABLES = {
         "that, group",
     ),
 }
+
+
+# Cycles of the streams: of a bus word written, an activation read and sent, a run without the run
+# itself; of a vector that comes in, beyond one for each activation.
+_WORD, _OUTPUT, _COMPUTE, _RECEIVE = 5, 9, 14, 15
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,6 +187,24 @@ def with_streams(
         "registers": [*regmap["registers"], *registers],
         "windows": [*regmap["windows"], *tables],
     }
+
+
+def vector_cycles(registers: Mapping[str, int], run: int) -> int:
+    """Cycles from one output vector to the next, if neither side of the streams stalls.
+
+    A vector is written into the engine; then that runs and its outputs are sent, while the next
+    vector comes in.
+
+    Parameters
+    ----------
+    registers : name -> value
+        Those of `StreamSettings`.
+    run : int
+        Cycles of the engine for one vector.
+    """
+    words = registers["stream_words"] * max(1, registers["stream_groups"])
+    compute = run + _OUTPUT * registers["stream_outputs"] + _COMPUTE
+    return _WORD * words + max(compute, registers["stream_inputs"] + _RECEIVE)
 
 
 def streams_markdown() -> str:

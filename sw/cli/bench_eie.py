@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw import layouts
-from hw.config import AcceleratorConfig
+from hw.config import QUEUE_RESERVE, AcceleratorConfig
 from hw.regmap import Window
 from sim import golden
 from sim.cycles import predict
@@ -75,8 +75,9 @@ class _Job:
       thresher bench eie
           all nine, for some minutes; most of it compiles the engine, once
       thresher bench eie --layers NT-We,VGG-7 --lanes 32 --groups 2 --queue 32
+          another shape: its engine is compiled first, for minutes
       thresher bench eie --layer-file fc8.npz --json
-          a layer of a real network
+          a layer of a real network; an engine that holds it is compiled first, for minutes
     """,
 )
 @click.option(
@@ -93,7 +94,8 @@ class _Job:
     type=int,
     default=64,
     show_default=True,
-    help="Depth of the queues.",
+    help=f"Places of a queue; {QUEUE_RESERVE} are held in reserve, so EIE's "
+    f"{eie().queue_depth} correspond to {eie().queue_depth + QUEUE_RESERVE}.",
 )
 @click.option(
     "--entry-bits", metavar="B", type=int, default=10, show_default=True, help="Code and gap."
@@ -102,7 +104,8 @@ class _Job:
     "--layer-file",
     metavar="F.npz",
     type=click.Path(path_type=Path),
-    help="A layer instead: arrays codes (rows, columns), codebook and activations (columns,).",
+    help="A layer instead: arrays codes (rows, columns), codebook and activations (columns,). Its "
+    "engine is compiled first, for minutes.",
 )
 @click.option(
     "--seed",
@@ -132,6 +135,11 @@ def eie_layers(
     they lie over the elements is from a walk of the packed bits, whose sum must be the counter's,
     or exit status 1. What the cycle model says of each layer is beside it; exit status 1 if it is
     off by more than 2 %.
+
+    `seconds` of the whole are those of everything, compiling among it; those of a layer are of
+    filling its memories and of its run. Cycles per second are those of the runs alone, with input
+    and output. `blocked` are cycles in which a group waits for a place in a queue, summed over the
+    groups.
 
     A layer file's floats are scaled to 16 bits; integers are taken as they are.
 
@@ -241,7 +249,7 @@ def _job(layer: Single, config: AcceleratorConfig, figures: EieLayer | None) -> 
 def _run(config: AcceleratorConfig, jobs: list[_Job]) -> tuple[list[dict[str, Any]], float]:
     """Records of the layers, and clock cycles simulated in a second of the runs."""
     with progress_bar() as bar:
-        task = bar.add_task("building the simulator", total=len(jobs))
+        task = bar.add_task("compiling the engine, if it is new", total=len(jobs))
         rows, cycles, seconds = [], 0, 0.0
         with open_engine(config) as transport:
             for job in jobs:

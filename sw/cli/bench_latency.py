@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from hw.config import ConfigError
+from hw.export.stream_map import vector_cycles
 from sim import golden
 from sim.engine import open_engine
 from sim.simulate import accuracy, first_difference
@@ -25,6 +27,7 @@ from sw.fpga_designs import Build, source_note
 from sw.image import Image
 from sw.pack import pack_file
 
+from .export import stream_settings
 from .fpga_comparison import (
     choose_builds,
     compare,
@@ -32,9 +35,10 @@ from .fpga_comparison import (
     differences,
     published,
     say_build,
+    say_sources,
 )
 from .inputs import read_shipped
-from .output import console, emit, json_option
+from .output import console, counted, emit, json_option
 from .resource_table import ROUTED
 from .simulate import progress_bar
 from .target import accelerator_options, board_config, choose_config
@@ -138,13 +142,16 @@ def latency(
 
     JSON: `network`, `lanes`, `groups`, `elements`, `images`, `images_per_run` (at most),
     `latency_cycles` and `throughput_cycles` (each `mean` and `max`: cycles of a run for each of its
-    images), `products` and `limit_cycles` (means; the limit is a product on every element in every
-    cycle), `layers` (each `name`, `products`, `limit_cycles`, `cycles`: means of single images),
+    images), `axi_stream_cycles` (mean of an image through AXI4-Stream, computed from single images
+    by docs/integration.md; null if this engine has none), `products` and `limit_cycles` (means; the
+    limit is a product on every element in every cycle), `layers` (each `name`, `products`,
+    `limit_cycles`, `cycles`: means of single images),
     `accuracy_percent`, `agrees_with_golden`, `difference`, `seconds`,
     `simulated_cycles_per_second`; `routed`, the same from `lanes` on of the ULX3S-85F's engine, or
     null if it was not run; `designs` (each `design`, `part`, `ours`, `clock_mhz`, `clock_of`,
     `counted_by`, `lut`, `bram36`, `dsp`, `accuracy_percent`, `fps`, `latency_ns`, `parameters`,
-    `fps_per_kilolut`, `fps_per_bram36`), `differences`, and `source` of the published designs.
+    `source`, `axi_stream_fps`, `fps_per_kilolut`, `fps_per_bram36`), `differences`, and `source` of
+    the published designs.
     """
     name, network = read_shipped(model)
     config = choose_config(name, network, board, lanes, groups)
@@ -157,7 +164,11 @@ def latency(
     builds += [choose_builds(image.config, ROUTED, (), None) for image in images[1:]]
     inputs = golden.quantise(network, x)
     runs = [_bench(network, image, inputs, labels) for image in images]
-    record = {"network": name, **_compared(runs, builds), "differences": differences(config)}
+    record = {
+        "network": name,
+        **_compared(runs, builds),
+        "differences": differences(config, len(x)),
+    }
     emit(record, _show(record), as_json)
     for run in runs:
         if not run["agrees_with_golden"]:
@@ -194,19 +205,7 @@ def _routed(name: str, network: CompressedNetwork) -> list[Image]:
 def _bench(network: CompressedNetwork, image: Image, x: _Ints, labels: _Ints) -> dict[str, Any]:
     """What is measured, for integer images."""
     tensors = golden.run(network, x)
-    with progress_bar() as bar, open_engine(image.config) as transport:
-        task = bar.add_task("single images", total=2 * len(x))
-        accelerator = Accelerator(transport)
-        accelerator.load(image)
-
-        def runs(size: int) -> _Runs:
-            return _run(accelerator, x, size, lambda n: bar.advance(task, n))
-
-        began, before = time.perf_counter(), transport.cycles
-        single = runs(1)
-        bar.update(task, description="images in a row")
-        row = runs(image.vectors)
-        seconds, simulated = time.perf_counter() - began, transport.cycles - before
+    single, row, simulated, seconds = _simulate(image, x)
     both = np.concatenate([single.outputs, row.outputs])
     difference = first_difference(both, np.concatenate([tensors[-1]] * 2))
     products = golden.layer_products(network, x, tensors)
@@ -227,6 +226,7 @@ def _bench(network: CompressedNetwork, image: Image, x: _Ints, labels: _Ints) ->
         "images_per_run": int(row.sizes.max()),
         "latency_cycles": single.per_image(),
         "throughput_cycles": row.per_image(),
+        "axi_stream_cycles": _axi_stream_cycles(image, single.cycles),
         "products": sum(layer["products"] for layer in layers),
         "limit_cycles": sum(layer["limit_cycles"] for layer in layers),
         "layers": layers,
@@ -236,6 +236,34 @@ def _bench(network: CompressedNetwork, image: Image, x: _Ints, labels: _Ints) ->
         "seconds": seconds,
         "simulated_cycles_per_second": simulated / seconds,
     }
+
+
+def _simulate(image: Image, x: _Ints) -> tuple[_Runs, _Runs, int, float]:
+    """Single images, and images in a row; cycles and seconds of both together."""
+    with progress_bar() as bar:
+        task = bar.add_task("compiling the engine, if it is new", total=2 * len(x))
+        with open_engine(image.config) as transport:
+            accelerator = Accelerator(transport)
+            accelerator.load(image)
+
+            def runs(size: int) -> _Runs:
+                return _run(accelerator, x, size, lambda n: bar.advance(task, n))
+
+            began, before = time.perf_counter(), transport.cycles
+            bar.update(task, description="single images")
+            single = runs(1)
+            bar.update(task, description="images in a row")
+            row = runs(image.vectors)
+            return single, row, transport.cycles - before, time.perf_counter() - began
+
+
+def _axi_stream_cycles(image: Image, runs: _Ints) -> float | None:
+    """Mean of an image through the streams of an export, given the cycles of each image's run."""
+    try:
+        registers = stream_settings(image).registers
+    except ConfigError:  # its activations do not suit streams
+        return None
+    return float(np.mean([vector_cycles(registers, run) for run in runs.tolist()]))
 
 
 def _run(accelerator: Accelerator, x: _Ints, size: int, progress: Callable[[int], None]) -> _Runs:
@@ -262,24 +290,25 @@ def _show(record: Mapping[str, Any]) -> Group:
         if run is not None:
             agrees = "every output equal, to the bit" if run["agrees_with_golden"] else "DIFFERS"
             shown += [
-                f"{record['network']} on {run['lanes']} lanes × {run['groups']} groups, "
-                f"{run['images']:,} test images of MNIST: {run['accuracy_percent']:.2f}% right",
+                f"{record['network']} on {counted(run['lanes'], 'lane')} × "
+                f"{counted(run['groups'], 'group')}, {counted(run['images'], 'test image')} "
+                f"of MNIST: {run['accuracy_percent']:.2f}% right",
                 f"golden model: {agrees}; {run['simulated_cycles_per_second']:,.0f} cycles/s, "
                 f"{run['seconds']:,.1f} s",
                 _cycles_table(run),
             ]
     builds = [say_build(row) for row in record["designs"] if row["ours"]]
-    notes = (*builds, *record["differences"], f"Published rows: {record['source']}")
+    notes = (*builds, *record["differences"], *say_sources(record))
     return Group(*shown, designs_table(record["designs"]), *(f"· {note}" for note in notes))
 
 
 def _cycles_table(record: Mapping[str, Any]) -> Table:
-    limit = record["limit_cycles"]
+    limit, streamed = record["limit_cycles"], record["axi_stream_cycles"]
     table = Table()
     table.add_column("cycles per image")
     for heading in ("mean", "max", "limit", "mean / limit"):
         table.add_column(heading, justify="right")
-    in_a_row = f"{record['images_per_run']} images in a row"
+    in_a_row = f"{counted(record['images_per_run'], 'image')} in a row"
     for name, key in (("one image alone", "latency_cycles"), (in_a_row, "throughput_cycles")):
         cycles = record[key]
         table.add_row(
@@ -288,6 +317,10 @@ def _cycles_table(record: Mapping[str, Any]) -> Table:
             f"{cycles['max']:,.1f}",
             f"{limit:,.1f}",
             _ratio(cycles["mean"], limit),
+        )
+    if streamed is not None:
+        table.add_row(
+            "through AXI4-Stream", f"{streamed:,.1f}", "", f"{limit:,.1f}", _ratio(streamed, limit)
         )
     table.add_section()
     for layer in record["layers"]:

@@ -8,6 +8,11 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
+from hw.config import QUEUE_RESERVE
+from sw.published import eie
+
+from .output import counted
+
 __all__ = ["eie_tables"]
 
 
@@ -15,8 +20,9 @@ def eie_tables(record: Mapping[str, Any]) -> Group:
     """The record of `bench_eie` for people."""
     agrees = "every output equal, to the bit" if record["agrees_with_golden"] else "DIFFERS"
     title = (
-        f"{record['lanes']} lanes × {record['groups']} groups, queues of {record['queue_depth']}, "
-        f"entries of {record['entry_bits']} bits; golden model: {agrees}"
+        f"{counted(record['lanes'], 'lane')} × {counted(record['groups'], 'group')}, "
+        f"queues of {record['queue_depth']}, entries of {record['entry_bits']} bits; "
+        f"golden model: {agrees}"
     )
     return Group(
         title,
@@ -26,7 +32,25 @@ def eie_tables(record: Mapping[str, Any]) -> Group:
         "weights as stored; EIE's: 8 bits an entry, with its own padding",
         _memory_table(record["layers"]),
         f"{record['seconds']:,.0f} s in all; {record['simulated_cycles_per_second']:,.0f} cycles/s",
+        *(f"· {note}" for note in _notes(record)),
     )
+
+
+def _notes(record: Mapping[str, Any]) -> list[str]:
+    """What the layers are, and what is not EIE's."""
+    depth, published = record["queue_depth"], eie()
+    queues = (
+        f"{depth - QUEUE_RESERVE} of the {depth} places of a queue are usable, "
+        f"{QUEUE_RESERVE} are a reserve"
+    )
+    if record["seed"] is None:
+        return [f"{queues}."]
+    return [
+        f"Random layers (seed {record['seed']}) of EIE's sizes and densities.",
+        f"{queues}; EIE's have {published.queue_depth}, its entries {published.entry_bits} bits.",
+        f"EIE's cycles are {published.clock_mhz:g} × its actual microseconds; its limit is from "
+        "densities rounded to whole percents.",
+    ]
 
 
 def _table(*headings: str) -> Table:
@@ -62,7 +86,7 @@ def _cycles_table(record: Mapping[str, Any]) -> Table:
         )
     table.add_section()
     means = (_shown(record[name], ".3f") for name in ("geometric_mean", "eie_geometric_mean"))
-    table.add_row("mean", "", "", "", next(means), "", "", next(means))
+    table.add_row("geometric mean", "", "", "", next(means), "", "", next(means))
     return table
 
 

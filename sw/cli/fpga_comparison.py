@@ -32,6 +32,7 @@ __all__ = [
     "published",
     "recorded_builds",
     "say_build",
+    "say_sources",
 ]
 
 _DIFFERENCES = (
@@ -39,19 +40,27 @@ _DIFFERENCES = (
     "Published rows are other networks, most with binary or ternary weights; Thresher's has "
     "{weight_bits}-bit shared weights and {activation_bits}-bit activations.",
     "Thresher's images/s are clock / cycles: from the start to the last output written, with the "
-    "inputs on the chip; the link to a host is not in them. Published rows count as their authors "
-    "do.",
+    "inputs on the chip. No interface of the project brings them there as fast: through the "
+    "fastest, AXI4-Stream (`thresher build --export axi`), an image takes the cycles above, which "
+    "are computed, and images/s at the same clock are those under AXI4-Stream. Published rows "
+    "count as their authors do.",
     "Thresher's figures are of simulation and of the tools named above; nothing has run on "
     "hardware.",
     "A LUT of an ECP5 has 4 inputs, one of a 7-series 6; two block RAMs of an ECP5 count as one "
     "BRAM36.",
-    "Thresher's accuracy is that of this run's images, that of published rows as published.",
+    "Thresher's accuracy is that of the first {images:,} test images; that of published rows is "
+    "as published, of other numbers of images; README.md has ours of all 10,000.",
 )
 
 
-def differences(config: AcceleratorConfig) -> list[str]:
-    """What makes the designs differ, in plain sentences."""
-    return [text.format(**dataclasses.asdict(config)) for text in _DIFFERENCES]
+def differences(config: AcceleratorConfig, images: int) -> list[str]:
+    """What makes the designs differ, in plain sentences.
+
+    Parameters
+    ----------
+    images : that were run
+    """
+    return [text.format(images=images, **dataclasses.asdict(config)) for text in _DIFFERENCES]
 
 
 def choose_builds(
@@ -71,7 +80,7 @@ def choose_builds(
         If the clock is none, or a folder has no build, or one of another engine.
     """
     if clock_mhz is not None and not 0 < clock_mhz < math.inf:
-        raise BadInput(f"--clock-mhz is {clock_mhz:g}; it must be above 0")
+        raise BadInput(f"--clock-mhz is {clock_mhz:g}; it must be a finite number above 0")
     builds = []
     for folder in folders:
         build = read_build(folder)
@@ -182,7 +191,8 @@ def compare(record: Mapping[str, Any], builds: Sequence[Build]) -> list[dict[str
             latency_ns=1e9 * record["latency_cycles"]["mean"] / hertz,
             clock_mhz=build.clock_mhz,
         )
-        designs.append(_design(design, build))
+        streamed = record["axi_stream_cycles"]
+        designs.append(_design(design, build, hertz / streamed if streamed else None))
     return designs
 
 
@@ -191,9 +201,12 @@ def published() -> list[dict[str, Any]]:
     return [_design(design) for design in published_designs()]
 
 
-def _design(design: FpgaDesign, build: Build | None = None) -> dict[str, Any]:
+def _design(
+    design: FpgaDesign, build: Build | None = None, axi_stream_fps: float | None = None
+) -> dict[str, Any]:
     return {
         **dataclasses.asdict(design),
+        "axi_stream_fps": axi_stream_fps,
         "fps_per_kilolut": design.fps_per_kilolut,
         "fps_per_bram36": design.fps_per_bram36,
         "ours": build is not None,
@@ -213,15 +226,27 @@ def say_build(row: Mapping[str, Any]) -> str:
     )
 
 
+def say_sources(record: Mapping[str, Any]) -> list[str]:
+    """What published rows are, and where each comes from."""
+    by_source: dict[str, list[str]] = {}
+    for row in record["designs"]:
+        if not row["ours"]:
+            by_source.setdefault(row["source"], []).append(row["design"])
+    named = [f"{', '.join(names)}: {source}" for source, names in by_source.items()]
+    return [f"Published rows: {record['source']}", *named]
+
+
 def designs_table(designs: Sequence[Mapping[str, Any]]) -> Table:
     """The designs for people, at most 100 characters wide."""
-    table = Table(pad_edge=False)
+    table = Table(pad_edge=False, padding=(0, 0))
     table.add_column("design, and its part")
     for heading in (
         "LUT",
         "BRAM36",
+        "DSP",
         "right\n%",
-        "images/s",
+        "images/s\non chip",
+        "AXI4-\nStream",
         "per 1,000\nLUT",
         "per\nBRAM36",
         "one in\nµs",
@@ -238,8 +263,10 @@ def designs_table(designs: Sequence[Mapping[str, Any]]) -> Table:
             f"{row['design']}\n  {row['part']}{clock}",
             _number(row["lut"], ","),
             _number(row["bram36"], ",g"),
+            _number(row["dsp"], ","),
             _number(row["accuracy_percent"], ".2f"),
             _number(row["fps"], ",.0f"),
+            _number(row["axi_stream_fps"], ",.0f"),
             _number(row["fps_per_kilolut"], ",.0f"),
             _number(row["fps_per_bram36"], ",.0f"),
             _number(None if nanoseconds is None else nanoseconds / 1000, ".2f"),

@@ -16,7 +16,7 @@ from rich.console import Console, RenderableType
 
 from sw.errors import BadInput
 
-__all__ = ["check_folder", "check_output", "console", "emit", "json_option"]
+__all__ = ["check_folder", "check_output", "console", "counted", "emit", "json_option"]
 
 _WIDTH = 100  # of tables that go into a pipe or a file
 
@@ -65,6 +65,11 @@ def check_folder(folder: Path) -> None:
         tempfile.TemporaryFile(dir=nearest).close()
     except OSError as error:
         raise BadInput(f"{folder} cannot be written: {error.strerror}") from error
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things, in words: 1 lane, 2 lanes."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def emit(record: Mapping[str, Any], shown: RenderableType, as_json: bool) -> None:

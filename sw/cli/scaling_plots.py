@@ -15,7 +15,7 @@ from sw.plots import COLOURS, INK, plain, write_png
 __all__ = ["draw", "figures"]
 
 _Row = dict[str, Any]
-_INCHES = (6.4, 4.4)
+_INCHES = (6.4, 4.8)
 _MARKS = "osD^vPX"
 
 
@@ -33,31 +33,43 @@ def figures(record: dict[str, Any]) -> dict[str, Figure]:
     """The plots of a record of `thresher bench scaling`, by the names of their files."""
     names = [row["layer"] for row in record["eie"]]
     drawn = {}
-    for name, plot in _PLOTS.items():
+    for name in _PLOTS:
         drawn[name] = figure = Figure(figsize=_INCHES, layout="constrained")
-        axes = figure.subplots()
-        plot(axes, record, names)
-        axes.legend(frameon=False, fontsize=8, labelcolor=INK)
-        plain(axes)
+        title, plot = _PLOTS[name]
+        figure.suptitle(f"{title}: random layers, cycle model", color=INK, fontsize=10)
+        plot(figure, record, names)
+        figure.axes[0].legend(frameon=False, fontsize=8, labelcolor=INK)
+        for axes in figure.axes:
+            plain(axes)
     return drawn
 
 
-def _speedup(axes: Axes, record: dict[str, Any], names: list[str]) -> None:
+def _speedup(figure: Figure, record: dict[str, Any], names: list[str]) -> None:
+    """Speed-up as in EIE's figure 11, and below it per element, where the layers differ."""
+    axes, below = figure.subplots(2, sharex=True, height_ratios=(3, 2))
     elements = [row["elements"] for row in _of(record["sizes"], names[0])]
     axes.plot(elements, elements, color=INK, linewidth=0.8, linestyle=":", label="elements")
     _curves(axes, record["sizes"], names, ("elements", "speedup"))
     alone = {row["layer"]: row["cycles"] for row in record["sizes"] if row["elements"] == 1}
     published = [{**row, "speedup": alone[row["layer"]] / row["cycles"]} for row in record["eie"]]
     _published(axes, published, names, ("elements", "speedup"))
+    _published_key(axes, record["eie"], "its cycles against one element of this engine")
+    for rows, draw_rows in ((record["sizes"], _curves), (published, _published)):
+        shares = [{**row, "share": row["speedup"] / row["elements"]} for row in rows]
+        draw_rows(below, shares, names, ("elements", "share"))
     _powers(axes.xaxis, elements)
     _powers(axes.yaxis, elements)
-    axes.set_xlabel("processing elements", color=INK)
-    axes.set_ylabel("speed-up over one element of this engine", color=INK)
+    below.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
+    below.set_xlabel("processing elements", color=INK)
+    below.set_ylabel("speed-up\nover elements", color=INK)
+    axes.set_ylabel("speed-up over one\nelement of this engine", color=INK)
 
 
-def _queues(axes: Axes, record: dict[str, Any], names: list[str]) -> None:
+def _queues(figure: Figure, record: dict[str, Any], names: list[str]) -> None:
+    axes = figure.subplots()
     _curves(axes, record["queues"], names, ("usable", "balance"))
     _published(axes, record["eie"], names, ("queue_depth", "balance"))
+    _published_key(axes, record["eie"])
     _powers(axes.xaxis, [row["usable"] for row in _of(record["queues"], names[0])])
     _shares(axes)
     reserve = record["queue_reserve"]
@@ -66,39 +78,48 @@ def _queues(axes: Axes, record: dict[str, Any], names: list[str]) -> None:
     axes.set_ylabel(f"balance: busy share of {elements} elements' cycles", color=INK)
 
 
-def _padding(axes: Axes, record: dict[str, Any], names: list[str]) -> None:
+def _padding(figure: Figure, record: dict[str, Any], names: list[str]) -> None:
+    axes = figure.subplots()
     _curves(axes, record["sizes"], names, ("elements", "real_work"))
-    for colour, name in zip(COLOURS, names, strict=False):
+    for place, name in enumerate(names):
         rows = _of(record["sizes"], name)
         axes.plot(
             [row["elements"] for row in rows],
             [row["eie_real_work"] for row in rows],
-            color=colour,
-            linewidth=1,
+            color=COLOURS[place % len(COLOURS)],
+            linewidth=_width(place, names),
             linestyle="--",
+            marker=".",
         )
-    axes.plot([], [], color=INK, linewidth=1, linestyle="--", label="stored as EIE does, counted")
+    how = {"color": INK, "linewidth": 1, "linestyle": "--", "marker": "."}
+    axes.plot([], [], **how, label="stored as EIE does, counted")
     _published(axes, record["eie"], names, ("elements", "real_work"))
+    _published_key(axes, record["eie"])
     _powers(axes.xaxis, [row["elements"] for row in _of(record["sizes"], names[0])])
     _shares(axes)
     axes.set_xlabel("processing elements", color=INK)
-    axes.set_ylabel("real work: weights over entries", color=INK)
+    axes.set_ylabel("share of the stored entries that are no padding", color=INK)
 
 
-def _balance(axes: Axes, record: dict[str, Any], names: list[str]) -> None:
+def _balance(figure: Figure, record: dict[str, Any], names: list[str]) -> None:
+    axes = figure.subplots()
     _curves(axes, record["sizes"], names, ("elements", "balance"))
+    depth, reserve = record["queue_depth"], record["queue_reserve"]
+    ours = f"lines: this engine, queues of {depth}, {depth - reserve} usable"
+    axes.plot([], [], color=INK, linewidth=1, marker=".", label=ours)
     _published(axes, record["eie"], names, ("elements", "balance"))
+    _published_key(axes, record["eie"])
     _powers(axes.xaxis, [row["elements"] for row in _of(record["sizes"], names[0])])
     _shares(axes)
     axes.set_xlabel("processing elements", color=INK)
-    axes.set_ylabel(f"balance: busy share, queues of {record['queue_depth']}", color=INK)
+    axes.set_ylabel("balance: busy share of the elements' cycles", color=INK)
 
 
-_PLOTS: dict[str, Callable[[Axes, dict[str, Any], list[str]], None]] = {
-    "speedup": _speedup,
-    "queues": _queues,
-    "padding": _padding,
-    "balance": _balance,
+_PLOTS: dict[str, tuple[str, Callable[[Figure, dict[str, Any], list[str]], None]]] = {
+    "speedup": ("Speed-up", _speedup),
+    "queues": ("Depth of the queues", _queues),
+    "padding": ("Padding", _padding),
+    "balance": ("Load balance", _balance),
 }
 
 
@@ -114,9 +135,15 @@ def _curves(axes: Axes, rows: list[_Row], names: list[str], axis: tuple[str, str
             *([row[key] for row in own] for key in axis),
             color=COLOURS[place % len(COLOURS)],
             marker=_MARKS[place % len(_MARKS)],
-            markersize=4,
+            markersize=3 + _width(place, names),
+            linewidth=_width(place, names),
             label=name,
         )
+
+
+def _width(place: int, names: list[str]) -> float:
+    """Of a layer's line: those drawn first are the widest, so that they show under the others."""
+    return 1.2 + 2.6 * (len(names) - 1 - place) / max(1, len(names) - 1)
 
 
 def _published(axes: Axes, rows: list[_Row], names: list[str], axis: tuple[str, str]) -> None:
@@ -130,7 +157,12 @@ def _published(axes: Axes, rows: list[_Row], names: list[str], axis: tuple[str, 
             markerfacecolor="none",
             markeredgecolor=COLOURS[place % len(COLOURS)],
         )
+
+
+def _published_key(axes: Axes, rows: list[_Row], what: str = "") -> None:
+    """What the hollow marks are, for the legend."""
     like = rows[0]  # all are of one engine
+    label = f"EIE, published, {like['elements']} elements, queues of {like['queue_depth']}"
     axes.plot(
         [],
         [],
@@ -139,7 +171,7 @@ def _published(axes: Axes, rows: list[_Row], names: list[str], axis: tuple[str, 
         markersize=9,
         markerfacecolor="none",
         markeredgecolor=INK,
-        label=f"EIE, published, {like['elements']} elements, queues of {like['queue_depth']}",
+        label=f"{label}:\n{what}" if what else label,
     )
 
 

@@ -189,7 +189,7 @@ def test_lenet5_that_differs_is_an_error(monkeypatch):
     ("arguments", "message"),
     [
         (["--count", 1001], "1001 images of mnist are asked for, 1000 are there"),
-        (["--count", 0], "0 images of mnist are asked for"),
+        (["--count", 0], "0 images of mnist are asked for; it must be 1 or more"),
         (["--groups", 2], "--groups needs --lanes"),
         (["--board", "none"], "none"),
     ],

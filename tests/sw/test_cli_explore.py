@@ -242,7 +242,7 @@ def test_a_fit_to_builds(given, tmp_path):
         (["--queue", "2"], "--queue has 2; it must be from 6 to 1024"),
         (["--entry-bits", "17"], "--entry-bits has 17; it must be from 1 to 16"),
         (["--lanes", "64", "--groups", "8"], "no point of the grid can be built; the first: lanes"),
-        (["--count", "0"], "0 images of mnist are asked for"),
+        (["--count", "0"], "0 images of mnist are asked for; it must be 1 or more"),
         (["--jobs", "0"], "--jobs is 0; it must be 1 or more"),
         (["--backend", "dask"], "--backend dask and --scheduler ADDRESS go together"),
         (["--scheduler", "x:1"], "--backend dask and --scheduler ADDRESS go together"),

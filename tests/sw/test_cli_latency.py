@@ -101,6 +101,32 @@ def test_cycles_are_those_of_runs(record, images):
         assert layer["cycles"] == pytest.approx(np.mean(cycles))
 
 
+def test_through_axi_stream(record, images):
+    """Image after image by the times that docs/integration.md states, which a bench asserts."""
+    network, outputs = thr.read(networks.LENET300100), 10
+    image = pack(network, ARTY)
+    x = golden.quantise(network, datasets.load("mnist", images)[0])
+    words = 4 * 25 * ARTY.groups  # of 8 activations each: 25 of 32 activations hold 784
+    cycles = [
+        5 * words + max(predict(image, one[None]).cycles + 9 * outputs + 14, 784 + 15) for one in x
+    ]
+    assert record["axi_stream_cycles"] == np.mean(cycles)
+    ours, *_, last = record["designs"]
+    assert ours["axi_stream_fps"] == pytest.approx(1e6 * ours["clock_mhz"] / np.mean(cycles))
+    assert last["axi_stream_fps"] is None
+
+
+def test_activations_that_streams_do_not_take():
+    odd = dataclasses.replace(ARTY, activation_bits=12)
+    image = dataclasses.replace(pack(thr.read(networks.LENET300100), ARTY), config=odd)
+    assert bench_latency._axi_stream_cycles(image, np.array([200])) is None
+
+
+def test_every_published_row_has_a_source(record):
+    for row in record["designs"]:
+        assert (row["source"] is None) == row["ours"]
+
+
 def test_without_a_build_the_boards_clock_is_taken(record):
     ours = record["designs"][0]
     published = [design for design in record["designs"] if not design["ours"]]
@@ -230,7 +256,7 @@ def test_tables(build):
     assert "xc7a35ticsg324-1L: at 100 MHz, as asked for; resources counted by yosys." in said
     assert "│ at 100 MHz │" in said
     for design in published_designs():
-        assert any(line.startswith(f"│{design.design} ") for line in lines)
+        assert any(line.startswith((f"│{design.design} ", f"│{design.design}│")) for line in lines)
 
 
 def test_a_routed_build_on_an_ecp5(build):
@@ -254,9 +280,10 @@ def test_outputs_that_differ_are_an_error(monkeypatch):
     [
         (["--net", "lenet"], "network 'lenet' is neither a .thr file nor one of lenet300100-best,"),
         (["--net", "none.thr"], "none.thr"),
-        (["--count", 0], "0 images of mnist are asked for"),
-        (["--clock-mhz", 0], "--clock-mhz is 0; it must be above 0"),
-        (["--clock-mhz", "nan"], "--clock-mhz is nan; it must be above 0"),
+        (["--count", 0], "0 images of mnist are asked for; it must be 1 or more"),
+        (["--clock-mhz", 0], "--clock-mhz is 0; it must be a finite number above 0"),
+        (["--clock-mhz", "nan"], "--clock-mhz is nan; it must be a finite number above 0"),
+        (["--clock-mhz", "inf"], "--clock-mhz is inf; it must be a finite number above 0"),
         (["--build", "none"], "none is no folder of a build: it has no summary.json"),
         (["--board", "none"], "unknown board 'none'"),
     ],

@@ -13,7 +13,7 @@ from sw.words import image_words
 
 CONFIG = dataclasses.replace(PRESETS["tiny"], lanes=2, groups=2)
 RESIDENT = Case(CONFIG, Recipe([37, 20, 11], density=0.3), 1)
-OTHER = Case(CONFIG, Recipe([30, 9, 14], density=0.4), 2)
+OTHER = Case(CONFIG, Recipe([200, 5, 3], density=0.1), 2)
 
 
 def words_of(case):
