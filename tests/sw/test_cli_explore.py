@@ -15,11 +15,13 @@ from PIL import Image
 from hw.boards import BOARDS
 from hw.config import PRESETS
 from sim import golden
+from sim.cycles import predict
 from sim.explore import Knobs, evaluate
 from sw import format as thr
 from sw import networks
 from sw.cli import counted_engines as table
 from sw.cli import main
+from sw.pack import pack
 from sw.resource_model import counted_engines, fit, held_out_errors, memory_bits
 
 NETWORK = network_of(layer_of(24, 16), layer_of(16, 6))
@@ -153,6 +155,35 @@ def test_what_is_short_is_said(given, monkeypatch):
     assert "2 DSP of 3" not in said
     assert "3 do not fit; too few are DSP in 3." in said
     assert "4 cannot be built: layer layer0:" in said
+
+
+def test_the_artys_own_engine_fits_it(tmp_path):
+    """`make demo` builds it, with memories deeper than the network needs."""
+    page = tmp_path / "space.html"
+    own = PRESETS["arty_a7_35t"]
+    grid = ["--lanes", own.lanes, "--groups", own.groups, "--queue", 32, "--entry-bits", "9,10"]
+    arguments = [*grid, "--count", 1, "--jobs", 1, "--html", page]
+    on_arty = run(*arguments, "--board", "arty", "--json")
+    assert on_arty.exit_code == 0, on_arty.output
+    anywhere = json.loads(run(*arguments[:-2], "--json").stdout)["points"]
+    network = thr.read(networks.LENET300100)
+    x = np.zeros((1, 784), np.int64)
+    for point, shallow in zip(json.loads(on_arty.stdout)["points"], anywhere, strict=True):
+        assert point["fits"], point["short"]
+        assert shallow["resources"]["lut"] > 20_800 >= point["resources"]["lut"]
+        assert shallow["resources"]["bram36"] < point["resources"]["bram36"] <= 50
+        assert shallow["deepened"] == []
+        changed = [k for k, depth in point["depths"].items() if depth > shallow["depths"][k]]
+        assert point["deepened"] == changed != []
+        knobs = Knobs(own.lanes, own.groups, 32, point["entry_bits"])
+        minimal = evaluate(network, x, knobs, own.shared_tables)
+        deeper = dataclasses.replace(minimal.config, **point["depths"])
+        assert memory_bits(deeper) == point["memory_bits"] > shallow["memory_bits"]
+        assert predict(pack(network, deeper), x).cycles == minimal.cycles[0]
+    said = " ".join(run(*arguments, "--board", "arty").stdout.split())
+    for text in (said, page.read_text()):
+        assert "would be too few for 2 points with memories just as deep" in text
+    assert "; entry_depth 512" in page.read_text()
 
 
 def test_the_table_is_the_front(given, record):
