@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hw import boards
 from hw.config import PRESETS, AcceleratorConfig
-from sim.explore import BACKENDS, Backend, Knobs, Point, grid
+from sim.explore import BACKENDS, Backend, Knobs, Point, check, grid
 from sim.explore import explore as run_points
 from sw import datasets
 from sw.compressed import CompressedNetwork
@@ -206,7 +206,9 @@ def _work(
     x, _ = choose_inputs(network, options["inputs"], dataset, count, options["data"])
     if not len(x):
         raise BadInput(f"{options['inputs']} has no input; the cycles of one or more are needed")
-    return network, x, grid(*axes)
+    points = grid(*axes)
+    check(network, points)
+    return network, x, points
 
 
 def _parse(knob: str, text: str) -> list[int]:
