@@ -142,12 +142,11 @@ def explore(model: str, show_all: bool, as_json: bool, **options: Any) -> None:
     memories are made deeper, so that they are of block RAM, one after the other until LUTs suffice
     or block RAM is used up. Cycles do not depend on that. The network is packed, and the cycle
     model, which tests hold equal to the RTL on up to 8 × 4 elements, says what each input takes
-    alone.
-    LUTs, block RAMs and DSPs are predicted by a model that is fitted to a few synthesised engines.
-    How far off it may be is told by trial: each of these engines is predicted by a fit to the
-    others, as if it had not been synthesised, and the greatest error is shown. Where a point has
-    more or fewer elements than any of them, a star in tables and a dot in plots say so: it may be
-    further off. On the Pareto front are the points for which no other takes fewer cycles without
+    alone. LUTs, block RAMs and DSPs are predicted by a model that is fitted to a few synthesised
+    engines. How far off it may be is told by trial: each of these engines is predicted by a fit to
+    the others, as if it had not been synthesised, and the greatest error is shown. Where a point
+    has more or fewer elements than any of them, a star in tables and a dot in plots say so: it may
+    be further off. On the Pareto front are the points for which no other takes fewer cycles without
     more LUTs, of equal ones that with the least memory; with --board, of those that fit it.
 
     JSON: `network`, `inputs` (their number), `grid`, `family`, `board`, `capacity`, `backend`,
