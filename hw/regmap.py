@@ -119,21 +119,26 @@ def window_items(window: Window, config: AcceleratorConfig) -> tuple[int, int, i
     def bits(layout: StructLayout) -> int:
         return int(layout.size)
 
-    return {
-        Window.REGISTERS: (1, len(REGISTERS), layouts.BUS_BITS),
-        Window.PROGRAM: (1, config.layer_depth, bits(layouts.instruction(config))),
-        Window.ENTRIES: (elements, config.entry_depth, config.entry_bits),
-        Window.POINTERS: (elements, config.column_depth, bits(layouts.pointer(config))),
-        Window.CODEBOOK: (1, config.codebook_depth, config.weight_bits),
-        Window.BIAS: (lanes, config.bias_depth, config.accumulator_bits),
-        Window.ACTIVATIONS: (
-            config.groups,
-            config.activation_depth,
-            lanes * config.activation_bits,
-        ),
-        Window.SEGMENTS: (config.groups, config.segment_depth, bits(layouts.segment(config))),
-        Window.COUNTERS: (config.layer_depth, len(COUNTERS), layouts.BUS_BITS),
-    }[window]
+    # One by one: the layout of an instruction takes long to make.
+    match window:
+        case Window.REGISTERS:
+            return 1, len(REGISTERS), layouts.BUS_BITS
+        case Window.PROGRAM:
+            return 1, config.layer_depth, bits(layouts.instruction(config))
+        case Window.ENTRIES:
+            return elements, config.entry_depth, config.entry_bits
+        case Window.POINTERS:
+            return elements, config.column_depth, bits(layouts.pointer(config))
+        case Window.CODEBOOK:
+            return 1, config.codebook_depth, config.weight_bits
+        case Window.BIAS:
+            return lanes, config.bias_depth, config.accumulator_bits
+        case Window.ACTIVATIONS:
+            return config.groups, config.activation_depth, lanes * config.activation_bits
+        case Window.SEGMENTS:
+            return config.groups, config.segment_depth, bits(layouts.segment(config))
+        case Window.COUNTERS:
+            return config.layer_depth, len(COUNTERS), layouts.BUS_BITS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,14 +14,25 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.config import AcceleratorConfig, ConfigError
+from hw.config import MEMORY_DEPTHS, AcceleratorConfig, ConfigError
 from sw.compressed import CompressedNetwork
 from sw.errors import BadInput
 from sw.pack import config_for, pack
+from sw.place import check_codes
 
 from .cycles import predict
 
-__all__ = ["BACKENDS", "Backend", "Knobs", "Point", "evaluate", "explore", "front", "grid"]
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "Knobs",
+    "Point",
+    "check",
+    "evaluate",
+    "explore",
+    "front",
+    "grid",
+]
 
 Backend = Literal["loky", "threading", "dask"]
 BACKENDS: tuple[Backend, ...] = ("loky", "threading", "dask")
@@ -64,6 +75,32 @@ def grid(
 ) -> list[Knobs]:
     """Every combination, in order."""
     return [Knobs(*knobs) for knobs in itertools.product(lanes, groups, queues, entries)]
+
+
+def check(network: CompressedNetwork, points: Sequence[Knobs]) -> None:
+    """Refuse a grid of which no point is an engine, or none can hold the network's codes.
+
+    Whether memories can be large enough is known only when a point is evaluated.
+
+    Raises
+    ------
+    BadInput
+        Saying what is wrong with the first point.
+    """
+    refused = [reason for knobs in points if (reason := _impossible(network, knobs))]
+    if len(refused) == len(points):
+        raise BadInput(f"no point of the grid can be built; the first: {refused[0]}")
+
+
+def _impossible(network: CompressedNetwork, knobs: Knobs) -> str | None:
+    depths: dict[str, Any] = dict.fromkeys(MEMORY_DEPTHS, 2)
+    try:
+        AcceleratorConfig(**depths, **dataclasses.asdict(knobs))
+        for layer in network.layers:
+            check_codes(layer, knobs.entry_bits)
+    except (BadInput, ConfigError) as error:
+        return str(error)
+    return None
 
 
 def evaluate(

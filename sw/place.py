@@ -20,7 +20,7 @@ from .graph import consumers
 from .patches import Patch, Taps, patch_of, taps_of
 from .tensors import Layout, Shape, copied, frames, shapes, spread
 
-__all__ = ["PlacedLayer", "Placement", "Step", "place"]
+__all__ = ["PlacedLayer", "Placement", "Step", "check_codes", "place"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -225,6 +225,21 @@ def _input_layout(
     return spread(shape, config, frame, places)
 
 
+def check_codes(layer: CompressedLayer, entry_bits: int) -> None:
+    """Refuse a layer whose codes are longer than an entry.
+
+    Raises
+    ------
+    BadInput
+        Naming the layer.
+    """
+    if layer.code_bits > entry_bits:
+        raise BadInput(
+            f"layer {layer.name}: its {layer.code_bits}-bit codes do not fit into the "
+            f"accelerator's {entry_bits}-bit entries"
+        )
+
+
 def _place_layer(
     layer: CompressedLayer,
     taps: Taps,
@@ -239,11 +254,7 @@ def _place_layer(
     outputs : which rows are not always 0, and what each takes the layers after (see `_demand`)
     """
     lanes = config.lanes
-    if layer.code_bits > config.entry_bits:
-        raise BadInput(
-            f"layer {layer.name}: its {layer.code_bits}-bit codes do not fit into the "
-            f"accelerator's {config.entry_bits}-bit entries"
-        )
+    check_codes(layer, config.entry_bits)
     patch = patch_of(layer, sources, taps, config.groups)
     # What groups at several positions of a window hold, each of them holds.
     taps = taps.only(np.resize(np.arange(len(taps.row)), len(patch.group)))

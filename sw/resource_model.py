@@ -18,7 +18,7 @@ import functools
 import itertools
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw import layouts
-from hw.config import AcceleratorConfig
+from hw.config import MEMORY_DEPTHS, AcceleratorConfig
 from hw.regmap import Window, window_items
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
 ]
 
 _BLOCK_BITS = 1 << 14  # of a block RAM's half, parity bits aside
+_ALWAYS_BLOCK = 1 << 11  # items for which every family takes block RAM, however narrow they are
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,6 +203,24 @@ class ResourceModel:
             "dsp": config.elements,
         }
 
+    def deepen(self, config: AcceleratorConfig, capacity: Mapping[str, float]) -> AcceleratorConfig:
+        """The engine with deeper memories, of block RAM instead of LUTs, if LUTs are too few.
+
+        Of all depths, that which spares most LUTs for each block RAM more is raised first, and each
+        no further than needed: until there are LUTs enough, or no block RAM is left to spare any.
+
+        Parameters
+        ----------
+        capacity : resource -> number, as in `hw.boards.Board.capacity`
+        """
+        family = FAMILIES[self.family]
+        while self.predict(config)["lut"] > capacity["lut"]:
+            steps = list(_deeper(family, config, capacity[family.block]))
+            if not steps:
+                break
+            config = max(steps, key=lambda step: step[0])[1]
+        return config
+
     def errors(self, counted: Iterable[Counted]) -> dict[str, float]:
         """The greatest error of each resource, as a share of what was counted.
 
@@ -287,6 +306,29 @@ def _memories(family: _Family, config: AcceleratorConfig) -> tuple[float, int]:
         else:
             luts += memory.units * family.cell_luts * cells
     return blocks, luts
+
+
+def _deeper(
+    family: _Family, config: AcceleratorConfig, blocks: float
+) -> Iterator[tuple[float, AcceleratorConfig]]:
+    """For each depth, the next with fewer LUTs: those spared for a block RAM more, and the engine.
+
+    Parameters
+    ----------
+    blocks : block RAMs that there are
+    """
+    used, luts = _memories(family, config)
+    for knob in MEMORY_DEPTHS:
+        depth = getattr(config, knob)
+        greatest = min(_ALWAYS_BLOCK, AcceleratorConfig.limits(knob)[1])
+        while (depth := 1 << depth.bit_length()) <= greatest:
+            deeper = dataclasses.replace(config, **{knob: depth})
+            more, left = _memories(family, deeper)
+            if more > blocks:
+                break
+            if left < luts:
+                yield (luts - left) / (more - used) if more > used else math.inf, deeper
+                break
 
 
 def _cheapest_block(family: _Family, memory: Memory) -> tuple[int, float]:

@@ -45,5 +45,5 @@ def find(name: str) -> Board:
     if name in names:
         return names[name]
     nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-    hint = f"did you mean {nearest[0]}? " if nearest else ""
-    raise BoardError(f"unknown board {name!r}: {hint}The boards are {', '.join(sorted(names))}")
+    hint = f"did you mean {nearest[0]}? The" if nearest else "the"
+    raise BoardError(f"unknown board {name!r}: {hint} boards are {', '.join(sorted(names))}")

@@ -72,7 +72,7 @@ class _Request:
     whole_boards: bool
     route: bool
     route_lanes: bool
-    seeds: tuple[int, ...]
+    seeds: tuple[int, ...] | None
     largest: bool
     write: bool
 
@@ -91,7 +91,18 @@ class _Request:
         """Options by which less than the whole is done."""
         narrowed = ["--block"] * (self.block is not None)
         narrowed += ["--family"] * (self.family != "both")
-        return narrowed + ["--seeds"] * (self.seeds != _SEEDS)
+        return narrowed + ["--seeds"] * (self.seeds is not None)
+
+    @property
+    def _heeded(self) -> set[str]:
+        """Options that choose engines or narrow, and matter to what is done."""
+        by = (
+            (self.over_lanes, ("--lanes", "--groups", "--board", "--family", "--block")),
+            (self.route_lanes, ("--lanes", "--groups", "--board", "--seeds")),
+            (self.route, ("--seeds",)),
+            (self.largest, ("--board",)),
+        )
+        return {option for done, options in by if done for option in options}
 
     @property
     def _adds_routes(self) -> bool:
@@ -117,6 +128,7 @@ class _Request:
 
     def check(self) -> None:
         """Refuse to write a part of the table, what would be ignored, or to work without Yosys."""
+        self._check_limits()
         narrowed = [*self._engine, *self._narrowed]
         if self._adds_routes:
             narrowed = [name for name in narrowed if name not in ("--lanes", "--seeds")]
@@ -127,10 +139,24 @@ class _Request:
                 f"--route takes the engine of {ROUTED} as it is: leave out "
                 f"{' and '.join(self._engine)}, or route other engines by --route-lanes"
             )
+        if ignored := [name for name in narrowed if name not in self._heeded]:
+            why = ["no engine over lanes is counted"] * (ignored != ["--seeds"])
+            why += ["nothing is routed"] * ("--seeds" in ignored)
+            names, reasons = " and ".join(ignored), " and ".join(why)
+            raise BadInput(f"{names} would be ignored: {reasons} in this run")
         if self.write:
             _document_file()
         if not yosys.available():
             raise BadInput("there is no Yosys here: pip install 'thresher[synth]'")
+
+    def _check_limits(self) -> None:
+        """Refuse lanes or groups that no engine has."""
+        groups = () if self.groups is None else (self.groups,)
+        for knob, values in {"lanes": self.lanes or (), "groups": groups}.items():
+            least, greatest = AcceleratorConfig.limits(knob)
+            for value in values:
+                if not least <= value <= greatest:
+                    raise BadInput(f"--{knob} has {value}; it must be from {least} to {greatest}")
 
 
 @click.command(
@@ -175,9 +201,7 @@ class _Request:
     "--seeds",
     metavar="N,N,...",
     callback=_numbers,
-    default=",".join(map(str, _SEEDS)),
-    show_default=True,
-    help="Of placement.",
+    help=f"Of placement.  [default: {','.join(map(str, _SEEDS))}]",
 )
 @click.option(
     "--largest", is_flag=True, help="Search the largest grid for LeNet-300-100 on the board."
@@ -201,7 +225,8 @@ def engine_resources(as_json: bool, **options: Any) -> None:
     --seeds choose what is routed and added to the engines and seeds that are there.
 
     JSON: `yosys`, and of what was asked for `presets`, `lanes`, `boards`, `routed`,
-    `routed_lanes`, `largest`, as in sw/data/resources.json.
+    `routed_lanes`, `largest`, as in sw/data/resources.json. What is `used` are `lut`, `ff`, `dsp`,
+    and `bram36` on the 7 series, `ebr` on the ECP5.
     """
     request = _Request(**options)
     request.check()
@@ -218,13 +243,14 @@ def engine_resources(as_json: bool, **options: Any) -> None:
 def _measure(request: _Request, note: Note) -> dict[str, Any]:
     board = boards.find(request.board or VARIED)
     groups = 1 if request.groups is None else request.groups
-    record: dict[str, Any] = {"yosys": yosys.version()}
-    if request.presets:
-        record["presets"] = _presets(note)
+    seeds = request.seeds or _SEEDS
     configs = [
         dataclasses.replace(PRESETS[board.preset], lanes=lanes, groups=groups)
         for lanes in request.lanes or _LANES
     ]
+    record: dict[str, Any] = {"yosys": yosys.version()}
+    if request.presets:
+        record["presets"] = _presets(note)
     if request.over_lanes:
         record["lanes"] = [
             _engine(config, board, family, request.block, note)
@@ -234,9 +260,9 @@ def _measure(request: _Request, note: Note) -> dict[str, Any]:
     if request.whole_boards:
         record["boards"] = _boards(note)
     if request.route:
-        record["routed"] = _route(PRESETS[boards.find(ROUTED).preset], request.seeds, note)
+        record["routed"] = _route(PRESETS[boards.find(ROUTED).preset], seeds, note)
     if request.route_lanes:
-        record["routed_lanes"] = [_route(config, request.seeds, note) for config in configs]
+        record["routed_lanes"] = [_route(config, seeds, note) for config in configs]
     if request.largest:
         model = networks.LENET300100
         record["largest"] = largest_grid(board, model, thr.read(model), note)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hw import boards
 from hw.config import PRESETS, AcceleratorConfig
-from sim.explore import BACKENDS, Backend, Knobs, Point, grid
+from sim.explore import BACKENDS, Backend, Knobs, Point, check, grid
 from sim.explore import explore as run_points
 from sw import datasets
 from sw.compressed import CompressedNetwork
@@ -138,14 +138,15 @@ def explore(model: str, show_all: bool, as_json: bool, **options: Any) -> None:
     """Try engines of every shape on a network: a .thr file, or the name of a shipped one.
 
     Every combination of lanes, groups, queue and entry is a point: an engine with memories just as
-    deep as the network needs; shallow ones are made of LUTs, so that a board's own engine, which
-    has deeper ones in block RAM, may take fewer. The network is packed for it, and the cycle model,
-    which tests hold equal to the RTL on up to 8 × 4 elements, says what each input takes alone.
-    LUTs, block RAMs and DSPs are predicted by a model that is fitted to a few synthesised engines.
-    How far off it may be is told by trial: each of these engines is predicted by a fit to the
-    others, as if it had not been synthesised, and the greatest error is shown. Where a point has
-    more or fewer elements than any of them, a star in tables and a dot in plots say so: it may be
-    further off. On the Pareto front are the points for which no other takes fewer cycles without
+    deep as the network needs. Shallow ones are made of LUTs; where --board has too few of these,
+    memories are made deeper, so that they are of block RAM, one after the other until LUTs suffice
+    or block RAM is used up. Cycles do not depend on that. The network is packed, and the cycle
+    model, which tests hold equal to the RTL on up to 8 × 4 elements, says what each input takes
+    alone. LUTs, block RAMs and DSPs are predicted by a model that is fitted to a few synthesised
+    engines. How far off it may be is told by trial: each of these engines is predicted by a fit to
+    the others, as if it had not been synthesised, and the greatest error is shown. Where a point
+    has more or fewer elements than any of them, a star in tables and a dot in plots say so: it may
+    be further off. On the Pareto front are the points for which no other takes fewer cycles without
     more LUTs, of equal ones that with the least memory; with --board, of those that fit it.
 
     JSON: `network`, `inputs` (their number), `grid`, `family`, `board`, `capacity`, `backend`,
@@ -154,8 +155,10 @@ def explore(model: str, show_all: bool, as_json: bool, **options: Any) -> None:
     that trial as a share, null if there is one engine only; `stale`, whether the hardware has
     changed since they were counted, null with --fit), `plot`, `html`, and `points` in the order of
     the grid: `lanes`, `groups`, `queue_depth`, `entry_bits`, `elements`, `cycles` (`mean`, `max` of
-    an input), `memory_bits`, `resources`, `extrapolated` (whether its elements are more or fewer
-    than any of those engines has), `fits`, `short` (why not, in words) and `pareto`.
+    an input), `depths` (of its memories), `deepened` (which of them are deeper than the network
+    needs), `memory_bits`, `resources`, `extrapolated` (whether its elements are more or fewer than
+    any of those engines has), `fits`, `short` (why not, in words) and `pareto`. Resources are `lut`
+    and `dsp`, and `bram36` on the 7 series, `ebr` on the ECP5.
     """
     network, x, points = _work(model, options)
     board = None if options["board"] is None else boards.find(options["board"])
@@ -202,7 +205,9 @@ def _work(
     x, _ = choose_inputs(network, options["inputs"], dataset, count, options["data"])
     if not len(x):
         raise BadInput(f"{options['inputs']} has no input; the cycles of one or more are needed")
-    return network, x, grid(*axes)
+    points = grid(*axes)
+    check(network, points)
+    return network, x, points
 
 
 def _parse(knob: str, text: str) -> list[int]:

@@ -34,7 +34,7 @@ def console() -> Console:
 
 
 def check_output(output: Path, *sources: Path | None) -> None:
-    """Refuse, before any work is done, to write over an input or into a folder that is not there.
+    """Refuse, before any work is done, to write over an input or what cannot be written.
 
     Raises
     ------
@@ -46,6 +46,14 @@ def check_output(output: Path, *sources: Path | None) -> None:
             raise BadInput(f"{output} is read and would be overwritten: name another output")
     if not output.absolute().parent.is_dir():
         raise BadInput(f"{output} cannot be written: there is no folder {output.parent}")
+    target = Path(os.path.realpath(output))
+    try:
+        if target.exists() and not target.is_file():
+            raise BadInput(f"{output} cannot be written: it is not a regular file")
+        # Outputs come to be beside their place. Permissions do not say what a file system allows.
+        tempfile.TemporaryFile(dir=target.parent).close()
+    except OSError as error:
+        raise BadInput(f"{output} cannot be written: {error.strerror}") from error
 
 
 def check_folder(folder: Path) -> None:

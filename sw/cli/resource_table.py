@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -53,7 +54,7 @@ SECTIONS = {
     "routed_lanes": (_VARIED_PRESET, _ROUTED_PRESET),
     "largest": (_VARIED_PRESET,),
 }
-_STALE = "The hardware has changed since this was measured.\n"
+_STALE = "*The hardware has changed since this was measured.*\n"
 _FAMILIES = {"xc7": "Xilinx 7 series, `synth_xilinx`", "ecp5": "Lattice ECP5, `synth_ecp5`"}
 
 Counts = Mapping[str, Mapping[str, Any]]  # block -> {"copies": n, "used": resource -> number}
@@ -180,9 +181,10 @@ def document(table: Mapping[str, Any]) -> str:
     }
     for key, show in sections.items():
         if key in table:
-            parts.append(show(table[key]))
-            if is_stale(table, key):
-                parts.append(_STALE)
+            text = show(table[key])
+            if is_stale(table, key):  # said below each of the section's headings
+                text = re.sub("^## .*\n", rf"\g<0>\n{_STALE}", text, flags=re.MULTILINE)
+            parts.append(text)
     return "\n".join(parts)
 
 

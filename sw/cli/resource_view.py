@@ -49,7 +49,8 @@ def show(record: Mapping[str, Any]) -> Group:
 
 def _table(rows: Mapping[str, Mapping[str, Any]]) -> Table:
     table = Table("block")
-    for heading in ("copies", *next(iter(rows.values()))["used"]):
+    used = next(iter(rows.values()))["used"]
+    for heading in ("copies", *(boards.RESOURCES[name] for name in used)):
         table.add_column(heading, justify="right")
     for name, row in rows.items():
         table.add_row(name, f"{row['copies']}", *(f"{n:,g}" for n in row["used"].values()))

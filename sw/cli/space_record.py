@@ -11,6 +11,7 @@ import numpy as np
 
 from hw import boards
 from hw.boards import RESOURCES, Board
+from hw.config import MEMORY_DEPTHS
 from sim.explore import Point, front
 from sw.errors import BadInput
 from sw.fpga_designs import read_build
@@ -120,9 +121,12 @@ def _describe(point: Point, model: ResourceModel, capacity: dict[str, int]) -> d
         "elements": point.knobs.lanes * point.knobs.groups,
     }
     if point.config is None:
-        nothing = dict.fromkeys(("cycles", "memory_bits", "resources"))
-        return record | nothing | {"fits": False, "short": [point.refused], "pareto": False}
-    resources = model.predict(point.config)
+        nothing = dict.fromkeys(("cycles", "depths", "memory_bits", "resources"))
+        no = {"deepened": [], "fits": False, "short": [point.refused], "pareto": False}
+        return record | nothing | no
+    config = model.deepen(point.config, capacity) if capacity else point.config
+    depths = {knob: getattr(config, knob) for knob in MEMORY_DEPTHS}
+    resources = model.predict(config)
     short = [
         f"{resources[name]:,g} {RESOURCES[name]} of {there:,}"
         for name, there in capacity.items()
@@ -130,7 +134,9 @@ def _describe(point: Point, model: ResourceModel, capacity: dict[str, int]) -> d
     ]
     return record | {
         "cycles": {"mean": float(np.mean(point.cycles)), "max": max(point.cycles)},
-        "memory_bits": memory_bits(point.config),
+        "depths": depths,
+        "deepened": [k for k, depth in depths.items() if depth != getattr(point.config, k)],
+        "memory_bits": memory_bits(config),
         "resources": resources,
         "fits": not short,
         "short": short,

@@ -10,7 +10,7 @@ from rich.console import Group
 from rich.table import Table
 
 from hw.boards import RESOURCES
-from sw.report.space_notes import EXTRAPOLATED, model_notes
+from sw.report.space_notes import EXTRAPOLATED, count, model_notes
 
 __all__ = ["show"]
 
@@ -28,8 +28,8 @@ def show(record: dict[str, Any], show_all: bool) -> Group:
     best = sum(point["pareto"] for point in points)
     where = "" if record["board"] is None else f" on {record['board']}"
     head = (
-        f"{record['network']}, inputs: {record['inputs']:,}, each alone; {len(points):,} "
-        f"engines{where}, {best} on the Pareto front of cycles and LUTs"
+        f"{record['network']}, inputs: {record['inputs']:,}, each alone; "
+        f"{count(len(points), 'engine')}{where}, {best} on the Pareto front of cycles and LUTs"
         + (" (marked)" if show_all else "; --all lists every one")
     )
     notes = (*_say_short(points), *model_notes(record, RESOURCES, shown))
@@ -72,7 +72,8 @@ def _say_short(points: Sequence[dict[str, Any]]) -> list[str]:
     if short:
         wants = collections.Counter(text.split()[1] for point in short for text in point["short"])
         of = ", ".join(f"{name} in {number}" for name, number in sorted(wants.items()))
-        said.append(f"{len(short)} do not fit; too few are {of}.")
+        do = "does" if len(short) == 1 else "do"
+        said.append(f"{len(short):,} {do} not fit; too few are {of}.")
     for reason, number in collections.Counter(point["short"][0] for point in refused).items():
         said.append(f"{number} cannot be built: {reason}.")
     return said

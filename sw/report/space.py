@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from sw.plots import COLOURS, INK, plain
 
-from .space_notes import EXTRAPOLATED, model_notes
+from .space_notes import EXTRAPOLATED, count, model_notes
 
 __all__ = ["figure", "render"]
 
@@ -121,11 +121,11 @@ def _decorate(chart: Figure, record: Mapping[str, Any], keys: _KeyPair) -> None:
     colours, markers = keys
     handles = [
         *(
-            Line2D([], [], marker=marker, color=INK, label=_plural(lanes, "lane"), **style)
+            Line2D([], [], marker=marker, color=INK, label=count(lanes, "lane"), **style)
             for lanes, marker in markers.items()
         ),
         *(
-            Line2D([], [], marker="o", color=colour, label=_plural(groups, "group"), **style)
+            Line2D([], [], marker="o", color=colour, label=count(groups, "group"), **style)
             for groups, colour in colours.items()
         ),
         Line2D([], [], color=INK, linewidth=1, label="Pareto front"),
@@ -151,6 +151,7 @@ def render(record: Mapping[str, Any], titles: Mapping[str, str]) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["number"] = lambda value: f"{value:,g}"
+    environment.filters["number_of"] = count
     template = environment.from_string(
         resources.files("sw.report").joinpath("space.html").read_text("utf-8")
     )
@@ -284,11 +285,7 @@ def _keys(record: Mapping[str, Any], knob: str, signs: Sequence[str]) -> dict[in
     return {value: signs[place % len(signs)] for place, value in enumerate(values)}
 
 
-def _plural(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def _title(record: Mapping[str, Any]) -> str:
     name = "".join(c if c.isprintable() else "\ufffd" for c in str(record["network"]))
-    text = f"{name}: {len(record['points']):,} engines"
+    text = f"{name}: {count(len(record['points']), 'engine')}"
     return text if record["board"] is None else f"{text} for {record['board']}"

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["EXTRAPOLATED", "model_notes"]
+__all__ = ["EXTRAPOLATED", "count", "model_notes"]
 
 EXTRAPOLATED = "*"
 """What marks LUTs that are extrapolated, in tables."""
+
+
+def count(number: int, noun: str) -> str:
+    """A number of things in words: "1 point", "2 points"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def model_notes(
@@ -41,6 +46,13 @@ def model_notes(
         notes.append(
             f"{EXTRAPOLATED} More or fewer elements than any of these has: extrapolated, and may "
             "be further off."
+        )
+    deepened = sum(bool(point["deepened"]) for point in record["points"])
+    if deepened:
+        notes.append(
+            f"LUTs would be too few for {count(deepened, 'point')} with memories just as deep as "
+            "the network needs: theirs are deeper, of block RAM, as far as that helps; --json has "
+            "the `depths`."
         )
     if model["stale"]:
         notes.append("The hardware has changed since these engines were counted.")

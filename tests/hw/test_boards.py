@@ -33,6 +33,8 @@ class TestBoards:
     def test_unknown_names_the_nearest(self):
         with pytest.raises(BoardError, match="'ulx3s_12f': did you mean ulx3s_25f"):
             find("ulx3s_12f")
+        with pytest.raises(BoardError, match="unknown board 'foo': the boards are arty, arty_a7"):
+            find("foo")
 
     def test_baud_is_within_half_a_percent(self):
         for board in BOARDS.values():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sim.cycles import predict
-from sim.explore import Knobs, evaluate, explore, front, grid
+from sim.explore import Knobs, check, evaluate, explore, front, grid
 from sim.random_network import Recipe, random_inputs, random_network
 from sw.errors import BadInput
 from sw.pack import config_for, pack
@@ -49,6 +49,16 @@ def test_what_cannot_be_built_says_why(knobs, reason):
     assert point.config is None
     assert point.cycles == ()
     assert reason in point.refused
+
+
+def test_a_grid_without_an_engine_is_refused():
+    """Of the others, `evaluate` says which points cannot be built."""
+    wide, few = Knobs(64, 8, 8, 9), Knobs(4, 1, 8, 2)
+    with pytest.raises(BadInput, match="the first: lanes × groups is 512"):
+        check(NETWORK, [wide, few])
+    with pytest.raises(BadInput, match=r"the first: layer .*: its 4-bit codes do not fit into"):
+        check(NETWORK, [few, wide])
+    check(NETWORK, [wide, few, POINTS[0]])
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,17 @@ from click.testing import CliRunner
 from hand import layer_of, network_of
 from PIL import Image
 
+from hw import config
 from hw.boards import BOARDS
 from hw.config import PRESETS
 from sim import golden
+from sim.cycles import predict
 from sim.explore import Knobs, evaluate
 from sw import format as thr
 from sw import networks
 from sw.cli import counted_engines as table
 from sw.cli import main
+from sw.pack import pack
 from sw.resource_model import counted_engines, fit, held_out_errors, memory_bits
 
 NETWORK = network_of(layer_of(24, 16), layer_of(16, 6))
@@ -155,6 +158,35 @@ def test_what_is_short_is_said(given, monkeypatch):
     assert "4 cannot be built: layer layer0:" in said
 
 
+def test_the_artys_own_engine_fits_it(tmp_path):
+    """`make demo` builds it, with memories deeper than the network needs."""
+    page = tmp_path / "space.html"
+    own = PRESETS["arty_a7_35t"]
+    grid = ["--lanes", own.lanes, "--groups", own.groups, "--queue", 32, "--entry-bits", "9,10"]
+    arguments = [*grid, "--count", 1, "--jobs", 1, "--html", page]
+    on_arty = run(*arguments, "--board", "arty", "--json")
+    assert on_arty.exit_code == 0, on_arty.output
+    anywhere = json.loads(run(*arguments[:-2], "--json").stdout)["points"]
+    network = thr.read(networks.LENET300100)
+    x = np.zeros((1, 784), np.int64)
+    for point, shallow in zip(json.loads(on_arty.stdout)["points"], anywhere, strict=True):
+        assert point["fits"], point["short"]
+        assert shallow["resources"]["lut"] > 20_800 >= point["resources"]["lut"]
+        assert shallow["resources"]["bram36"] < point["resources"]["bram36"] <= 50
+        assert shallow["deepened"] == []
+        changed = [k for k, depth in point["depths"].items() if depth > shallow["depths"][k]]
+        assert point["deepened"] == changed != []
+        knobs = Knobs(own.lanes, own.groups, 32, point["entry_bits"])
+        minimal = evaluate(network, x, knobs, own.shared_tables)
+        deeper = dataclasses.replace(minimal.config, **point["depths"])
+        assert memory_bits(deeper) == point["memory_bits"] > shallow["memory_bits"]
+        assert predict(pack(network, deeper), x).cycles == minimal.cycles[0]
+    said = " ".join(run(*arguments, "--board", "arty").stdout.split())
+    for text in (said, page.read_text()):
+        assert "would be too few for 2 points with memories just as deep" in text
+    assert "; entry_depth 512" in page.read_text()
+
+
 def test_the_table_is_the_front(given, record):
     result = run(*given, *GRID)
     lines = result.stdout.splitlines()
@@ -242,6 +274,7 @@ def test_a_fit_to_builds(given, tmp_path):
         (["--queue", "2"], "--queue has 2; it must be from 6 to 1024"),
         (["--entry-bits", "17"], "--entry-bits has 17; it must be from 1 to 16"),
         (["--lanes", "64", "--groups", "8"], "no point of the grid can be built; the first: lanes"),
+        (["--entry-bits", "3"], "can be built; the first: layer ip1: its 4-bit codes do not fit"),
         (["--count", "0"], "0 images of mnist are asked for; it must be 1 or more"),
         (["--jobs", "0"], "--jobs is 0; it must be 1 or more"),
         (["--backend", "dask"], "--backend dask and --scheduler ADDRESS go together"),
@@ -249,6 +282,8 @@ def test_a_fit_to_builds(given, tmp_path):
         (["--board", "none"], "unknown board 'none'"),
         (["--plot", "space.pdf"], "space.pdf is not a name for a plot"),
         (["--html", "none/space.html"], "none/space.html cannot be written"),
+        (["--html", "/proc/space.html"], "/proc/space.html cannot be written"),
+        (["--plot", "/proc/space.png"], "/proc/space.png cannot be written"),
         (["--fit", "none"], "none is no folder of a build"),
     ],
 )
@@ -257,7 +292,30 @@ def test_refusals(arguments, message):
     assert result.exit_code == 2
     assert message in result.stderr
     assert "Traceback" not in result.output
+    assert "points" not in result.stderr  # no work was begun
     assert result.stdout == ""
+
+
+def test_memories_that_no_point_has(given, tmp_path, monkeypatch):
+    """That alone is known only when the points have been tried."""
+    monkeypatch.setitem(config._LIMITS, "bias_depth", (2, 128))
+    thr.write(tmp_path / "net.thr", network_of(layer_of(24, 600)))
+    result = run(tmp_path / "net.thr", *given[1:], *GRID, "--entry-bits", 9)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "no point of the grid can be built; the first: layer layer0: " in result.stderr
+    assert "600 rows are needed, more than any engine of 2 elements has" in result.stderr
+
+
+def test_one_of_a_kind_is_in_the_singular(given, tmp_path, monkeypatch):
+    small = dataclasses.replace(BOARDS["arty_a7_35t"], capacity={"lut": 9e9, "dsp": 1})
+    monkeypatch.setitem(BOARDS, "arty_a7_35t", small)
+    point = ["--lanes", 2, "--groups", 1, "--queue", 8, "--entry-bits", 9]
+    page = tmp_path / "space.html"
+    said = " ".join(run(*given, *point, "--board", "arty", "--html", page).stdout.split())
+    assert "; 1 engine on arty_a7_35t, 0 on the Pareto front" in said
+    assert "1 does not fit; too few are DSP in 1." in said
+    assert ": 1 engine for arty_a7_35t</h1>" in page.read_text()
+    assert "<summary>1 point</summary>" in page.read_text()
 
 
 def test_no_inputs(folder, tmp_path):

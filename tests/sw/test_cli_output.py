@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 from rich.table import Table
 
-from sw.cli.output import check_folder, console, emit
+from sw.cli.output import check_folder, check_output, console, emit
 from sw.errors import BadInput
 
 LINE = f"written to {'/folder' * 40}: it is long, and nothing breaks it"
@@ -40,6 +41,34 @@ def test_a_terminal_gets_notes_broken_at_its_width(monkeypatch):
     lines = terminal.getvalue().splitlines()
     assert len(lines) == 3
     assert {len(line.strip()) for line in lines[:2]} == {39}
+
+
+def test_an_output_is_checked_and_not_made(tmp_path):
+    (tmp_path / "there").write_text("kept")
+    for name in ("new", "there"):
+        check_output(tmp_path / name, tmp_path / "source", None)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("there", "kept")]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("/proc/x.html", "/proc/x.html cannot be written: No such file or directory"),
+        ("none/x.html", "none/x.html cannot be written: there is no folder none"),
+        ("/dev", "/dev cannot be written: it is not a regular file"),
+        ("/dev/null", "/dev/null cannot be written: it is not a regular file"),
+        ("x" * 300, "cannot be written: File name too long"),
+    ],
+)
+def test_what_cannot_be_an_output(name, message):
+    with pytest.raises(BadInput, match=message):
+        check_output(Path(name))
+
+
+def test_an_output_is_no_input(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "source")
+    with pytest.raises(BadInput, match="/link is read and would be overwritten"):
+        check_output(tmp_path / "link", None, tmp_path / "source")
 
 
 def test_a_folder_of_outputs_is_checked_and_not_made(tmp_path):

@@ -60,6 +60,8 @@ class TestVerb:
         status, out, err = resources(*arguments)
         assert status == 0, err
         (row,) = json.loads(out)["lanes"]
+        shown = resources(*arguments[:-1])[1].split()
+        assert {"LUT", "FF", "EBR", "DSP"} < set(shown)
         used = row["blocks"]["uart bridge"]["used"]
         assert (row["lanes"], row["groups"], row["family"]) == (1, 1, "ecp5")
         assert used["lut"] > 100
@@ -71,8 +73,9 @@ class TestVerb:
             (["--lanes", "0"], "--lanes is '0'; it must be numbers above 0"),
             (["--lanes", "1,x"], "--lanes is '1,x'"),
             (["--seeds", ""], "--seeds is ''"),
-            (["--lanes", "65"], "lanes is 65; it must be from 1 to 64"),
-            (["--groups", "0"], "groups is 0; it must be from 1 to 64"),
+            (["--lanes", "4,65"], "--lanes has 65; it must be from 1 to 64"),
+            (["--groups", "0"], "--groups has 0; it must be from 1 to 64"),
+            (["--lanes", "64", "--groups", "8", "--presets-only", "--route-lanes"], "is 512; it"),
             (["--board", "artyy"], "did you mean arty?"),
             (["--lanes", "1", "--block", "cache"], "there is no block 'cache': it can be engine, "),
             (["--write", "--lanes", "4", "--family", "xc7"], "leave out --lanes and --family"),
@@ -82,6 +85,14 @@ class TestVerb:
             (["--route", "--lanes", "4"], "--route takes the engine of ulx3s_85f as it is: leave "),
             (["--route", "--groups", "2", "--board", "arty"], "leave out --groups and --board"),
             (["--route", "--route-lanes", "--board", "arty"], "by --route-lanes"),
+            (["--block", "element", "--seeds", "3"], "--seeds would be ignored: nothing is routed"),
+            (["--boards", "--seeds", "1,2,3,4,5"], "--seeds would be ignored: nothing is routed"),
+            (["--block", "element", "--presets-only", "--boards"], "--block would be ignored: no "),
+            (["--presets-only", "--family", "xc7"], "--family would be ignored: no engine over "),
+            (["--boards", "--lanes", "4"], "--lanes would be ignored: no engine over lanes is "),
+            (["--largest", "--groups", "2", "--board", "arty"], "--groups would be ignored: no "),
+            (["--boards", "--lanes", "4", "--seeds", "1"], "is counted and nothing is routed in"),
+            (["--route-lanes", "--family", "ecp5"], "--family would be ignored: no engine over "),
         ],
     )
     def test_bad_input(self, arguments, message):

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from hw.config import PRESETS
+from hw.config import MEMORY_DEPTHS, PRESETS, AcceleratorConfig
 from sw.resource_model import (
     FAMILIES,
     Counted,
@@ -102,6 +102,51 @@ def test_memories_of_block_ram():
     assert blocks(entry_bits=9, entry_depth=4096) == before + 0.5
     assert blocks(entry_bits=16, entry_depth=2048) == before + 0.5
     assert blocks(entry_bits=9, entry_depth=32) == before - 0.5
+
+
+def luts_of(config):
+    return TRUE.predict(config)["lut"]
+
+
+class TestDeepen:
+    """Of the Arty's engine with shallow memories, as `sw.pack.config_for` makes them."""
+
+    SHALLOW = shaped(4, 2, entry_depth=64, activation_depth=16, bias_depth=32, layer_depth=4)
+    THERE = TRUE.predict(SHALLOW)
+
+    def test_no_further_than_needed(self):
+        assert TRUE.deepen(self.SHALLOW, self.THERE) == self.SHALLOW
+        deeper = TRUE.deepen(self.SHALLOW, {"lut": self.THERE["lut"] - 1, "bram36": 50})
+        changed = {k for k in MEMORY_DEPTHS if getattr(deeper, k) != getattr(self.SHALLOW, k)}
+        assert len(changed) == 1
+        (knob,) = changed
+        depth = getattr(deeper, knob)
+        before = dataclasses.replace(deeper, **{knob: depth // 2})
+        assert luts_of(deeper) < self.THERE["lut"] <= luts_of(before)
+
+    def test_the_first_spares_most_luts_for_a_block_ram(self):
+        def rate(config):
+            found = TRUE.predict(config)
+            spared = self.THERE["lut"] - found["lut"]
+            return spared / (found["bram36"] - self.THERE["bram36"]) if spared > 0 else 0
+
+        deeper = TRUE.deepen(self.SHALLOW, {"lut": self.THERE["lut"] - 1, "bram36": 50})
+        single = [
+            dataclasses.replace(self.SHALLOW, **{knob: 1 << power})
+            for knob in MEMORY_DEPTHS
+            for power in range(12)
+            if getattr(self.SHALLOW, knob) < 1 << power <= AcceleratorConfig.limits(knob)[1]
+        ]
+        assert rate(deeper) == pytest.approx(max(map(rate, single)))
+
+    def test_block_ram_is_used_up_and_no_more(self):
+        least = self.THERE["lut"]
+        for blocks in range(int(self.THERE["bram36"]), 50):
+            found = TRUE.predict(TRUE.deepen(self.SHALLOW, {"lut": 0, "bram36": blocks}))
+            assert found["bram36"] <= max(blocks, self.THERE["bram36"])
+            least = min(least, found["lut"])
+        assert least < self.THERE["lut"] - 500
+        assert TRUE.deepen(self.SHALLOW, {"lut": 0, "bram36": 0}) == self.SHALLOW
 
 
 def test_queues_are_of_luts():
