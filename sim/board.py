@@ -22,6 +22,7 @@ from hw.config import AcceleratorConfig
 from hw.virtual import VirtualTop
 
 from . import verilated, verilog
+from .cell_models import with_models
 
 __all__ = ["Line", "VirtualBoard", "build"]
 
@@ -70,7 +71,7 @@ def build(
         begin(f"generating a virtual {board.title}")
         return VirtualTop(config, board)
 
-    text = verilog.cached_verilog(_TOP, key, design)
+    text = with_models(verilog.cached_verilog(_TOP, key, design), board.family)
     compiling = functools.partial(begin, f"compiling a virtual {board.title}, once")
     return verilated.build(text, _TOP, main=_SERVER, begin=compiling)
 

@@ -60,6 +60,9 @@ def board(
     pseudo-terminal, like /dev/ttyUSB1, and through a TCP port of the loopback address. The engine
     holds no network at first. Ctrl-C ends it.
 
+    With an iCE40 or a Gowin FPGA a layer takes up to 12 cycles more than `thresher sim` says, for
+    it is simulated as it is synthesised: instructions are read part by part.
+
     Compiling it takes a minute or two, once. Then it runs about a twentieth as fast as the board.
     """
     chosen = _at_baud(boards.find(name), baud)
