@@ -26,8 +26,9 @@ class VirtualTop(wiring.Component):
 
     Both clocks rise together; that of the engine may stay low a while after `busy` and `asked`
     were (`kBusyCycles` and `kAskedCycles` of sim/board_server.cpp): nothing in the engine changes
-    then, and a simulation that does not clock it is many times as fast. The engine is reset a cycle
-    late: see `sim.late_reset`, whose reason holds here, too.
+    then, or only whose turn it is in narrow memories, and a simulation that does not clock it is
+    many times as fast. The engine is reset a cycle late: see `sim.late_reset`, whose reason holds
+    here, too.
 
     Members
     -------
