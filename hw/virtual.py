@@ -26,8 +26,9 @@ class VirtualTop(wiring.Component):
 
     Both clocks rise together; that of the engine may stay low a while after `busy` and `asked`
     were (`kBusyCycles` and `kAskedCycles` of sim/board_server.cpp): nothing in the engine changes
-    then, and a simulation that does not clock it is many times as fast. The engine is reset a cycle
-    late: see `sim.late_reset`, whose reason holds here, too.
+    then, or only whose turn it is in narrow memories, and a simulation that does not clock it is
+    many times as fast. The engine is reset a cycle late: see `sim.late_reset`, whose reason holds
+    here, too.
 
     Members
     -------
@@ -55,7 +56,7 @@ class VirtualTop(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.domains.engine = ClockDomain("engine")
-        accelerator, pins = self.top.accelerator, _Pins(platform)
+        accelerator, pins = self.top.accelerator, _Pins(platform, self.top.board.memories())
         accelerator.engine = DomainRenamer("engine")(accelerator.engine)
         m.submodules.top = Fragment.get(self.top, pins)
         late = Signal(init=1, reset_less=True)
@@ -80,12 +81,19 @@ class _Uart:
 
 
 class _Pins:
-    """A platform: the pins that `Top` asks for, and the memories of the simulation's platform."""
+    """A platform: the pins that `Top` asks for, and memories.
 
-    def __init__(self, platform):
+    Those are the board's own (`Board.memories`), made of what the simulation's platform has.
+    """
+
+    def __init__(self, platform, memories):
         self.get_memory = platform.get_memory
+        self._memories = memories
         self.uart = _Uart(io.SimulationPort("i", 1), io.SimulationPort("o", 1))
         self.led = [io.SimulationPort("o", 1), io.SimulationPort("o", 1)]
+
+    def __getattr__(self, name):
+        return getattr(self._memories, name)
 
     def request(self, name, number, *, dir):
         found = {"uart": [self.uart], "led": self.led}

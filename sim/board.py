@@ -22,6 +22,7 @@ from hw.config import AcceleratorConfig
 from hw.virtual import VirtualTop
 
 from . import verilated, verilog
+from .cell_models import with_models
 
 __all__ = ["Line", "VirtualBoard", "build"]
 
@@ -70,7 +71,7 @@ def build(
         begin(f"generating a virtual {board.title}")
         return VirtualTop(config, board)
 
-    text = verilog.cached_verilog(_TOP, key, design)
+    text = with_models(verilog.cached_verilog(_TOP, key, design), board.family)
     compiling = functools.partial(begin, f"compiling a virtual {board.title}, once")
     return verilated.build(text, _TOP, main=_SERVER, begin=compiling)
 
@@ -108,25 +109,28 @@ class VirtualBoard:
         self, program: Path, board: Board, line: Line | None = None, tcp_port: int = 0
     ) -> None:
         line = line or Line(board.baud)
-        with contextlib.ExitStack() as stack:
-            listener = stack.enter_context(socket.create_server((_LOOPBACK, tcp_port)))
+        with contextlib.ExitStack() as kept, contextlib.ExitStack() as handed_over:
+            self._errors = kept.enter_context(tempfile.TemporaryFile())
+            listener = handed_over.enter_context(socket.create_server((_LOOPBACK, tcp_port)))
             master, terminal = os.openpty()
-            stack.callback(os.close, master)
+            handed_over.callback(os.close, master)
             # Kept open, for a terminal that nobody has open would end.
-            self._terminal = terminal
+            kept.callback(os.close, terminal)
             tty.setraw(terminal)
             self.port = os.ttyname(terminal)
             self.url = f"socket://{_LOOPBACK}:{listener.getsockname()[1]}"
             fds = (master, listener.fileno())
             numbers = (*fds, board.clock_hz, line.baud, line.spoiled, line.seed)
-            self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (close does it)
             self._child = subprocess.Popen(
                 [str(program), *map(str, numbers)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=self._errors,
                 pass_fds=fds,
+                process_group=0,  # a terminal's Ctrl-C is for us, who close it
             )
+            kept.callback(self._end)
+            self._open = kept.pop_all()
 
     def wait(self, timeout: float | None = None) -> None:
         """Until the board's program ends by itself, which only an error makes it do.
@@ -145,7 +149,10 @@ class VirtualBoard:
         raise verilated.SimulationCrash(f"the virtual board ended with status {status}{why}")
 
     def close(self) -> None:
-        """Switch the board off."""
+        """Switch the board off, if it is on."""
+        self._open.close()
+
+    def _end(self) -> None:
         if self._child.stdin is not None:
             self._child.stdin.close()  # at whose end the program ends, too
         try:
@@ -153,8 +160,6 @@ class VirtualBoard:
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
-        os.close(self._terminal)
-        self._errors.close()
 
     def __enter__(self) -> VirtualBoard:
         return self

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from pathlib import Path
 
 from hw.toolchains import yosys
 
 from . import toolchain
+from .cell_models import with_models
 from .verilog import build_folder
 
 __all__ = ["FAMILIES", "Netlist", "netlist"]
@@ -25,12 +25,6 @@ _MODELS = {
 }
 # Those whose blocks are counted.
 FAMILIES = ("xc7", "ecp5")
-_OWN_MODELS = Path(__file__).with_name("cells")
-
-_MODULE = re.compile(r"^module\s+(\w+)\b.*?^endmodule\b", re.DOTALL | re.MULTILINE)
-_TIMING = re.compile(r"^\s*specify\b.*?\bendspecify\b", re.DOTALL | re.MULTILINE)
-_MACRO = re.compile(r"^`(?!timescale).*$", re.MULTILINE)  # before a file's first module
-_CELL = re.compile(r"^\s*(\w+)\s+(?:#\s*\(|\\?\S+\s*\()", re.MULTILINE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,38 +45,17 @@ class Netlist:
     file: Path
 
     def simulated(self) -> str:
-        """Verilog with models of the cells: Yosys' own, and ours where Yosys has none.
+        """Verilog with models of the cells: Yosys' own, and ours instead where we have some.
 
-        Ours are block RAMs and the ECP5's multiplier, see sim/cells/; of the iCE40 Yosys has all.
-        Timing is left out.
+        Ours (sim/cells/) are block RAMs, SPRAM and the ECP5's multiplier. Timing is left out.
 
         Raises
         ------
         hw.toolchains.ToolchainError
             If no package with Yosys' models is installed.
         """
-        own = (_OWN_MODELS / f"{name}.v" for name in (self.family, "block_ram"))
-        texts = [path.read_text() for path in own if path.exists()]
-        texts += [(yosys.share() / name).read_text() for name in _MODELS[self.family]]
-        models: dict[str, str] = {}
-        macros = []
-        for text in texts:
-            macros += _MACRO.findall(text.partition("\nmodule ")[0])
-            for module in _MODULE.finditer(_TIMING.sub("", text)):
-                models.setdefault(module[1], module[0])
-        cells = self.file.read_text()
-        return "\n".join([cells, *macros, *_needed(cells, models)])
-
-
-def _needed(text: str, models: dict[str, str]) -> list[str]:
-    """The models of the cells in `text`, and of those in them."""
-    found: dict[str, str] = {}
-    waiting = [text]
-    while waiting:
-        for name in set(_CELL.findall(waiting.pop())) & models.keys() - found.keys():
-            found[name] = models[name]
-            waiting.append(models[name])
-    return [found[name] for name in sorted(found)]
+        others = [(yosys.share() / name).read_text() for name in _MODELS[self.family]]
+        return with_models(self.file.read_text(), self.family, others)
 
 
 def netlist(rtlil: str, top: str, family: str) -> Netlist:

@@ -7,7 +7,7 @@ from amaranth.build import Platform
 
 from ..config import ConfigError
 
-__all__ = ["RESOURCES", "Board", "BoardError"]
+__all__ = ["RESOURCES", "Board", "BoardError", "Memories"]
 
 # What FPGAs have, by the names that `Board.capacity` and counts of designs use, and how it is
 # written for people. Block RAMs: bram36 is Xilinx' (36 kbit), ebr the ECP5's (18 kbit), ebr4 and
@@ -27,6 +27,25 @@ RESOURCES = {
 
 class BoardError(ConfigError):
     """There is no such board, or it cannot do what is asked of it."""
+
+
+class Memories:
+    """What an engine asks its platform for beside pins and clocks: memories in another form.
+
+    Every member is optional, as is the platform; without it, all is as it is on most FPGAs.
+
+    Attributes
+    ----------
+    narrow_memories : bool
+        Memories of few wide items are made of narrow ones: see `hw.engine.sequencer` and
+        `hw.engine.counters`.
+    queues_in_block_ram : bool
+        See `hw.pe.queue.BlockQueue`.
+    small_checksum : bool
+        See `hw.engine.transfer_crc`.
+    get_loaded_memory : LoadedMemory -> Elaboratable or None
+        See `hw.memory.LoadedMemory`.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +76,8 @@ class Board:
         Whether all memories can hold a network at power-up.
     loader : tuple of str
         openFPGALoader's arguments that name the board, or the cable to it.
+    memories : subclass of Memories
+        Its platform is one, too.
     make_platform : clock_hz -> Platform
         Pins, constraints and the clock of the board; raises `BoardError` for a clock that it
         cannot make.
@@ -74,6 +95,7 @@ class Board:
     toolchains: tuple[str, ...]
     resident: bool = True
     loader: tuple[str, ...]
+    memories: type[Memories] = Memories
     make_platform: Callable[[int], Platform] = field(repr=False)
 
     @property

@@ -4,9 +4,9 @@ from amaranth.hdl import ClockDomain, ClockSignal, Const, Instance, Module, Sign
 from amaranth.lib import io
 from amaranth.lib.cdc import ResetSynchronizer
 
-from .board import BoardError
+from .board import BoardError, Memories
 
-__all__ = ["GowinPlatform", "pll_dividers"]
+__all__ = ["GowinMemories", "GowinPlatform", "pll_dividers"]
 
 _DIVIDERS = (2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128)
 
@@ -31,18 +31,21 @@ def pll_dividers(from_hz: int, to_hz: int) -> tuple[int, int, int]:
     raise BoardError(f"the PLL cannot make {to_hz / 1e6:g} MHz from {from_hz / 1e6:g} MHz")
 
 
-class GowinPlatform:
+class GowinMemories(Memories):
+    """A memory of few wide items would be made of LUTs, which take flip-flops with them."""
+
+    narrow_memories = True
+
+
+class GowinPlatform(GowinMemories):
     """Mixed into the platforms of amaranth-boards: the clock from the PLL, reset by a button.
 
-    Memories of few wide items are made of narrow ones (see `hw.engine.sequencer` and
-    `hw.engine.counters`): one made of LUTs takes flip-flops with them. Amaranth's platform runs
-    nextpnr-gowin, which is no more; its successor has other options.
+    Amaranth's platform runs nextpnr-gowin, which is no more; its successor has other options.
     """
 
     oscillator: str
     oscillator_hz: int
     button: tuple[str, int]
-    narrow_memories = True
 
     def __init__(self, clock_hz: int):
         super().__init__(toolchain="Apicula")

@@ -7,7 +7,7 @@ recipe: `activation_bits`, `weight_bits`, `accumulator_bits`).
 from amaranth_boards.ice40_hx8k_b_evn import ICE40HX8KBEVNPlatform
 
 from .board import Board
-from .ice40 import Ice40Platform
+from .ice40 import Ice40Memories, Ice40Platform
 
 __all__ = ["ICE40_HX8K_B_EVN"]
 
@@ -28,5 +28,6 @@ ICE40_HX8K_B_EVN = Board(
     clock_hz=42_000_000,
     toolchains=("nextpnr", "yosys"),
     loader=("--board", "ice40_generic"),
+    memories=Ice40Memories,
     make_platform=_Hx8kPlatform,
 )

@@ -5,7 +5,7 @@ from amaranth.lib import io
 from amaranth.lib.cdc import ResetSynchronizer
 
 from ..regmap import Window
-from .board import BoardError
+from .board import BoardError, Memories
 from .ice40_memory import BlockMemory, SpramMemory
 
 __all__ = ["Ice40Memories", "Ice40Platform", "pll_dividers"]
@@ -33,12 +33,10 @@ def pll_dividers(from_hz: int, to_hz: int) -> tuple[int, int]:
     raise BoardError(f"the PLL cannot make {to_hz / 1e6:g} MHz from {from_hz / 1e6:g} MHz")
 
 
-class Ice40Memories:
-    """What the engine asks a platform for, apart from pins.
+class Ice40Memories(Memories):
+    """A block RAM has 256 words of 16 bits: an instruction would else take twenty.
 
-    A block RAM has 256 words of 16 bits, so memories of few wide items are made of narrow ones (see
-    `hw.engine.sequencer` and `hw.engine.counters`): an instruction would else take twenty. There is
-    no memory made of LUTs. Those of the windows in `in_spram` are made of SPRAM.
+    There is no memory made of LUTs. Those of the windows in `in_spram` are made of SPRAM.
     """
 
     narrow_memories = True

@@ -38,5 +38,6 @@ ICEBREAKER = Board(
     resident=False,
     toolchains=("nextpnr", "yosys"),
     loader=("--board", "ice40_generic"),
+    memories=IceBreakerMemories,
     make_platform=_IceBreakerPlatform,
 )

@@ -6,7 +6,7 @@ Button S1 resets the engine.
 from amaranth_boards.tang_nano_9k import TangNano9kPlatform
 
 from .board import Board
-from .gowin import GowinPlatform
+from .gowin import GowinMemories, GowinPlatform
 
 __all__ = ["TANG_NANO_9K"]
 
@@ -29,5 +29,6 @@ TANG_NANO_9K = Board(
     clock_hz=72_000_000,
     toolchains=("nextpnr", "yosys"),
     loader=("--board", "tangnano9k"),
+    memories=GowinMemories,
     make_platform=_TangNanoPlatform,
 )

@@ -5,20 +5,22 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["UartReceiver", "UartTransmitter"]
+__all__ = ["DIVISOR_MIN", "TOLERANCE", "UartReceiver", "UartTransmitter"]
 
-# The receiver needs this many samples of a bit to place one near its middle.
-_DIVISOR_MIN = 4
+DIVISOR_MIN = 4
+"""The receiver needs this many samples of a bit to place one near its middle."""
+TOLERANCE = 0.02
+"""How far off the speed of a line may be, as a share of it."""
 
 
 def _checked(divisor: int) -> int:
-    if divisor < _DIVISOR_MIN:
-        raise ValueError(f"divisor is {divisor}; it must be {_DIVISOR_MIN} or more")
+    if divisor < DIVISOR_MIN:
+        raise ValueError(f"divisor is {divisor}; it must be {DIVISOR_MIN} or more")
     return divisor
 
 
 class UartReceiver(wiring.Component):
-    """Bytes from a serial line that may be up to 2 % off in speed.
+    """Bytes from a serial line that may be off in speed by `TOLERANCE`.
 
     Each bit is sampled once, near its middle. A start bit that is over by its middle is taken for
     noise and leaves no trace. A byte without a stop bit is dropped with a pulse of `error`, and

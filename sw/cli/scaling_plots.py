@@ -91,8 +91,8 @@ def _padding(figure: Figure, record: dict[str, Any], names: list[str]) -> None:
             linestyle="--",
             marker=".",
         )
-    how = {"color": INK, "linewidth": 1, "linestyle": "--", "marker": "."}
-    axes.plot([], [], **how, label="stored as EIE does, counted")
+    stored = "stored as EIE does, counted"
+    axes.plot([], [], color=INK, linewidth=1, linestyle="--", marker=".", label=stored)
     _published(axes, record["eie"], names, ("elements", "real_work"))
     _published_key(axes, record["eie"])
     _powers(axes.xaxis, [row["elements"] for row in _of(record["sizes"], names[0])])

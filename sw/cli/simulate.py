@@ -56,6 +56,8 @@ def simulate(model: Path, outputs: Path | None, as_json: bool, **options: Any) -
     """Run MODEL.thr on real inputs and compare every output with the golden model, to the bit.
 
     The golden model itself knows no engine: --board, --lanes and --groups do not matter to it.
+    The engine's memories are in the form that they have on most FPGAs; boards with an iCE40 or a
+    Gowin FPGA take some cycles more: see `thresher board`.
     Exit status 1 if an output differs. --waves, --heatmap and --html show the inside of the engine,
     in a simulator that is compiled for it; choose few inputs for waves, which grow with them.
     """

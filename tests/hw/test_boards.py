@@ -1,13 +1,26 @@
 """The boards, and the clocks that they can make."""
 
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 
+import hw
 from hw.boards import BOARDS, RESOURCES, BoardError, ecp5, find, gowin, ice40
+from hw.boards.board import Memories
 from hw.config import PRESETS
 from hw.toolchains import TOOLCHAINS
 from hw.toolchains.families import FAMILIES
+from hw.virtual import _Pins
+from sim.verilog import _Simulation
+
+# What the hardware asks a platform for by name, when it has it.
+ASKED = {
+    name
+    for file in Path(hw.__file__).parent.rglob("*.py")
+    for name in re.findall(r'(?:get|has)attr\(platform, "(\w+)"', file.read_text())
+}
 
 
 class TestBoards:
@@ -54,6 +67,28 @@ class TestBoards:
     def test_clock_that_cannot_be_made(self, board, clock_hz):
         with pytest.raises(BoardError, match=r"61\.2346 MHz|66\.6667 MHz|12 MHz|6 MHz"):
             dataclasses.replace(find(board), clock_hz=clock_hz).platform()
+
+
+class TestMemories:
+    """Those of a virtual board's engine are those of the bitstream's."""
+
+    def test_what_is_asked_for_is_documented(self):
+        assert ASKED
+        for name in ASKED:
+            assert f"    {name} : " in Memories.__doc__
+
+    @pytest.mark.parametrize("name", BOARDS)
+    def test_virtual_boards(self, name):
+        platform = BOARDS[name].platform()
+        pins = _Pins(_Simulation(), BOARDS[name].memories())
+        own = {member for member in dir(BOARDS[name].memories) if not member.startswith("_")}
+        for member in ASKED | own:
+            found, expected = (getattr(each, member, None) for each in (pins, platform))
+            assert getattr(found, "__func__", found) == getattr(expected, "__func__", expected)
+
+    def test_those_of_the_icebreaker_are_in_another_form(self):
+        pins = _Pins(_Simulation(), find("icebreaker").memories())
+        assert all(hasattr(pins, member) for member in ASKED)
 
 
 class TestDividers:

@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import serial
+from rests import ASKED_CYCLES, BUSY_CYCLES, changing
 
 from hw.boards import find
 from hw.config import PRESETS
 from hw.project import Design, write_sources
 from hw.regmap import MAGIC, VERSION, Window
 from sim import golden, verilated
-from sim.board import _SERVER, Line, VirtualBoard, build
+from sim.board import Line, VirtualBoard, build
 from sim.engine import engine_verilog
 from sim.random_network import Recipe, random_inputs, random_network
 from sw.asynchronous import Immediate, finish
@@ -34,10 +35,6 @@ from sw.serial_port import open_serial
 from sw.transport import DeviceSilent, LinkError
 
 TOOLS = Path(sys.executable).parent
-BUSY_CYCLES, ASKED_CYCLES = (
-    int(re.search(rf"{name} = (\d+);", _SERVER.read_text())[1])
-    for name in ("kBusyCycles", "kAskedCycles")
-)
 TINY = PRESETS["tiny"]
 # A slow clock, so that little time is simulated for every byte: four cycles a bit.
 BOARD = dataclasses.replace(find("arty"), clock_hz=4_000_000)
@@ -265,30 +262,9 @@ def test_nothing_changes_in_an_engine_at_rest(at_rest):
     Every signal of it but for the clock, and for the count of a layer's cycles, which goes on until
     the next layer begins it anew.
     """
-    text, rests = at_rest
-    scopes = scopes_of_signals(text)
-    clock = {code for code in scopes if any(path[-1] == "clk" for path in scopes[code])}
-    restless, seen = set(), 0
-    for change in re.finditer(r"^#(\d+)\n((?:[^#].*\n)+)", text, re.M):
-        if any(int(change[1]) // 10 in rest for rest in rests):
-            seen += 1
-            restless.update(re.findall(r"^(?:[01]|b[01]+ )(\S+)$", change[2], re.M))
-    assert seen >= sum(len(rest) for rest in rests)
-    assert {c for c in restless if not all("counters" in s for s in scopes[c])} == clock
-
-
-def scopes_of_signals(vcd):
-    """Identifier of a VCD file -> paths of the signals that have it, each ending in its name."""
-    found, path = {}, []
-    for line in vcd[: vcd.index("$enddefinitions")].splitlines():
-        match line.split():
-            case ["$scope", _, name, *_]:
-                path.append(name)
-            case ["$upscope", *_]:
-                path.pop()
-            case ["$var", _, _, code, name, *_]:
-                found.setdefault(code, []).append((*path, name))
-    return found
+    restless = changing(*at_rest)
+    others = [paths for paths in restless if not all("counters" in path for path in paths)]
+    assert [paths[0] for paths in others] == [("TOP", "clk")]
 
 
 @pytest.fixture(scope="module")
