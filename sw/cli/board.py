@@ -55,15 +55,15 @@ def board(
 ) -> None:
     """Run a board's whole design in simulation, behind a serial port, until it is stopped.
 
-        What is simulated is the top level of the bitstream, its UART bit by bit at --baud: all but the
-        clock and the reset. Any program that opens serial ports may talk to it: through a
-        pseudo-terminal, like /dev/ttyUSB1, and through a TCP port of the loopback address. The engine
-        holds no network at first. Ctrl-C ends it.
+    What is simulated is the top level of the bitstream, its UART bit by bit at --baud: all but the
+    clock and the reset. Any program that opens serial ports may talk to it: through a
+    pseudo-terminal, like /dev/ttyUSB1, and through a TCP port of the loopback address. The engine
+    holds no network at first. Ctrl-C ends it.
 
     With an iCE40 or a Gowin FPGA a layer takes up to 12 cycles more than `thresher sim` says, for
-        it is simulated as it is synthesised: instructions are read part by part.
+    it is simulated as it is synthesised: instructions are read part by part.
 
-        It is compiled once, which takes some minutes.
+    It is compiled once, which takes some minutes.
     """
     chosen = _at_baud(boards.find(name), baud)
     with steps(console()) as begin:
