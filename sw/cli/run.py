@@ -75,11 +75,8 @@ def run(
         difference = first_difference(found, golden.run(network, x)[-1])
         traced = None
         if trace_layers:
-            with _bar(accelerator, "tracing layers") as report:
-                trace = accelerator.trace(x, progress=report)
-            traced = len(trace.layers)
-            if trace.difference is not None:
-                difference = str(trace.difference)
+            traced, other = _trace(accelerator, x)
+            difference = other or difference
         info = accelerator.info()
     if outputs is not None:
         write_outputs(outputs, network, found)
@@ -103,6 +100,13 @@ def run(
     if difference is not None:
         console().print(f"differs from the golden model: {difference}", markup=False)
         raise click.exceptions.Exit(1)
+
+
+def _trace(accelerator: Accelerator, x: NDArray[np.int64]) -> tuple[int, str | None]:
+    """The number of layers, and where the first of them that differs does so."""
+    with _bar(accelerator, "tracing layers") as report:
+        trace = accelerator.trace(x, progress=report)
+    return len(trace.layers), None if trace.difference is None else str(trace.difference)
 
 
 def _run(accelerator: Accelerator, x: NDArray[np.int64], batch: int | None) -> NDArray[np.int64]:
