@@ -48,7 +48,14 @@ def _speedup(figure: Figure, record: dict[str, Any], names: list[str]) -> None:
     """Speed-up as in EIE's figure 11, and below it per element, where the layers differ."""
     axes, below = figure.subplots(2, sharex=True, height_ratios=(3, 2))
     elements = [row["elements"] for row in _of(record["sizes"], names[0])]
-    axes.plot(elements, elements, color=INK, linewidth=0.8, linestyle=":", label="as many times as elements")
+    axes.plot(
+        elements,
+        elements,
+        color=INK,
+        linewidth=0.8,
+        linestyle=":",
+        label="as many times as elements",
+    )
     _curves(axes, record["sizes"], names, ("elements", "speedup"))
     alone = {row["layer"]: row["cycles"] for row in record["sizes"] if row["elements"] == 1}
     published = [{**row, "speedup": alone[row["layer"]] / row["cycles"]} for row in record["eie"]]
