@@ -26,6 +26,7 @@ from sw.read import read_network
 from sw.report.account import account
 from sw.report.record import record
 
+from .options import seed_option
 from .output import console, emit, json_option
 from .training import error_percent, integer_error, require_torch, write_network
 
@@ -80,7 +81,7 @@ class _Output:
     required=True,
     help="Folder of the data set's IDX files, or of one such folder a data set.",
 )
-@click.option("--seed", metavar="S", type=click.IntRange(0), default=1, show_default=True)
+@seed_option("training")
 @click.option(
     "--dense-epochs",
     metavar="N",

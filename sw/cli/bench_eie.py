@@ -39,6 +39,7 @@ from sw.published import EieLayer, eie
 from sw.read.coded_layer import read_coded_layer
 
 from .eie_tables import eie_tables
+from .options import seed_option
 from .output import console, emit, json_option
 from .simulate import progress_bar
 
@@ -107,14 +108,7 @@ class _Job:
     help="A layer instead: arrays codes (rows, columns), codebook and activations (columns,). Its "
     "engine is compiled first, for minutes.",
 )
-@click.option(
-    "--seed",
-    metavar="S",
-    type=click.IntRange(0),
-    default=1,
-    show_default=True,
-    help="Of the random layers.",
-)
+@seed_option("the random layers")
 @json_option
 def eie_layers(
     layers: str | None, layer_file: Path | None, seed: int, as_json: bool, **knobs: int

@@ -18,6 +18,7 @@ from sw.compress.kmeans import INITIALISATIONS, cluster, nearest, starts
 from sw.compress.share import squared_error
 from sw.errors import BadInput
 
+from .options import seed_option
 from .output import check_output, console, emit, json_option
 
 __all__ = ["kmeans"]
@@ -44,7 +45,7 @@ _THRESHOLD = 0.03  # magnitude below which the weights of the benchmark were pru
 @click.option(
     "--codes", metavar="K", type=int, default=32, show_default=True, help="Centroids, 2 to 256."
 )
-@click.option("--seed", metavar="S", type=int, default=0, show_default=True)
+@seed_option("what is random", 0)
 @click.option(
     "--plot",
     metavar="OUT.png",
@@ -66,8 +67,6 @@ def kmeans(weights: int, codes: int, seed: int, plot: Path | None, as_json: bool
         raise BadInput(f"--codes is {codes}; it must be from 2 to {_CODES_MAX}")
     if weights < codes:
         raise BadInput(f"--weights is {weights}; it must be --codes ({codes}) or more")
-    if seed < 0:
-        raise BadInput(f"--seed is {seed}; it must be 0 or more")
     if plot is not None:
         from sw.plots import check_png  # matplotlib takes long to import
 

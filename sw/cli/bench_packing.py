@@ -20,6 +20,7 @@ from sw import format as thr
 from sw.compressed import CompressedLayer
 from sw.errors import BadInput
 
+from .options import seed_option
 from .output import console, emit, json_option
 
 __all__ = ["packing"]
@@ -48,14 +49,7 @@ _T = TypeVar("_T")
 @click.option(
     "--layer", "names", metavar="NAME", multiple=True, help="Only this layer; may be repeated."
 )
-@click.option(
-    "--seed",
-    metavar="S",
-    type=click.IntRange(0),
-    default=1,
-    show_default=True,
-    help="Of the random codes.",
-)
+@seed_option("the random codes")
 @json_option
 def packing(net: str, coder: str, names: tuple[str, ...], seed: int, as_json: bool) -> None:
     """Code a random network as large and as sparse as Deep Compression's, and decode it.

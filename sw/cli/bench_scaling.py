@@ -17,6 +17,7 @@ from sw.errors import BadInput
 from sw.published import EieLayer, eie
 
 from .bench_eie import chosen_layers
+from .options import seed_option
 from .output import check_folder, emit, json_option
 from .simulate import progress_bar
 
@@ -65,14 +66,7 @@ _QUEUES = (
 @click.option(
     "--entry-bits", metavar="B", type=int, default=10, show_default=True, help="Code and gap."
 )
-@click.option(
-    "--seed",
-    metavar="S",
-    type=click.IntRange(0),
-    default=1,
-    show_default=True,
-    help="Of the random layers.",
-)
+@seed_option("the random layers")
 @click.option(
     "-o",
     "--plot",

@@ -18,6 +18,7 @@ from sw.errors import BadInput
 from sw.progress import steps
 from sw.uartbone import burst_or_refuse
 
+from .options import seed_option
 from .output import console, emit, json_option
 from .target import board_config
 
@@ -48,7 +49,7 @@ __all__ = ["board"]
     type=click.IntRange(2),
     help="A bad cable: one byte in N is lost, doubled or changed.",
 )
-@click.option("--seed", metavar="S", type=int, default=0, help="Of --spoil.  [default: 0]")
+@seed_option("--spoil", 0)
 @json_option
 def board(
     name: str, baud: int | None, tcp_port: int, spoil: int | None, seed: int, as_json: bool

@@ -25,6 +25,7 @@ from sw.read import read_inputs, read_network
 from sw.report import kinds
 
 from .inputs import arch_option, parse_shape
+from .options import seed_option
 from .output import check_output, console, emit, json_option
 from .per_layer import overrides
 from .training import error_percent, training_run
@@ -74,14 +75,7 @@ _FLOAT32_BYTES = 4
     type=click.Path(path_type=Path),
     help="Folder of the training images, as four IDX files; for recipes that train.",
 )
-@click.option(
-    "--seed",
-    metavar="S",
-    type=click.IntRange(min=0),
-    default=1,
-    show_default=True,
-    help="Of training.",
-)
+@seed_option("training")
 @click.option("--resume", is_flag=True, help="Go on with the training that was stopped.")
 @arch_option
 @click.option(

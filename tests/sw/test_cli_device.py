@@ -6,16 +6,14 @@ import contextlib
 import json
 import os
 import random
-import select
 import signal
 import subprocess
 import sys
-import threading
-import tty
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from devices import Device
 from faulty import Faulty, flipped
 
 from hw.boards import find
@@ -41,48 +39,6 @@ X = random_inputs(RECIPE, COUNT, 7)
 _WRITE, _READ = 1, 2
 
 
-class Board:
-    """A pseudo-terminal whose far end hands UARTBone commands to a transport."""
-
-    def __init__(self, transport):
-        self._transport = transport
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)
-        self.port = os.ttyname(self._slave)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _serve(self):
-        pending = bytearray()
-        while not self._stop.is_set():
-            if select.select([self._master], [], [], 0.01)[0]:
-                pending += os.read(self._master, 1 << 16)
-            while pending and not pending[0]:  # no command
-                del pending[0]
-            while len(pending) >= 6:
-                command, count, address = pending[0], pending[1], pending[2:6]
-                size = 6 + (4 * count if command == _WRITE else 0)
-                if len(pending) < size:
-                    break
-                self._execute(command, count, int.from_bytes(address, "big"), pending[6:size])
-                del pending[:size]
-
-    def _execute(self, command, count, address, data):
-        if command == _WRITE:
-            self._transport.write(address, np.frombuffer(data, ">u4").astype(np.uint32))
-        else:
-            assert command == _READ
-            words = self._transport.read(address, count)
-            os.write(self._master, words.astype(">u4").tobytes())
-
-    def close(self):
-        self._stop.set()
-        self._thread.join()
-        os.close(self._master)
-        os.close(self._slave)
-
-
 @pytest.fixture(scope="module")
 def engine():
     with open_engine(ARTY) as transport:
@@ -91,11 +47,21 @@ def engine():
 
 @contextlib.contextmanager
 def board_with(transport):
-    board = Board(transport)
+    """The port of a device whose far end hands UARTBone commands to a transport."""
+
+    def answer(command):
+        address = int.from_bytes(command[2:6], "big")
+        if command[0] == _WRITE:
+            transport.write(address, np.frombuffer(command[6:], ">u4").astype(np.uint32))
+            return b""
+        assert command[0] == _READ
+        return transport.read(address, command[1]).astype(">u4").tobytes()
+
+    device = Device(answer)
     try:
-        yield board.port
+        yield device.port
     finally:
-        board.close()
+        device.unplug()
 
 
 @pytest.fixture

@@ -263,7 +263,6 @@ class TestBench:
             (("--codes", "1"), "--codes is 1; it must be from 2 to 256"),
             (("--codes", "257"), "--codes is 257"),
             (("--weights", "3"), r"--weights is 3; it must be --codes \(32\) or more"),
-            (("--seed", "-1"), "--seed is -1"),
             (("--plot", "plot.jpg"), "plot.jpg is not a name for a plot"),
             (("--plot", "nowhere/plot.png"), "no folder nowhere"),
         ],
@@ -271,6 +270,11 @@ class TestBench:
     def test_bad_settings(self, options, message):
         with pytest.raises(BadInput, match=message):
             CliRunner().invoke(kmeans, options, catch_exceptions=False)
+
+    def test_seed_below_0(self):
+        result = CliRunner().invoke(kmeans, ["--seed", "-1"])
+        assert result.exit_code == 2
+        assert "'--seed': -1 is not in the range x>=0" in result.stderr
 
     def test_without_scikit_learn(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "sklearn.cluster", None)
