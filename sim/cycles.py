@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw import layouts
-from hw.config import AcceleratorConfig
+from hw.config import QUEUE_RESERVE, AcceleratorConfig
 from sw.driver import LayerCounts
 from sw.image import Image
 
 from .feed import Fields, Ints
-from .groups import QUEUE_RESERVE, Elements, Group, feeding, work_of
+from .groups import Elements, Group, feeding, work_of
 from .walk import Step, steps
 
 __all__ = ["LayerPrediction", "Prediction", "predict"]

@@ -9,13 +9,12 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.config import QUEUE_RESERVE
 from sw.image import Image
 
 from .feed import Feed, Ints
 from .walk import pointers
 
-__all__ = ["QUEUE_RESERVE", "Elements", "Group", "Work", "feeding", "work_of"]
+__all__ = ["Elements", "Group", "Work", "feeding", "work_of"]
 
 # Cycles from one place of the engine to another, as in `sim.cycles`.
 _SEGMENT_LAID = 1  # from the layer's start, when the first segment could leave its table
