@@ -6,11 +6,13 @@ from typing import Any
 
 from . import layouts
 from .config import AcceleratorConfig
+from .register import as_data
 from .regmap import (
     COUNTER_DOCS,
     COUNTERS,
     ENGINE_SPACE,
     MAGIC,
+    PLACE,
     REGISTERS,
     VERSION,
     WINDOW_ACCESS,
@@ -39,15 +41,10 @@ def regmap(config: AcceleratorConfig, space: AddressSpace = ENGINE_SPACE) -> dic
     Item `i` of unit `u` of a window is at ``address + u * unit_bytes + i * item_bytes``, its low
     32 bits first.
     """
-    registers = [
-        {
-            "name": register.name,
-            "address": space.word(Window.REGISTERS, 0, place) * _WORD_BYTES,
-            "access": register.access,
-            "doc": register.doc,
-        }
-        for place, register in enumerate(REGISTERS)
-    ]
+    registers = as_data(
+        REGISTERS,
+        (space.word(Window.REGISTERS, 0, place) * _WORD_BYTES for place in PLACE.values()),
+    )
     windows = []
     for window in _memory_windows():
         units, items, bits = window_items(window, config)

@@ -8,19 +8,22 @@ from amaranth.utils import bits_for, ceil_log2
 
 from . import layouts
 from .config import AcceleratorConfig
+from .register import Field, Register, places
 
 __all__ = [
+    "CONTROL",
     "COUNTERS",
     "COUNTER_DOCS",
     "CRC_WRITE",
     "ENGINE_SPACE",
     "MAGIC",
+    "PLACE",
     "REGISTERS",
+    "STATUS",
     "VERSION",
     "WINDOW_ACCESS",
     "WINDOW_UNITS",
     "AddressSpace",
-    "Register",
     "Window",
     "window_items",
 ]
@@ -68,23 +71,32 @@ WINDOW_ACCESS = {window: _WINDOW_ACCESS.get(window, "wo") for window in Window}
 CRC_WRITE = 1 << 31
 
 
-@dataclasses.dataclass(frozen=True)
-class Register:
-    """One 32-bit register; its word address is its place in `REGISTERS`."""
-
-    name: str
-    access: str  # "ro" or "rw"
-    doc: str
-    guarded: bool = False  # as all windows are, by write_first and write_last
-
-
+STATUS = Register(
+    "status",
+    "ro",
+    "",
+    fields=(
+        Field("busy", 0, 1, "a run is under way, or the engine is being reset"),
+        Field("layer", 8, 8, "the one that is being executed"),
+        Field("commands", 16, 16, "starts and aborts so far, modulo 65,536"),
+    ),
+)
+CONTROL = Register(
+    "control",
+    "rw",
+    "reads 0",
+    fields=(
+        Field("start", 0, 1, "write 1 to begin a run (no effect while busy)"),
+        Field("abort", 1, 1, "write 1 to end a run and reset the engine"),
+    ),
+)
 # A write whose count of words is garbled runs on to the registers behind its own. Those that are
 # written most come last, therefore, and before them those that do no harm.
 REGISTERS = (
     Register("magic", "ro", "0x54485253: this is a Thresher accelerator"),
     Register("version", "ro", "version of this register map"),
     Register("config_digest", "ro", "AcceleratorConfig.digest that the gateware was built for"),
-    Register("status", "ro", "bit 0: busy; 15..8: layer being executed; 31..16: starts and aborts"),
+    STATUS,
     Register("cycles", "ro", "clock cycles of the last run, from start to the last word written"),
     Register("write_first", "rw", "writes to what is guarded below this word address are ignored"),
     Register("write_last", "rw", "writes to what is guarded above this word address are ignored"),
@@ -95,10 +107,12 @@ REGISTERS = (
         guarded=True,
     ),
     Register("vectors", "rw", "input vectors of a run, 1 or more", guarded=True),
-    Register("control", "rw", "write bit 0: start; bit 1: abort and reset the engine; reads 0"),
+    CONTROL,
     Register("scratch", "rw", "holds what was written; no other effect"),
     Register("crc", "rw", "CRC-32 of all transfers but its own; a write restarts it"),
 )
+
+PLACE = places(REGISTERS)
 
 # What is counted while a layer runs, in the order of the window. `busy` and `stalled` are summed
 # over the processing elements; in what remains of cycles × elements, an element was starved.

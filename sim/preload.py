@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from hw.layouts import BUS_ADDRESS_BITS
-from sw.bus import PLACE
+from hw.regmap import PLACE
 from sw.driver import Accelerator
 from sw.image import Image
 from sw.words import image_words

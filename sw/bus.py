@@ -20,14 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw.layouts import BUS_ADDRESS_BITS
-from hw.regmap import CRC_WRITE, REGISTERS
+from hw.regmap import CRC_WRITE, PLACE, REGISTERS
 
 from .asynchronous import AsyncTransport
 from .transport import LinkError, PortError
 
-__all__ = ["PLACE", "LineError", "Part", "VerifiedBus"]
+__all__ = ["LineError", "Part", "VerifiedBus"]
 
-PLACE = {register.name: place for place, register in enumerate(REGISTERS)}
 
 Part = tuple[int, NDArray[np.uint32]]
 """Words at successive addresses: the first address, and they."""

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw.config import AcceleratorConfig
-from hw.regmap import COUNTERS, Window
+from hw.regmap import CONTROL, COUNTERS, STATUS, Window
 
 from .asynchronous import AsyncTransport
 from .bus import VerifiedBus
 from .device_errors import DeviceError, NotLoaded, NotRun, RunTimeout, WrongGateware
 from .errors import BadInput
 from .image import Image, word_address
-from .registers import BUSY, COMMANDS_MODULUS, LayerCounts, Registers, identify
+from .registers import LayerCounts, Registers, identify
 from .words import (
     activation_address,
     activation_stride,
@@ -33,7 +33,8 @@ from .words import (
 
 __all__ = ["Device"]
 
-_START, _ABORT = 1, 2
+_BUSY = STATUS.field["busy"].mask
+_START, _ABORT = (CONTROL.field[name].mask for name in ("start", "abort"))
 _RESET_SECONDS = 1.0
 # Runs that a stray command may spoil before it is no accident any more.
 _RUNS_MAX = 20
@@ -163,7 +164,7 @@ class Device:
     async def reset(self) -> None:
         """Abort whatever runs and wait until the engine is ready; memories stay as they are."""
         await self._bus.set("control", _ABORT)
-        if not await self._bus.poll("status", BUSY, 0, _RESET_SECONDS):
+        if not await self._bus.poll("status", _BUSY, 0, _RESET_SECONDS):
             raise DeviceError(f"the device was not ready {_RESET_SECONDS:g} s after a reset")
 
     async def release(self) -> None:
@@ -253,7 +254,7 @@ class Device:
             number = await self._ready(image, x)
             if number is None or not await self._bus.command("control", _START):
                 continue
-            if not await self._bus.poll("status", BUSY, 0, timeout):
+            if not await self._bus.poll("status", _BUSY, 0, timeout):
                 at = (await self.registers()).layer
                 layer = image.steps[min(at, len(image.steps) - 1)]
                 await self.reset()
@@ -291,7 +292,7 @@ class Device:
         _check_image(image, registers.image_id)
         if registers.vectors != len(x) or not registers.idle_after(number):
             return None
-        return (number + 1) % COMMANDS_MODULUS
+        return (number + 1) % (1 << STATUS.field["commands"].bits)
 
     async def _outputs(self, image: Image, vectors: int) -> NDArray[np.int64]:
         count = vectors * image.output.words * activation_stride(image.config)

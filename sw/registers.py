@@ -5,18 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 
-from hw.regmap import COUNTERS, MAGIC, VERSION
+from hw.regmap import COUNTERS, MAGIC, PLACE, STATUS, VERSION
 
 from .asynchronous import AsyncTransport
-from .bus import PLACE
 from .device_errors import WrongGateware
 from .transport import LinkError, PortError
 
-__all__ = ["BUSY", "COMMANDS_MODULUS", "LayerCounts", "Registers", "identify"]
+__all__ = ["LayerCounts", "Registers", "identify"]
 
-BUSY = 1
-COMMANDS_MODULUS = 1 << 16
-_LAYER, _COMMANDS = 8, 16  # from which bit on the register status has them
 _IDENTIFY_MAX = 4
 
 
@@ -62,12 +58,12 @@ class Registers:
     def of(cls, values: Mapping[str, int]) -> Registers:
         """From the words of the registers, by name."""
         names = ("version", "config_digest", "image_id", "vectors", "cycles")
-        status = values["status"]
+        status, field = values["status"], STATUS.field
         return cls(
             **{name: values[name] for name in names},
-            busy=bool(status & BUSY),
-            layer=status >> _LAYER & 0xFF,
-            commands=status >> _COMMANDS,
+            busy=bool(field["busy"].of(status)),
+            layer=field["layer"].of(status),
+            commands=field["commands"].of(status),
         )
 
     def idle_after(self, number: int) -> bool:

@@ -9,7 +9,8 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.regmap import REGISTERS
+from hw.link.uartbone import Opcode
+from hw.regmap import PLACE, REGISTERS
 
 from .transport import ByteStream, DeviceSilent, LinkError, PortError
 
@@ -37,9 +38,6 @@ _RESYNCHRONISE_MAX = 6
 # On a line that spoils one byte in 500, one question in 40 gets no answer, and a load asks some
 # hundred times: two in a row are no sign that the device has gone.
 _SILENT_MAX = 3
-_SCRATCH = next(place for place, register in enumerate(REGISTERS) if register.name == "scratch")
-
-_WRITE, _READ, _WRITE_FIXED = 1, 2, 3  # hw/link/uartbone.py; 4, a read of one address, is not used
 
 
 class UartBone:
@@ -107,9 +105,9 @@ class UartBone:
         for start in range(0, len(words), self._burst):
             burst = words[start : start + self._burst]
             header = (
-                _header(_WRITE_FIXED, len(burst), address)
+                _header(Opcode.WRITE_FIXED, len(burst), address)
                 if fixed
-                else _header(_WRITE, len(burst), address + start)
+                else _header(Opcode.WRITE, len(burst), address + start)
             )
             self._send(header + burst.astype(">u4").tobytes())
 
@@ -141,7 +139,7 @@ class UartBone:
         return np.frombuffer(b"".join(answers), ">u4").astype(np.uint32)
 
     def _read_burst(self, address: int, count: int) -> bytes:
-        self._send(_header(_READ, count, address))
+        self._send(_header(Opcode.READ, count, address))
         wanted = count * _WORD_BYTES
         answer, patience = self._hear(wanted)
         if not answer:
@@ -247,8 +245,8 @@ class UartBone:
             word = secrets.token_bytes(_WORD_BYTES)
             if attempt:
                 self._send(bytes(_COMMAND_BYTES_MAX))
-            self._send(_header(_WRITE, 1, _SCRATCH) + word)
-            self._send(_header(_READ, 1, _SCRATCH))
+            self._send(_header(Opcode.WRITE, 1, PLACE["scratch"]) + word)
+            self._send(_header(Opcode.READ, 1, PLACE["scratch"]))
             heard = b""
             # Longer and longer: what is sent too early makes it later still.
             while byte := self._hear(1, attempt if attempt > 1 else 0)[0]:

@@ -6,12 +6,10 @@ from .. import layouts
 from ..bus import BusSignature
 from ..config import AcceleratorConfig
 from ..memory import LoadSignature
-from ..regmap import MAGIC, REGISTERS, VERSION, Window, window_items
+from ..regmap import CONTROL, MAGIC, PLACE, REGISTERS, STATUS, VERSION, Window, window_items
 from .transfer_crc import TransferCrc
 
 __all__ = ["HostPort"]
-
-_PLACE = {register.name: place for place, register in enumerate(REGISTERS)}
 
 
 class HostPort(wiring.Component):
@@ -111,7 +109,7 @@ class HostPort(wiring.Component):
         """
         m.submodules.crc = crc = TransferCrc()
         bus, own, written = self.bus, Signal(), Signal()
-        m.d.sync += own.eq(Value.cast(bus.address) == _PLACE["crc"])
+        m.d.sync += own.eq(Value.cast(bus.address) == PLACE["crc"])
         with m.If(accepted):
             m.d.sync += written.eq(bus.write)
         m.d.comb += [
@@ -150,7 +148,7 @@ class HostPort(wiring.Component):
             "scratch": scratch,
             "image_id": image_id,
             "control": 0,
-            "status": Cat(self.busy, Const(0, 7), self.layer, commands),
+            "status": STATUS.word(busy=self.busy, layer=self.layer, commands=commands),
             "vectors": self.vectors,
             "crc": 0,
             "cycles": self.cycles,
@@ -166,20 +164,18 @@ class HostPort(wiring.Component):
         ]
         held = {"scratch": scratch, "write_first": write_first, "write_last": write_last}
         guarded = {"image_id": image_id, "vectors": self.vectors}
+        start, abort = (bus.w_data[CONTROL.field[name].slice] for name in ("start", "abort"))
         with m.If(accepted & bus.write), m.Switch(address):
             for name, register in held.items():
-                with m.Case(_PLACE[name]):
+                with m.Case(PLACE[name]):
                     m.d.sync += register.eq(bus.w_data)
-            with m.Case(_PLACE["control"]):
-                m.d.sync += [
-                    self.start.eq(bus.w_data[0] & ~self.busy),
-                    self.abort.eq(bus.w_data[1]),
-                ]
-            with m.Case(_PLACE["crc"]):
+            with m.Case(PLACE["control"]):
+                m.d.sync += [self.start.eq(start & ~self.busy), self.abort.eq(abort)]
+            with m.Case(PLACE["crc"]):
                 m.d.comb += restart.eq(1)
         with m.If(began & writable & bus.write), m.Switch(address):
             for name, register in guarded.items():
-                with m.Case(_PLACE[name]):
+                with m.Case(PLACE[name]):
                     m.d.sync += register.eq(bus.w_data)
         # Whoever has seen the same number twice knows that nothing happened in between.
         with m.If(self.start | self.abort):

@@ -7,7 +7,10 @@ __all__ = ["c_header"]
 
 
 def c_header(regmap: Mapping[str, Any]) -> str:
-    """Macros with the byte offsets of `hw.csr.regmap`: THRESHER_REGISTER, THRESHER_WINDOW(u, i)."""
+    """Macros with the byte offsets of `hw.csr.regmap`: THRESHER_REGISTER, THRESHER_WINDOW(u, i).
+
+    Of a field of a register: its lowest bit, THRESHER_REGISTER_FIELD_BIT, and ..._MASK.
+    """
     lines = [
         "/* Register map of a Thresher accelerator: byte offsets from its first byte. */",
         "#ifndef THRESHER_H",
@@ -21,6 +24,10 @@ def c_header(regmap: Mapping[str, Any]) -> str:
     for register in regmap["registers"]:
         lines += [f"/* {register['access']}: {register['doc']} */"]
         lines += _constant(register["name"], register["address"])
+        for field in register["fields"]:
+            name = f"{register['name']}_{field['name']}"
+            lines += _constant(f"{name}_bit", field["first"])
+            lines += _constant(f"{name}_mask", ((1 << field["bits"]) - 1) << field["first"])
     for window in regmap["windows"]:
         name = window["name"].upper()
         lines += ["", f"/* {window['access']}; unit: {window['doc']} */"]

@@ -1,3 +1,5 @@
+"""Input vectors from a stream, checked for their length and held as words of the bus."""
+
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.data import StructLayout

@@ -1,22 +1,22 @@
+"""Between the streams and the engine: an input vector is computed, its output sent."""
+
 from amaranth.hdl import Array, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from .. import layouts, regmap
+from .. import layouts
 from ..bus import BusSignature
-from ..regmap import Window
+from ..regmap import CONTROL, PLACE, Window
 from .receiver import item_layout
 from .stream_map import StreamSettings, StreamShape
 from .stream_registers import TableLoad, look_up
 
 __all__ = ["VectorRunner"]
 
-_PLACE = {register.name: place for place, register in enumerate(regmap.REGISTERS)}
 _ALL_ONES = (1 << layouts.BUS_BITS) - 1
 # Whoever used the engine before may have left it otherwise: all may be written, one vector is run.
 _PREPARED = (("write_first", 0), ("write_last", _ALL_ONES), ("vectors", 1))
-_START = 1
 # Cycles after which a start that was acknowledged has made the engine busy.
 _STARTED = 4
 
@@ -69,7 +69,7 @@ class VectorRunner(wiring.Component):
         bus = self.bus
         step, settled = Signal(range(len(_PREPARED))), Signal(range(_STARTED))
         prepared = Array(Const(value, layouts.BUS_BITS) for _, value in _PREPARED)
-        registers = Array(Const(_PLACE[name], layouts.BUS_ADDRESS_BITS) for name, _ in _PREPARED)
+        registers = Array(Const(PLACE[name], layouts.BUS_ADDRESS_BITS) for name, _ in _PREPARED)
         address = Value.cast(bus.address)
         number = Signal(range(self.shape.items))  # of an activation of the output
         place = look_up(m, self.outputs_at, number, self.settings.outputs_at)
@@ -96,8 +96,8 @@ class VectorRunner(wiring.Component):
                 m.d.comb += [
                     bus.request.eq(1),
                     bus.write.eq(1),
-                    address.eq(_PLACE["control"]),
-                    bus.w_data.eq(_START),
+                    address.eq(PLACE["control"]),
+                    bus.w_data.eq(CONTROL.field["start"].mask),
                 ]
                 with m.If(bus.acknowledge):
                     m.next = "WAIT"

@@ -10,13 +10,14 @@ from amaranth.utils import bits_for, ceil_log2
 
 from .. import layouts
 from ..config import AcceleratorConfig, ConfigError
-from ..regmap import AddressSpace, Register
+from ..register import Field, Register, as_data, places
+from ..regmap import AddressSpace
 
 __all__ = [
-    "EARLY",
-    "MISSING",
+    "CONTROL",
+    "PLACE",
     "REGISTERS",
-    "UNFIT",
+    "STATUS",
     "WINDOW",
     "StreamSettings",
     "StreamShape",
@@ -37,18 +38,26 @@ class Unit(enum.IntEnum):
     OUTPUTS = 2
 
 
-EARLY, MISSING, UNFIT = 0, 1, 2  # bits of the register stream_status
+CONTROL = Register(
+    "stream_control",
+    "rw",
+    "while enable is 1, stream_status alone is written",
+    fields=(Field("enable", 0, 1, "vectors are taken"),),
+)
+STATUS = Register(
+    "stream_status",
+    "rw",
+    "",
+    fields=(
+        Field("early", 0, 1, "a TLAST came early (write 1 to clear)"),
+        Field("missing", 1, 1, "a TLAST was missing (write 1 to clear)"),
+        Field("unfit", 2, 1, "no vector is taken, for a size is 0 or there is no room"),
+        Field("busy", 8, 1, "a vector is under way"),
+    ),
+)
 REGISTERS = (
-    Register(
-        "stream_control", "rw", "bit 0: take vectors; while it is 1, stream_status alone is written"
-    ),
-    Register(
-        "stream_status",
-        "rw",
-        "bit 0: a TLAST came early; bit 1: a TLAST was missing; each until 1 is written to it; "
-        "bit 2: none is taken, for a size is 0 or there is no room for such vectors; "
-        "bit 8: a vector is under way",
-    ),
+    CONTROL,
+    STATUS,
     Register("stream_items", "ro", "activations that a vector may have"),
     Register("stream_room", "ro", "bus words that an input vector may have"),
     Register("stream_inputs", "rw", "activations of an input vector"),
@@ -59,6 +68,7 @@ REGISTERS = (
         "stream_groups", "rw", "groups over which the input is spread; 0: each holds all of it"
     ),
 )
+PLACE = places(REGISTERS)
 _TABLES = {
     Unit.INPUTS: (
         "stream_inputs_at",
@@ -158,15 +168,10 @@ def with_streams(
 ) -> dict[str, Any]:
     """What `hw.csr.regmap` returns, and the registers and tables of the streams."""
     word_bytes = layouts.BUS_BITS // 8
-    registers = [
-        {
-            "name": register.name,
-            "address": space.word(WINDOW, Unit.REGISTERS, place) * word_bytes,
-            "access": register.access,
-            "doc": register.doc,
-        }
-        for place, register in enumerate(REGISTERS)
-    ]
+    registers = as_data(
+        REGISTERS,
+        (space.word(WINDOW, Unit.REGISTERS, place) * word_bytes for place in PLACE.values()),
+    )
     bits = {Unit.INPUTS: shape.input_place.size, Unit.OUTPUTS: shape.output_place.size}
     tables = [
         {

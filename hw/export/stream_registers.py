@@ -1,3 +1,5 @@
+"""The bus target of the streams: their registers, and the tables of places."""
+
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.data import StructLayout
@@ -8,11 +10,9 @@ from amaranth.utils import bits_for
 from .. import layouts
 from ..bus import BusSignature
 from ..memory import read_register
-from .stream_map import REGISTERS, StreamSettings, StreamShape, Unit
+from .stream_map import CONTROL, PLACE, REGISTERS, STATUS, StreamSettings, StreamShape, Unit
 
 __all__ = ["StreamRegisters", "TableLoad", "look_up"]
-
-_PLACE = {register.name: place for place, register in enumerate(REGISTERS)}
 
 
 class TableLoad(wiring.Signature):
@@ -90,11 +90,13 @@ class StreamRegisters(wiring.Component):
                 layouts.BUS_BITS, name=register.name, init=init.get(register.name, 0)
             )
             for register in REGISTERS
-            if register.access == "rw" and register.name != "stream_status"
+            if register.access == "rw" and register != STATUS
         }
         values = {
             **held,
-            "stream_status": Cat(errors, unfit, Const(0, 5), self.busy),
+            STATUS.name: STATUS.word(
+                early=errors[0], missing=errors[1], unfit=unfit, busy=self.busy
+            ),
             "stream_items": Const(self.shape.items),
             "stream_room": Const(self.shape.room),
         }
@@ -105,14 +107,13 @@ class StreamRegisters(wiring.Component):
         with m.If(bus.address.unit == Unit.REGISTERS):
             with m.Switch(offset):
                 for name, value in values.items():
-                    with m.Case(_PLACE[name]):
+                    with m.Case(PLACE[name]):
                         m.d.sync += bus.r_data.eq(value)
                         if name in held:
                             with m.If(writes):
                                 m.d.sync += value.eq(bus.w_data)
-            m.d.comb += cleared.eq(
-                Mux(writes & (offset == _PLACE["stream_status"]), bus.w_data[:2], 0)
-            )
+            ones = Cat(bus.w_data[STATUS.field[name].slice] for name in ("early", "missing"))
+            m.d.comb += cleared.eq(Mux(writes & (offset == PLACE[STATUS.name]), ones, 0))
         m.d.sync += errors.eq((errors & ~cleared) | Cat(self.early, self.missing))
         for unit, table in ((Unit.INPUTS, self.inputs_at), (Unit.OUTPUTS, self.outputs_at)):
             m.d.sync += [
@@ -122,7 +123,7 @@ class StreamRegisters(wiring.Component):
             ]
         for name in ("inputs", "outputs", "first", "words", "groups"):
             m.d.comb += getattr(self, name).eq(held[f"stream_{name}"])
-        wanted = held["stream_control"][0]
+        wanted = held[CONTROL.name][CONTROL.field["enable"].slice]
         m.d.comb += unfit.eq(wanted & ~fit)
         m.d.sync += self.enable.eq(wanted & fit)
         self._check(m, fit)

@@ -1,3 +1,5 @@
+"""The engine behind two streams of vectors: receiver, runner and registers in one."""
+
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped

@@ -1,7 +1,7 @@
 """The register map as CMSIS-SVD: for debuggers, and for svd2rust and its kin."""
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..csr import window_bytes
@@ -55,12 +55,26 @@ def svd(regmap: Mapping[str, Any]) -> str:
 def _registers(parent, regmap: Mapping[str, Any]) -> None:
     registers = ElementTree.SubElement(parent, "registers")
     for register in regmap["registers"]:
+        element = ElementTree.SubElement(registers, "register")
         _leaves(
-            ElementTree.SubElement(registers, "register"),
+            element,
             name=register["name"].upper(),
             description=register["doc"],
             addressOffset=hex(register["address"]),
             access=_ACCESS[register["access"]],
+        )
+        if register["fields"]:
+            _fields(ElementTree.SubElement(element, "fields"), register["fields"])
+
+
+def _fields(parent, fields: Sequence[Mapping[str, Any]]) -> None:
+    for field in fields:
+        _leaves(
+            ElementTree.SubElement(parent, "field"),
+            name=field["name"].upper(),
+            description=field["doc"],
+            bitOffset=field["first"],
+            bitWidth=field["bits"],
         )
 
 

@@ -16,6 +16,7 @@ A read is answered by the words, most significant byte first; a write is not ans
 """
 
 import contextlib
+import enum
 
 from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import stream, wiring
@@ -25,7 +26,16 @@ from .. import layouts
 from ..bus import BusSignature
 from .uart import UartReceiver, UartTransmitter
 
-__all__ = ["BusBridge", "UartBone"]
+__all__ = ["BusBridge", "Opcode", "UartBone"]
+
+
+class Opcode(enum.IntEnum):
+    """First byte of a command. The bridge decodes it by bits: it writes where bit 0 is 1."""
+
+    WRITE = 1
+    READ = 2
+    WRITE_FIXED = 3
+    READ_FIXED = 4
 
 
 class _Command:
@@ -113,9 +123,10 @@ class BusBridge(wiring.Component):
                 command.timer.eq(1 - self.timeout),
                 command.place.eq(0),
                 command.write.eq(self.i.payload[0]),
-                command.fixed.eq(self.i.payload >= 3),
+                command.fixed.eq(self.i.payload >= Opcode.WRITE_FIXED.value),
             ]
-            with m.If(self.i.valid & (self.i.payload >= 1) & (self.i.payload <= 4)):
+            first, *_, last = (opcode.value for opcode in Opcode)
+            with m.If(self.i.valid & (self.i.payload >= first) & (self.i.payload <= last)):
                 m.next = "COUNT"
         with m.State("COUNT"):
             m.d.sync += command.count.eq(self.i.payload)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import click
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Group
 from rich.table import Table
 
 from hw import boards
@@ -24,6 +27,8 @@ from .load import board_names, check_fit, device_options, load_model, open_devic
 from .output import check_output, console, emit, json_option
 
 __all__ = ["run"]
+
+_SHARES = ("busy", "stalled", "starved")  # what an element does in a cycle
 
 
 @click.command(
@@ -60,8 +65,9 @@ def run(
 ) -> None:
     """Run MODEL.thr on a board and compare every output with the golden model, to the bit.
 
-    The network is loaded first, unless the board holds it already. Exit status 1 if an output
-    differs.
+    The network is loaded first, unless the board holds it already. What each layer counted in the
+    last run is shown: `cycles`, and in how many of them the elements were busy, stalled (a column
+    waits for write-back) or starved. Exit status 1 if an output differs.
     """
     if outputs is not None:
         check_output(outputs, model, options["inputs"])
@@ -72,31 +78,40 @@ def run(
         began = time.perf_counter()
         found = _run(accelerator, x, batch)
         seconds, cycles = time.perf_counter() - began, accelerator.cycles
+        counters = accelerator.counters()
         difference = first_difference(found, golden.run(network, x)[-1])
         traced = None
         if trace_layers:
             traced, other = _trace(accelerator, x)
             difference = other or difference
         info = accelerator.info()
+    batch = accelerator.batch if batch is None else batch
     if outputs is not None:
         write_outputs(outputs, network, found)
-    record = {
+    record: dict[str, Any] = {
         "model": model,
         "boards": board_names(board, info.registers),
         "port": info.port,
         "image_id": info.image_id,
         "loaded": loaded,
         "vectors": len(x),
-        "batch": accelerator.batch if batch is None else batch,
+        "batch": batch,
         "layers_traced": traced,
         "agrees_with_golden": difference is None,
         "accuracy": None if labels is None else accuracy(found, labels),
         "cycles_per_vector": cycles / len(x),
+        "last_run": {
+            "vectors": len(x) % batch or batch,
+            "layers": [
+                {"layer": layer.name, **dataclasses.asdict(counts)}
+                for layer, counts in zip(network.layers, counters, strict=True)
+            ],
+        },
         "microseconds_per_vector": _microseconds(cycles / len(x), board, info.boards),
         "seconds": seconds,
         "exchanges_repeated": info.repeated,
     }
-    emit(record, _show(record), as_json)
+    emit(record, Group(_show(record), _show_layers(**record["last_run"])), as_json)
     if difference is not None:
         console().print(f"differs from the golden model: {difference}", markup=False)
         raise click.exceptions.Exit(1)
@@ -148,4 +163,18 @@ def _show(record: dict[str, Any]) -> Table:
     table = Table(show_header=False)
     for name, value in rows.items():
         table.add_row(name, value)
+    return table
+
+
+def _show_layers(vectors: int, layers: Sequence[Mapping[str, Any]]) -> Table:
+    """What the engine counted in its last run, a share being of all elements' cycles."""
+    alone = "1 vector" if vectors == 1 else f"{vectors:,} vectors that overlap"
+    table = Table(title=f"the last run: {alone}")
+    table.add_column("layer")
+    for name in ("cycles", "non-zero activations", *_SHARES):
+        table.add_column(name, justify="right")
+    for layer in layers:
+        slots = sum(layer[name] for name in _SHARES) or 1
+        shares = [f"{layer[name] / slots:.0%}" for name in _SHARES]
+        table.add_row(layer["layer"], f"{layer['cycles']:,}", f"{layer['activations']:,}", *shares)
     return table

@@ -10,13 +10,12 @@ from engines import ENGINES, widths
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from hw.regmap import Window
+from hw.regmap import PLACE, Window
 from sim import golden
 from sim.engine import open_engine
 from sim.random_graph import Limits, random_graph, random_planes
 from sim.random_network import Recipe, random_inputs, random_network
 from sim.walk import walk
-from sw.bus import PLACE
 from sw.driver import Accelerator
 from sw.errors import BadInput
 from sw.pack import pack

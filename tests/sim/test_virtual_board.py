@@ -21,13 +21,13 @@ from rests import ASKED_CYCLES, BUSY_CYCLES, changing
 from hw.boards import find
 from hw.config import PRESETS
 from hw.project import Design, write_sources
-from hw.regmap import MAGIC, VERSION, Window
+from hw.regmap import MAGIC, PLACE, VERSION, Window
 from sim import golden, verilated
 from sim.board import Line, VirtualBoard, build
 from sim.engine import engine_verilog
 from sim.random_network import Recipe, random_inputs, random_network
 from sw.asynchronous import Immediate, finish
-from sw.bus import PLACE, VerifiedBus
+from sw.bus import VerifiedBus
 from sw.driver import Accelerator
 from sw.image import word_address
 from sw.pack import pack

@@ -10,10 +10,10 @@ from faulty import Lost
 from two_networks import EXPECTED, IMAGE, INPUTS, LAYERS, NETWORK, OTHER, PLACE_OF_IT, X
 
 from hw.layouts import BUS_ADDRESS_BITS
-from hw.regmap import Window
+from hw.regmap import PLACE, Window
 from sim import golden
 from sim.random_graph import Limits, random_graph, random_planes
-from sw.bus import PLACE, VerifiedBus
+from sw.bus import VerifiedBus
 from sw.driver import Accelerator, DeviceError, Mismatch, NotLoaded, NotRun
 from sw.errors import BadInput
 from sw.image import word_address

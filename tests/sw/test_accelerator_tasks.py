@@ -12,12 +12,12 @@ import pytest
 from faulty import Lost
 from two_networks import EXPECTED, IMAGE, INPUTS, NETWORK, RECIPE, X
 
+from hw.regmap import PLACE
 from sim import golden
 from sim.random_network import random_inputs, random_network
 from sw import async_driver, driver
 from sw.async_driver import AsyncAccelerator
 from sw.asynchronous import Threaded
-from sw.bus import PLACE
 from sw.driver import Accelerator, Closed, DeviceError
 from sw.transport import PortError
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import random
@@ -18,14 +19,15 @@ from faulty import Faulty, flipped
 
 from hw.boards import find
 from hw.config import PRESETS
-from hw.regmap import Window
+from hw.link.uartbone import Opcode
+from hw.regmap import PLACE, Window
 from sim import golden
 from sim.engine import open_engine
 from sim.random_network import Recipe, random_inputs, random_network
 from sw import format as thr
 from sw import networks
-from sw.bus import PLACE
 from sw.cli import main
+from sw.driver import Accelerator
 from sw.image import word_address
 from sw.pack import pack
 from sw.words import image_words
@@ -36,7 +38,6 @@ NETWORK = random_network(RECIPE, 7)
 IMAGE = pack(NETWORK, ARTY)
 COUNT = IMAGE.vectors + 3
 X = random_inputs(RECIPE, COUNT, 7)
-_WRITE, _READ = 1, 2
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +52,10 @@ def board_with(transport):
 
     def answer(command):
         address = int.from_bytes(command[2:6], "big")
-        if command[0] == _WRITE:
+        if command[0] == Opcode.WRITE:
             transport.write(address, np.frombuffer(command[6:], ">u4").astype(np.uint32))
             return b""
-        assert command[0] == _READ
+        assert command[0] == Opcode.READ
         return transport.read(address, command[1]).astype(">u4").tobytes()
 
     device = Device(answer)
@@ -184,6 +185,27 @@ def test_batch(port, model, inputs):
     assert alone["cycles_per_vector"] == simulated["cycles_per_vector"]["mean"]
     assert together["cycles_per_vector"] < alone["cycles_per_vector"]
     assert (alone["batch"], together["batch"]) == (1, IMAGE.vectors)
+    assert alone["last_run"]["vectors"] == 1
+    assert together["last_run"]["vectors"] == COUNT % IMAGE.vectors or IMAGE.vectors
+
+
+def test_layers_count_as_in_simulation(port, model, inputs):
+    """Of one vector alone, whose counters `thresher sim` adds up, too."""
+    one = inputs.with_name("one.npy")
+    np.save(one, np.load(inputs)[:1])
+    record = record_of(run("run", model, "--port", port, "--inputs", one, "--json"))
+    with open_engine(ARTY) as transport, Accelerator(transport) as accelerator:
+        accelerator.load(IMAGE)
+        accelerator.run(X[:1])
+        counters = [dataclasses.asdict(counts) for counts in accelerator.counters()]
+    assert counters == [
+        {name: layer[name] for name in layer if name != "layer"}
+        for layer in record["last_run"]["layers"]
+    ]
+    assert [layer["layer"] for layer in record["last_run"]["layers"]] == ["layer0", "layer1"]
+    shown = run("run", model, "--port", port, "--inputs", one).stdout
+    assert "the last run: 1 vector" in shown
+    assert f"{counters[0]['cycles']:,}" in shown
 
 
 def test_run_loads_what_is_not_there(port, model, inputs):

@@ -13,7 +13,7 @@ from endless import endless
 from faulty import FAULTS, READ_FAULTS, Faulty, FaultyReads, dropped, flipped
 
 from hw.config import PRESETS
-from hw.regmap import REGISTERS, Window
+from hw.regmap import PLACE, Window
 from sim import golden
 from sim.random_network import Recipe, random_inputs, random_network
 from sw.bus import LineError
@@ -34,7 +34,6 @@ X = random_inputs(RECIPE, IMAGE.vectors, 1)
 EXPECTED = golden.run(NETWORK, X)[-1]
 IMAGE_WORDS = sum(len(words) for _, words in image_words(IMAGE))
 BAUD = 115_200
-ADDRESS = {register.name: place for place, register in enumerate(REGISTERS)}
 
 
 def agrees(accelerator):
@@ -113,9 +112,9 @@ class TestLoad:
         accelerator = Accelerator(device)
         accelerator.load(IMAGE)
         accelerator.release()
-        device.write(ADDRESS["vectors"], np.array([60_000], np.uint32))
-        device.write(ADDRESS["control"], np.array([1], np.uint32))
-        assert device.read(ADDRESS["status"], 1)[0] & 1
+        device.write(PLACE["vectors"], np.array([60_000], np.uint32))
+        device.write(PLACE["control"], np.array([1], np.uint32))
+        assert device.read(PLACE["status"], 1)[0] & 1
         accelerator.load(IMAGE)
         agrees(accelerator)
 
@@ -280,7 +279,7 @@ class TestRun:
         accelerator.load(IMAGE)
         if ran_before:
             accelerator.run(X[-1:])
-        address = ADDRESS.get(target, word_address(Window.CODEBOOK, offset=1))
+        address = PLACE.get(target, word_address(Window.CODEBOOK, offset=1))
         counting = Faulty(device)
         other = Accelerator(counting)
         other.attach(IMAGE)
@@ -300,7 +299,7 @@ class TestRun:
 
             def start_when_over(self, address, mask, value, timeout):
                 over = self._device.poll(address, mask, value, timeout)
-                self._device.write(ADDRESS["control"], np.array([1], np.uint32))
+                self._device.write(PLACE["control"], np.array([1], np.uint32))
                 self._device.idle(5000)
                 return over
 
@@ -324,7 +323,7 @@ class TestRun:
             f"the device did not finish a run of {len(X)} vectors within 0.2 s; it was executing "
             f"layer {layer} of 0 to 1"
         )
-        assert not device.read(ADDRESS["status"], 1)[0] & 1
+        assert not device.read(PLACE["status"], 1)[0] & 1
         accelerator.load(IMAGE)
         agrees(accelerator)
 
@@ -336,7 +335,7 @@ class TestCounters:
         assert accelerator.cycles == 0
         accelerator.run(X)
         together = accelerator.cycles
-        assert together == device.read(ADDRESS["cycles"], 1)[0]
+        assert together == device.read(PLACE["cycles"], 1)[0]
         accelerator.run(X[:1])
         assert 0 < accelerator.cycles < together
 

@@ -13,14 +13,13 @@ import cocotb
 from cocotb.triggers import ClockCycles, RisingEdge
 
 from hw import layouts
-from hw.regmap import CRC_WRITE, MAGIC, REGISTERS, VERSION, Window, window_items
+from hw.regmap import CRC_WRITE, MAGIC, PLACE, REGISTERS, VERSION, Window, window_items
 from sim.bench.blocks import Trace, bits_of, configuration, drive, fields_of
 from sim.bench.latencies import HOST_READ, LOOKUP
 from sim.bench.streams import parameters, start
 
 CONFIG = configuration()
 IMAGE_ID: int = parameters()["image_id"]
-PLACE = {register.name: place for place, register in enumerate(REGISTERS)}
 SIGNALS = (
     "bus__request",
     "bus__acknowledge",

@@ -30,11 +30,14 @@ from cocotbext.axi import (
 from hw.export.stream_map import vector_cycles
 from sim.bench.streams import PERIOD_NS, parameters
 
+from .software import bits_of
+
 GIVEN = parameters()
 REGMAP = json.loads(Path(GIVEN["regmap"]).read_text())
 ADDRESS = {register["name"]: register["address"] for register in REGMAP["registers"]}
 INPUTS, OUTPUTS = GIVEN["inputs"], GIVEN["outputs"]
-EARLY, MISSING, UNDER_WAY = 1, 2, 1 << 8
+BITS = bits_of(REGMAP)
+EARLY, MISSING, UNDER_WAY = (BITS["stream_status"][name] for name in ("early", "missing", "busy"))
 _PATIENCE_US = 2000
 # From the handshake of a read's address, or of a write's data, to that of the answer.
 REGISTER_CYCLES = 5
@@ -275,7 +278,7 @@ async def reads_while_the_engine_is_busy(dut: Any) -> None:
             assert await bench.read("magic") == REGMAP["magic"]
             assert await bench.read("stream_inputs") == len(INPUTS[0])
             status = await bench.read("status"), await bench.read("stream_status")
-            seen.append((status[0] & 1, status[1] & UNDER_WAY))
+            seen.append((status[0] & BITS["status"]["busy"], status[1] & UNDER_WAY))
 
     reader = cocotb.start_soon(read_on())
     await bench.send(*INPUTS)
@@ -331,7 +334,7 @@ async def switched_off_in_mid_vector(dut: Any) -> None:
         bench.source.pause = False
         await ClockCycles(dut.aclk, 50)
         assert not int(dut.s_axis_tready.value)
-        await bench.write("stream_control", 1)
+        await bench.write("stream_control", BITS["stream_control"]["enable"])
         await bench.expect([OUTPUTS[1]])
         error = MISSING if taken > len(INPUTS[0]) else 0
         assert await bench.read("stream_status") & 0xFF == error

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from sim.bench.streams import parameters
 
-__all__ = ["Software"]
+__all__ = ["Software", "bits_of"]
 
-_START, _BUSY = 1, 1
 _POLLS_MAX = 1000
+
+
+def bits_of(regmap: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """Register -> field -> its bits, 1 in an else empty word; from regmap.json."""
+    return {
+        register["name"]: {
+            field["name"]: ((1 << field["bits"]) - 1) << field["first"]
+            for field in register.get("fields", ())
+        }
+        for register in regmap["registers"]
+    }
 
 
 class Software:
@@ -33,6 +43,7 @@ class Software:
         self.read_at, self.write_at = read, write
         self.given: dict[str, Any] = parameters()
         self.regmap = json.loads(Path(self.given["regmap"]).read_text())
+        self._bits = bits_of(self.regmap)
         self._address = {each["name"]: each["address"] for each in self.regmap["registers"]}
 
     async def read(self, name: str) -> int:
@@ -52,7 +63,7 @@ class Software:
         for address, word in self.given["inputs"]:
             await self.write_at(address, word)
         await self.write("vectors", self.given["vectors"])
-        await self.write("control", _START)
+        await self.write("control", self._bits["control"]["start"])
         assert await self._idle() > 1, "the engine was never busy"
         words = [await self.read_at(address) for address in self.given["outputs"]]
         Path(self.given["results"]).write_text(json.dumps(words))
@@ -60,6 +71,6 @@ class Software:
     async def _idle(self) -> int:
         """Wait until the engine is not busy; how often it was asked."""
         for polls in range(1, _POLLS_MAX):
-            if not await self.read("status") & _BUSY:
+            if not await self.read("status") & self._bits["status"]["busy"]:
                 return polls
         raise AssertionError("the engine is busy for ever")

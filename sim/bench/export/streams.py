@@ -14,7 +14,7 @@ import cocotb
 from cocotb.triggers import ClockCycles, RisingEdge
 
 from hw import layouts, regmap
-from hw.export.stream_map import EARLY, MISSING, REGISTERS, UNFIT, StreamShape, Unit
+from hw.export.stream_map import PLACE, STATUS, StreamShape, Unit
 from hw.regmap import Window
 from sim.bench.blocks import bits_of, configuration, drive, fields_of
 from sim.bench.streams import StreamDriver, StreamMonitor, parameters, start
@@ -23,12 +23,10 @@ GIVEN = parameters()
 CONFIG = configuration()
 SHAPE = StreamShape(CONFIG, GIVEN["items"], GIVEN["room"])
 MASK = (1 << CONFIG.activation_bits) - 1
-PLACE = {register.name: place for place, register in enumerate(REGISTERS)}
-ENGINE_PLACE = {register.name: place for place, register in enumerate(regmap.REGISTERS)}
 FIRST = 5  # word of each group at which the input begins
 GROUPS = CONFIG.groups if GIVEN["spread"] else 1
 WORDS = SHAPE.room // GROUPS
-UNDER_WAY = 1 << 8
+EARLY, MISSING, UNFIT, BUSY = (STATUS.field[n].mask for n in ("early", "missing", "unfit", "busy"))
 _WATCHDOG = 4000
 
 Spot = tuple[int, int, int]  # group, word within it, place within that
@@ -134,12 +132,12 @@ class Engine:
             return self.answer(*place)
         assert write
         self._registers[address] = word
-        if address == ENGINE_PLACE["control"]:
+        if address == regmap.PLACE["control"]:
             self._start(word)
         return 0
 
     def _start(self, word: int) -> None:
-        found = [self._registers[ENGINE_PLACE[n]] for n in ("write_first", "write_last", "vectors")]
+        found = [self._registers[regmap.PLACE[n]] for n in ("write_first", "write_last", "vectors")]
         assert (word, found) == (1, [0, 0xFFFFFFFF, 1])
         assert not self._busy
         self.runs.append(self._written)
@@ -176,7 +174,7 @@ class Bench:
     async def set(self, network: Network) -> None:
         await self.switch(False)
         for _ in range(_WATCHDOG):
-            if not await self.read("stream_status") & UNDER_WAY:
+            if not await self.read("stream_status") & BUSY:
                 break
         await self.set_inputs(network)
         for number, (group, word, lane) in enumerate(network.outputs):
@@ -234,11 +232,11 @@ async def vectors(dut: Any, stalls: float, share: float) -> None:
             x = vector(numbers, size or numbers.randrange(count + 1, 3 * count))
             sent += frame(x)
             good += [x] if kind == "good" else []
-            errors |= {"good": 0, "early": 1 << EARLY, "missing": 1 << MISSING}[kind]
+            errors |= {"good": 0, "early": EARLY, "missing": MISSING}[kind]
         cocotb.start_soon(bench.source.send([*sent, *frame(last := vector(numbers, count))]))
         await bench.expect(network, [*good, last])
         assert await bench.read("stream_status") == errors
-        await bench.access(Unit.REGISTERS, PLACE["stream_status"], 3)
+        await bench.access(Unit.REGISTERS, PLACE["stream_status"], EARLY | MISSING)
         assert await bench.read("stream_status") == 0
         await bench.sink.silent(20)
 
@@ -252,7 +250,7 @@ async def one_error_is_cleared_alone(dut: Any) -> None:
     await bench.set(network)
     await bench.source.send(frame([1] * (count - 1)) + frame([2] * (count + 1)))
     await ClockCycles(dut.clk, 2)
-    for word, left in ((0, 3), (1 << EARLY, 1 << MISSING), (1 << EARLY, 1 << MISSING), (2, 0)):
+    for word, left in ((0, EARLY | MISSING), (EARLY, MISSING), (EARLY, MISSING), (MISSING, 0)):
         await bench.access(Unit.REGISTERS, PLACE["stream_status"], word)
         assert await bench.read("stream_status") == left
 
@@ -275,7 +273,7 @@ async def nothing_is_taken_that_cannot_be_used(dut: Any) -> None:
         for _ in range(2 * SHAPE.room):
             await RisingEdge(dut.clk)
             assert not int(dut.i__ready.value)
-        assert await bench.read("stream_status") == 1 << UNFIT
+        assert await bench.read("stream_status") == UNFIT
 
 
 @cocotb.test()
@@ -321,4 +319,4 @@ async def switched_off_in_mid_vector(dut: Any) -> None:
         x = vector(random.Random(taken), count)
         await bench.source.send(cut_off[taken:] + frame(x))
         await bench.expect(network, [x])
-        assert await bench.read("stream_status") & 1 << EARLY == 0
+        assert await bench.read("stream_status") & EARLY == 0

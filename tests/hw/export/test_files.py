@@ -46,6 +46,17 @@ def addresses(regmap):
     return {each["name"]: each["address"] for each in (*regmap["registers"], *regmap["windows"])}
 
 
+def fields(regmap):
+    """(register, field) -> (lowest bit, bits)."""
+    found = {
+        (register["name"], field["name"]): (field["first"], field["bits"])
+        for register in regmap["registers"]
+        for field in register["fields"]
+    }
+    assert found["status", "layer"] == (8, 8)
+    return found
+
+
 def test_streams_are_in_the_map_of_axi_alone(folder, regmap):
     names = {register["name"] for register in regmap["registers"]}
     assert names == {
@@ -87,6 +98,12 @@ def test_svd(folder, regmap):
     }
     assert access["magic"] == "read-only"
     assert access["scratch"] == "read-write"
+    described = {
+        (register.name.lower(), field.name.lower()): (field.bit_offset, field.bit_width)
+        for register in registers.get_registers()
+        for field in register.fields
+    }
+    assert described == fields(regmap)
     blocks = [(block.offset, block.offset + block.size) for block in registers.address_blocks]
     for register in registers.get_registers():
         assert any(first <= register.address_offset < end for first, end in blocks)
@@ -115,6 +132,12 @@ def test_header_in_a_c_program(folder, regmap, tmp_path):
     prints += [
         f'printf("{c} %lu\\n", (unsigned long)THRESHER_COUNTER_{c.upper()});' for c in COUNTERS
     ]
+    for register, field in fields(regmap):
+        name = f"{register}_{field}".upper()
+        prints += [
+            f'printf("{name}.{end} %lu\\n", (unsigned long)THRESHER_{name}_{end});'
+            for end in ("BIT", "MASK")
+        ]
     prints += ['printf("digest %lu\\n", (unsigned long)THRESHER_CONFIG_DIGEST_VALUE);']
     program = "\n".join(
         ["#include <stdio.h>", *2 * ['#include "thresher.h"'], "int main(void) {", *prints]
@@ -130,6 +153,9 @@ def test_header_in_a_c_program(folder, regmap, tmp_path):
         expected[window["name"].upper()] = (
             window["address"] + window["unit_bytes"] + 2 * window["item_bytes"]
         )
+    for (register, field), (first, bits) in fields(regmap).items():
+        name = f"{register}_{field}".upper()
+        expected |= {f"{name}.BIT": first, f"{name}.MASK": 2 ** (first + bits) - 2**first}
     expected |= {counter: place for place, counter in enumerate(COUNTERS)}
     assert found == expected | {"digest": CONFIG.digest}
 

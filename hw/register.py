@@ -1,0 +1,86 @@
+"""A register as data: its name, and what its bits are."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Value
+
+__all__ = ["Field", "Register", "as_data", "places"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """Some bits of a register, or one."""
+
+    name: str
+    first: int  # the lowest of them
+    bits: int
+    doc: str
+
+    @property
+    def slice(self) -> slice:
+        """Where they are in a value of the register's width."""
+        return slice(self.first, self.first + self.bits)
+
+    @property
+    def mask(self) -> int:
+        """A word in which they are 1; of a single bit, what it is worth."""
+        return ((1 << self.bits) - 1) << self.first
+
+    def of(self, word: int) -> int:
+        """Their number in a word of the register."""
+        return (word & self.mask) >> self.first
+
+    def __str__(self) -> str:
+        last = self.first + self.bits - 1
+        where = f"bit {last}" if self.bits == 1 else f"bits {last}..{self.first}"
+        return f"{where}, {self.name}: {self.doc}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Register:
+    """One 32-bit register; its word address is its place among those that are listed with it."""
+
+    name: str
+    access: str  # "ro" or "rw"
+    about: str
+    guarded: bool = False  # as all windows are, by write_first and write_last
+    fields: tuple[Field, ...] = ()  # of a register that is no number; others bits read 0
+
+    @property
+    def doc(self) -> str:
+        """What it is, and what each of its bits."""
+        return "; ".join([*filter(None, [self.about]), *map(str, self.fields)])
+
+    @property
+    def field(self) -> Mapping[str, Field]:
+        """Its fields by name."""
+        return {field.name: field for field in self.fields}
+
+    def word(self, **values: Value) -> Value:
+        """Its word, up to the last field, from the values of them all."""
+        parts: list[Value] = []
+        for field in self.fields:
+            parts += [Const(0, field.first - len(Cat(parts))), values.pop(field.name)]
+        assert not values, f"{self.name} has no {', '.join(values)}"
+        return Cat(parts)
+
+
+def as_data(registers: Iterable[Register], addresses: Iterable[int]) -> list[dict[str, Any]]:
+    """The same as JSON can hold it."""
+    return [
+        {
+            "name": register.name,
+            "address": address,
+            "access": register.access,
+            "doc": register.doc,
+            "fields": [dataclasses.asdict(field) for field in register.fields],
+        }
+        for register, address in zip(registers, addresses, strict=True)
+    ]
+
+
+def places(registers: Iterable[Register]) -> dict[str, int]:
+    """Name -> word address, in the order of the addresses."""
+    return {register.name: place for place, register in enumerate(registers)}
