@@ -1,9 +1,13 @@
-"""The faults of `tests.mutations` are still faults of the hardware: each text is there once."""
+"""The faults of `tests.mutations` are still faults of the hardware; what is copied is whole."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import hw
 from tests.mutations.faults import MUTATIONS
+from tests.mutations.run import copy_project
 
 
 def test_every_text_stands_once():
@@ -15,3 +19,18 @@ def test_every_text_stands_once():
     ]
     assert len(MUTATIONS) > 100
     assert not wrong
+
+
+def test_every_test_is_found_in_a_copy(tmp_path):
+    """A test that reads a file which the copy lacks could not even be collected there."""
+    copy_project(tmp_path)
+    command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]

@@ -89,7 +89,7 @@ FAULTS = {
     ),
     ("export/stream_registers.py", _STREAMS): (
         ("an error clears itself", "(errors & ~cleared) |", "0 |"),
-        ("errors are cleared together", "bus.w_data[:2], 0)", "3, 0)"),
+        ("errors are cleared together", "STATUS.name]), ones, 0)", "STATUS.name]), 3, 0)"),
         ("words of all groups are not added up", "words.eq(room[", "words.eq(room[0 & "),
         (
             "more groups than there are",

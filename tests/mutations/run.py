@@ -29,7 +29,8 @@ def copy_project(folder: Path) -> None:
     for part in PARTS:
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / part, folder / part, ignore=ignore)
-    shutil.copy(ROOT / "pyproject.toml", folder)
+    for file in filter(Path.is_file, ROOT.iterdir()):  # tests read the README, too
+        shutil.copy(file, folder)
 
 
 def run_tests(folder: Path, tests: list[str], build: Path) -> subprocess.CompletedProcess[str]:
