@@ -24,7 +24,7 @@ from hw.virtual import VirtualTop
 from . import verilated, verilog
 from .cell_models import with_models
 
-__all__ = ["Line", "VirtualBoard", "build"]
+__all__ = ["Line", "PortTaken", "VirtualBoard", "build"]
 
 _TOP = "board"
 _SERVER = Path(__file__).with_name("board_server.cpp")
@@ -76,6 +76,10 @@ def build(
     return verilated.build(text, _TOP, main=_SERVER, begin=compiling)
 
 
+class PortTaken(OSError):
+    """A TCP port cannot be listened at."""
+
+
 class VirtualBoard:
     """A virtual board that runs, as after power-up: a context manager.
 
@@ -101,8 +105,10 @@ class VirtualBoard:
 
     Raises
     ------
-    OSError
+    PortTaken
         If the TCP port cannot be had.
+    OSError
+        If there are no pseudo-terminals left, or the program cannot be run.
     """
 
     def __init__(
@@ -111,7 +117,7 @@ class VirtualBoard:
         line = line or Line(board.baud)
         with contextlib.ExitStack() as kept, contextlib.ExitStack() as handed_over:
             self._errors = kept.enter_context(tempfile.TemporaryFile())
-            listener = handed_over.enter_context(socket.create_server((_LOOPBACK, tcp_port)))
+            listener = handed_over.enter_context(_listen(tcp_port))
             master, terminal = os.openpty()
             handed_over.callback(os.close, master)
             # Kept open, for a terminal that nobody has open would end.
@@ -166,3 +172,11 @@ class VirtualBoard:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _listen(tcp_port: int) -> socket.socket:
+    try:
+        return socket.create_server((_LOOPBACK, tcp_port))
+    except OSError as error:
+        why = os.strerror(error.errno or 0)  # Python's own says more
+        raise PortTaken(f"{tcp_port}: this port cannot be had ({why})") from error

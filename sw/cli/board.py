@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import Any
 
 import click
@@ -72,9 +71,8 @@ def board(
     line = virtual_board.Line(chosen.baud, spoil or 0, seed)
     try:
         started = virtual_board.VirtualBoard(program, chosen, line, tcp_port)
-    except OSError as error:
-        why = os.strerror(error.errno or 0)  # Python's own says more
-        raise BadInput(f"--tcp {tcp_port}: this port cannot be had ({why})") from error
+    except virtual_board.PortTaken as error:
+        raise BadInput(f"--tcp {error}") from error
     with started as running:
         emit(_record(chosen, running), _show(chosen, running), as_json)
         try:
