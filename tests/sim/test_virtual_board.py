@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import serial
+from cable import cable
 from rests import ASKED_CYCLES, BUSY_CYCLES, changing
 
 from hw.boards import find
@@ -139,6 +140,28 @@ def test_a_board_that_vanishes_in_the_middle_of_a_load(program):
         assert accelerator.image_id == 0
         accelerator.load(IMAGE)
         np.testing.assert_array_equal(accelerator.run(X), EXPECTED)
+
+
+def test_a_cable_that_is_pulled_in_the_middle_of_a_load(program):
+    """What the board has then is no image; it is there to be loaded as soon as it is plugged in."""
+    with VirtualBoard(program, BOARD) as board:
+        shares = []
+        with cable(board.url) as (url, pull), transport_of(url) as bone:
+            accelerator = Accelerator(bone)
+
+            def cut(share):
+                shares.append(share)
+                if len(shares) == 1:
+                    pull()
+
+            with pytest.raises(LinkError):
+                accelerator.load(IMAGE, cut)
+        assert 0 < shares[-1] < 1
+        with transport_of(board.url) as bone:
+            accelerator = Accelerator(bone)
+            assert accelerator.image_id == 0
+            accelerator.load(IMAGE)
+            np.testing.assert_array_equal(accelerator.run(X), EXPECTED)
 
 
 @pytest.mark.parametrize("baud", [BOARD.baud * 98 // 100, BOARD.baud * 102 // 100])
