@@ -56,7 +56,7 @@ class VirtualTop(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.domains.engine = ClockDomain("engine")
-        accelerator, pins = self.top.accelerator, _Pins(platform, self.top.board.memories())
+        accelerator, pins = self.top.accelerator, _Pins(platform)
         accelerator.engine = DomainRenamer("engine")(accelerator.engine)
         m.submodules.top = Fragment.get(self.top, pins)
         late = Signal(init=1, reset_less=True)
@@ -81,19 +81,15 @@ class _Uart:
 
 
 class _Pins:
-    """A platform: the pins that `Top` asks for, and memories.
+    """A platform that has the pins that `Top` asks for, and what else another has."""
 
-    Those are the board's own (`Board.memories`), made of what the simulation's platform has.
-    """
-
-    def __init__(self, platform, memories):
-        self.get_memory = platform.get_memory
-        self._memories = memories
+    def __init__(self, platform):
+        self._platform = platform
         self.uart = _Uart(io.SimulationPort("i", 1), io.SimulationPort("o", 1))
         self.led = [io.SimulationPort("o", 1), io.SimulationPort("o", 1)]
 
     def __getattr__(self, name):
-        return getattr(self._memories, name)
+        return getattr(self._platform, name)
 
     def request(self, name, number, *, dir):
         found = {"uart": [self.uart], "led": self.led}

@@ -71,7 +71,7 @@ def build(
         begin(f"generating a virtual {board.title}")
         return VirtualTop(config, board)
 
-    text = with_models(verilog.cached_verilog(_TOP, key, design), board.family)
+    text = with_models(verilog.cached_verilog(_TOP, key, design, board.memories()), board.family)
     compiling = functools.partial(begin, f"compiling a virtual {board.title}, once")
     return verilated.build(text, _TOP, main=_SERVER, begin=compiling)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from hw.boards import Board
 from hw.config import PRESETS, AcceleratorConfig
 from hw.engine import Engine
 
 from . import verilated, verilog
+from .cell_models import with_models
 from .late_reset import LateReset
 from .netlist import Netlist, netlist
 
@@ -14,9 +16,20 @@ __all__ = ["engine_netlist", "engine_rtlil", "engine_verilog", "open_engine"]
 _TOP = "engine"
 
 
-def engine_verilog(config: AcceleratorConfig) -> str:
-    """Verilog of an engine with empty memories, for Verilator."""
-    return verilog.cached_verilog(_TOP, f"{config!r}", lambda: LateReset(Engine(config)))
+def engine_verilog(config: AcceleratorConfig, board: Board | None = None) -> str:
+    """Verilog of an engine with empty memories, for Verilator.
+
+    Parameters
+    ----------
+    board : Board, optional
+        Its memories have the form that they have there, be that another than on most FPGAs.
+    """
+    key = f"{config!r}"
+    if board is None or not board.other_memories:
+        return verilog.cached_verilog(_TOP, key, lambda: LateReset(Engine(config)))
+    key, memories = f"{board.name} {key}", board.memories()
+    text = verilog.cached_verilog(_TOP, key, lambda: LateReset(Engine(config)), memories)
+    return with_models(text, board.family)
 
 
 def engine_rtlil(config: AcceleratorConfig, platform: object = None) -> str:
@@ -40,7 +53,14 @@ def engine_netlist(config: AcceleratorConfig, family: str, platform: object = No
 
 
 def open_engine(
-    config: AcceleratorConfig, observed: verilated.Observed = verilated.NOTHING
+    config: AcceleratorConfig,
+    observed: verilated.Observed = verilated.NOTHING,
+    board: Board | None = None,
 ) -> verilated.VerilatedTransport:
-    """A Verilated engine, compiled if it is new, out of reset."""
-    return verilated.simulate(engine_verilog(config), _TOP, observed)
+    """A Verilated engine, compiled if it is new, out of reset.
+
+    Parameters
+    ----------
+    board : see `engine_verilog`
+    """
+    return verilated.simulate(engine_verilog(config, board), _TOP, observed)

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hw.boards import Board
 from sw.compressed import CompressedNetwork
 from sw.driver import Accelerator
 from sw.image import Image
@@ -19,7 +20,9 @@ from .verilated import NOTHING, Observed
 from .walk import walk
 
 __all__ = [
+    "PLAIN",
     "TARGETS",
+    "EngineOptions",
     "Run",
     "Simulation",
     "accuracy",
@@ -33,6 +36,25 @@ Target = Literal["golden", "image", "verilator"]
 TARGETS: tuple[Target, ...] = ("golden", "image", "verilator")
 
 _CHUNK = 16  # vectors between two reports of progress
+
+
+@dataclasses.dataclass(frozen=True)
+class EngineOptions:
+    """How a Verilated engine is simulated.
+
+    Attributes
+    ----------
+    board : Board or None
+        Its memories have the form that they have there (see `sim.engine.engine_verilog`).
+    observed : Observed
+        What is seen of it beside its outputs, see `sim.utilisation.observed`.
+    """
+
+    board: Board | None = None
+    observed: Observed = NOTHING
+
+
+PLAIN = EngineOptions()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +123,7 @@ def simulate(
     x: NDArray[np.int64],
     target: Target,
     progress: Callable[[int], None] = lambda _vectors: None,
-    observed: Observed = NOTHING,
+    engine: EngineOptions = PLAIN,
 ) -> Simulation:
     """Run integer inputs (vectors, inputs) on a target, one vector at a time.
 
@@ -111,8 +133,8 @@ def simulate(
         The network packed for the engine that is simulated; the golden model needs none.
     progress : called with the number of vectors that have just been finished; with 0 when the
         simulator is ready
-    observed : Observed
-        What is seen of the Verilated engine beside its outputs, see `sim.utilisation.observed`.
+    engine : EngineOptions
+        Of the target "verilator".
     """
     if target == "golden":
         run = _run_golden(network, x, progress)
@@ -121,7 +143,7 @@ def simulate(
     elif target == "image":
         run = _run_image(image, x, progress)
     else:
-        run = _run_verilator(image, x, progress, observed)
+        run = _run_verilator(image, x, progress, engine)
     return judge(network, image, x, target, run)
 
 
@@ -194,11 +216,11 @@ def _run_image(image: Image, x: NDArray[np.int64], progress: Callable[[int], Non
 
 
 def _run_verilator(
-    image: Image, x: NDArray[np.int64], progress: Callable[[int], None], observed: Observed
+    image: Image, x: NDArray[np.int64], progress: Callable[[int], None], engine: EngineOptions
 ) -> Run:
     from .engine import open_engine  # needs the simulator; the other targets do not
 
-    with open_engine(image.config, observed) as transport:
+    with open_engine(image.config, engine.observed, engine.board) as transport:
         accelerator = Accelerator(transport)
         transport.show(False)  # loading is most of the cycles and says little
         accelerator.load(image)
@@ -206,7 +228,7 @@ def _run_verilator(
         first_cycle = transport.cycles
         progress(0)
         run = one_by_one(accelerator, x, progress)
-        used = utilisation.read(transport, image.config) if observed.watched else None
+        used = utilisation.read(transport, image.config) if engine.observed.watched else None
         return run._replace(simulated_cycles=transport.cycles - first_cycle, utilisation=used)
 
 

@@ -48,7 +48,9 @@ def to_rtlil(component: Component, name: str, platform: object = None) -> str:
     return text
 
 
-def cached_verilog(name: str, key: str, make: Callable[[], Component]) -> str:
+def cached_verilog(
+    name: str, key: str, make: Callable[[], Component], memories: object = None
+) -> str:
     """Verilog of ``make()`` with top module `name`, without elaborating it a second time.
 
     Parameters
@@ -56,8 +58,11 @@ def cached_verilog(name: str, key: str, make: Callable[[], Component]) -> str:
     key : str
         All that `make` depends on apart from the sources in hw/, the digest of a configuration
         for instance. The sources are part of the key by themselves.
+    memories : Memories, optional
+        The form that they have on a board (`Board.memories`).
     """
-    return _kept(name, f"{key}\n{_hardware_digest()}", lambda: _convert(make(), name))
+    key = f"{key}\n{_hardware_digest()}"
+    return _kept(name, key, lambda: _convert(make(), name, memories))
 
 
 def cached_rtlil(name: str, key: str, make: Callable[[], Component]) -> str:
@@ -91,8 +96,8 @@ def _ports(component: Component) -> dict[str, tuple[Value, None]]:
     return ports
 
 
-def _convert(component: Component, name: str) -> str:
-    platform = _Simulation()
+def _convert(component: Component, name: str, memories: object = None) -> str:
+    platform = _Simulation(memories)
     options = {"ports": _ports(component), "emit_src": False, "strip_internal_attrs": True}
     with toolchain.environment({**os.environ, "AMARANTH_USE_YOSYS": "builtin"}):
         text: str = verilog.convert(component, name=name, platform=platform, **options)
@@ -100,7 +105,12 @@ def _convert(component: Component, name: str) -> str:
 
 
 class _Simulation:
-    """What Amaranth asks for memories, as it asks a vendor's platform.
+    """What Amaranth asks for memories, as it asks a vendor's platform; and what engines ask.
+
+    Parameters
+    ----------
+    memories : Memories, optional
+        What it has of those members.
 
     Attributes
     ----------
@@ -108,8 +118,12 @@ class _Simulation:
         Whether there was a deep memory.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, memories: object = None) -> None:
         self.deep = False
+        self._memories = memories
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._memories, name)
 
     def get_memory(self, memory: Memory) -> Any:
         width = Shape.cast(memory.shape).width

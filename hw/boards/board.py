@@ -99,6 +99,11 @@ class Board:
     make_platform: Callable[[int], Platform] = field(repr=False)
 
     @property
+    def other_memories(self) -> bool:
+        """Whether its engine's memories are in another form than on most FPGAs."""
+        return self.memories is not Memories
+
+    @property
     def divisor(self) -> int:
         """Clock cycles of one bit on the UART."""
         return round(self.clock_hz / self.baud)

@@ -60,9 +60,6 @@ def board(
     pseudo-terminal, like /dev/ttyUSB1, and through a TCP port of the loopback address. The engine
     holds no network at first. Ctrl-C ends it.
 
-    With an iCE40 or a Gowin FPGA a layer takes up to 12 cycles more than `thresher sim` says, for
-    it is simulated as it is synthesised: instructions are read part by part.
-
     It is compiled once, which takes some minutes.
     """
     chosen = _at_baud(boards.find(name), baud)

@@ -12,10 +12,10 @@ from typing import Any
 
 import click
 
+from hw.boards import Board
 from hw.config import AcceleratorConfig
 from sim import utilisation
-from sim.simulate import Simulation
-from sim.verilated import NOTHING, Observed
+from sim.simulate import EngineOptions, Simulation
 from sw import format as thr
 from sw.compressed import CompressedNetwork
 from sw.errors import BadInput
@@ -58,8 +58,9 @@ def observing_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """The files that the options name."""
+    """The files that the options name, and the board whose engine they show, if it is one's."""
 
+    board: Board | None = None
     waves: Path | None = None
     heatmap: Path | None = None
     html: Path | None = None
@@ -99,17 +100,17 @@ class Wanted:
                 raise BadInput(f"{path} would be written twice: name different files")
 
     @contextlib.contextmanager
-    def observed(self, config: AcceleratorConfig | None) -> Iterator[Observed]:
-        """What is to be seen of the engine; waves have their name when the block has ended well."""
+    def engine(self, config: AcceleratorConfig | None) -> Iterator[EngineOptions]:
+        """How the engine is simulated; waves have their name when the block has ended well."""
         if config is None or not self.files:
-            yield NOTHING
+            yield EngineOptions(self.board)
         elif self.waves is None:
-            yield utilisation.observed(config)
+            yield EngineOptions(self.board, utilisation.observed(config))
         else:
             target = Path(os.path.realpath(self.waves))
             scratch = target.with_name(f".thresher-{secrets.token_hex(8)}.fst")
             try:
-                yield utilisation.observed(config, scratch)
+                yield EngineOptions(self.board, utilisation.observed(config, scratch))
                 _move(scratch, target)
             finally:
                 scratch.unlink(missing_ok=True)
@@ -126,7 +127,8 @@ class Wanted:
             from sim.waves import save_file
 
             start, save = _NANOSECONDS * used.began, self.waves.with_suffix(".gtkw")
-            text = save_file(self.waves, image.config, engine_verilog(image.config), start)
+            verilog = engine_verilog(image.config, self.board)
+            text = save_file(self.waves, image.config, verilog, start)
             thr.write_file(save, text.encode())
             size = self.waves.stat().st_size
             console().print(f"wrote {self.waves}, {size:,} bytes: gtkwave {self.waves} {save}")

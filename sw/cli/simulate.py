@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from sim.simulate import TARGETS, Simulation, Target
+from sim.simulate import PLAIN, TARGETS, EngineOptions, Simulation, Target
 from sim.simulate import simulate as run_simulation
-from sim.verilated import NOTHING, Observed
 from sw import format as thr
 from sw.compressed import CompressedNetwork
 from sw.image import Image
@@ -22,7 +21,7 @@ from sw.pack import pack_file
 from .inputs import choose_inputs, input_options, write_outputs
 from .observing import Wanted, observing_options
 from .output import check_output, console, emit, json_option
-from .target import accelerator_options, choose_config
+from .target import accelerator_options, choose_board, choose_config
 
 __all__ = ["progress_bar", "run_with_progress", "simulate"]
 
@@ -56,12 +55,14 @@ def simulate(model: Path, outputs: Path | None, as_json: bool, **options: Any) -
     """Run MODEL.thr on real inputs and compare every output with the golden model, to the bit.
 
     The golden model itself knows no engine: --board, --lanes and --groups do not matter to it.
-    The engine's memories are in the form that they have on most FPGAs; boards with an iCE40 or a
-    Gowin FPGA take some cycles more: see `thresher board`.
+    An engine of --lanes has memories in the form that they have on most FPGAs; that of a board
+    with an iCE40 or a Gowin FPGA takes some cycles more, for its instructions are read part by
+    part.
     Exit status 1 if an output differs. --waves, --heatmap and --html show the inside of the engine,
     in a simulator that is compiled for it; choose few inputs for waves, which grow with them.
     """
-    wanted = Wanted(**{name: options[name] for name in ("waves", "heatmap", "html")})
+    board = choose_board(options["board"], options["lanes"])
+    wanted = Wanted(board, **{name: options[name] for name in ("waves", "heatmap", "html")})
     wanted.check(options["target"], model, options["inputs"], outputs)
     if outputs is not None:
         check_output(outputs, model, options["inputs"])
@@ -72,8 +73,8 @@ def simulate(model: Path, outputs: Path | None, as_json: bool, **options: Any) -
         image = pack_file(model, network, choose_config(model, network, **grid))
     inputs = {name: options[name] for name in ("inputs", "dataset", "count", "data")}
     x, labels = choose_inputs(network, **inputs)
-    with wanted.observed(None if image is None else image.config) as observed:
-        result = run_with_progress(network, image, x, options["target"], observed)
+    with wanted.engine(None if image is None else image.config) as engine:
+        result = run_with_progress(network, image, x, options["target"], engine)
     if image is not None:
         wanted.write(model, network, image, result)
     if outputs is not None:
@@ -91,7 +92,7 @@ def run_with_progress(
     image: Image | None,
     x: NDArray[np.int64],
     target: Target,
-    observed: Observed = NOTHING,
+    engine: EngineOptions = PLAIN,
 ) -> Simulation:
     """`sim.simulate.simulate` with a progress bar on stderr."""
     with progress_bar() as bar:
@@ -105,7 +106,7 @@ def run_with_progress(
                 built = True
             bar.update(task, advance=vectors)
 
-        return run_simulation(network, image, x, target, report, observed)
+        return run_simulation(network, image, x, target, report, engine)
 
 
 def progress_bar() -> Progress:

@@ -14,7 +14,7 @@ from sw.compressed import CompressedNetwork
 from sw.errors import BadInput
 from sw.pack import config_for, naming
 
-__all__ = ["accelerator_options", "board_config", "choose_config"]
+__all__ = ["accelerator_options", "board_config", "choose_board", "choose_config"]
 
 
 def accelerator_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -34,6 +34,11 @@ def accelerator_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def board_config(name: str) -> AcceleratorConfig:
     """The configuration of a board's engine."""
     return PRESETS[boards.find(name).preset]
+
+
+def choose_board(board: str | None, lanes: int | None) -> boards.Board | None:
+    """The board that the options name; None if they name an engine of its own."""
+    return boards.find(board or "arty") if lanes is None else None
 
 
 def choose_config(

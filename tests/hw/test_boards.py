@@ -80,14 +80,14 @@ class TestMemories:
     @pytest.mark.parametrize("name", BOARDS)
     def test_virtual_boards(self, name):
         platform = BOARDS[name].platform()
-        pins = _Pins(_Simulation(), BOARDS[name].memories())
+        pins = _Pins(_Simulation(BOARDS[name].memories()))
         own = {member for member in dir(BOARDS[name].memories) if not member.startswith("_")}
         for member in ASKED | own:
             found, expected = (getattr(each, member, None) for each in (pins, platform))
             assert getattr(found, "__func__", found) == getattr(expected, "__func__", expected)
 
     def test_those_of_the_icebreaker_are_in_another_form(self):
-        pins = _Pins(_Simulation(), find("icebreaker").memories())
+        pins = _Pins(_Simulation(find("icebreaker").memories()))
         assert all(hasattr(pins, member) for member in ASKED)
 
 

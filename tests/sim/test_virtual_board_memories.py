@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import json
 
 import numpy as np
 import pytest
-from amaranth.hdl import Fragment, Module
-from amaranth.lib import wiring
-from amaranth.lib.wiring import connect, flipped
+from click.testing import CliRunner
 from rests import ASKED_CYCLES, changing
 
 from hw.boards import find
 from hw.config import PRESETS
-from hw.engine import Engine
 from hw.memory import SerialMemory
 from hw.regmap import Window, window_items
-from hw.virtual import _Pins
 from sim import board as virtual_board
 from sim import cycles, golden, verilated
-from sim.cell_models import with_models
+from sim.engine import open_engine
 from sim.random_network import Recipe, random_inputs, random_network
-from sim.verilog import cached_verilog
+from sw import format as thr
+from sw.cli import main
 from sw.driver import Accelerator
 from sw.image import word_address
 from sw.pack import pack
@@ -40,7 +38,7 @@ def example(board):
 
 @pytest.mark.parametrize("name", ["icebreaker", "hx8k"])
 def test_load_run_counters(name):
-    """To the bit, and as late as reading instructions part by part makes it (decision 13)."""
+    """To the bit, in the cycles of the engine alone with the same memories (decision 13)."""
     board = find(name)
     recipe, network, image = example(board)
     later = SerialMemory.latency(window_items(Window.PROGRAM, image.config)[2])
@@ -48,11 +46,16 @@ def test_load_run_counters(name):
     with (
         virtual_board.VirtualBoard(program, board) as running,
         contextlib.closing(open_serial(running.port, board.baud, timeout=1.0)) as bone,
+        open_engine(image.config, board=board) as bus,
     ):
-        accelerator = Accelerator(bone)
+        accelerator, alone = Accelerator(bone), Accelerator(bus)
         accelerator.load(image)
+        alone.load(image)
         for x in random_inputs(recipe, 5, 1)[:, None]:
             np.testing.assert_array_equal(accelerator.run(x), golden.run(network, x)[-1])
+            np.testing.assert_array_equal(alone.run(x), golden.run(network, x)[-1])
+            assert alone.counters() == accelerator.counters()
+            assert alone.cycles == accelerator.cycles
             predicted = cycles.predict(image, x)
             first, _ = accelerator.counters()
             assert first.cycles == predicted.layers[0].counts.cycles + later
@@ -61,28 +64,35 @@ def test_load_run_counters(name):
         assert all(check.failure is None for check in accelerator.selftest())
 
 
-class BoardEngine(wiring.Component):
-    """The engine of a board alone, with the memories that it has there."""
-
-    def __init__(self, board):
-        self.memories, self.engine = board.memories(), Engine(PRESETS[board.preset])
-        super().__init__(self.engine.signature)
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.engine = Fragment.get(self.engine, _Pins(platform, self.memories))
-        connect(m, flipped(self), self.engine)
-        return m
+def test_thresher_sim_has_them_too(tmp_path):
+    board = find("icebreaker")
+    recipe, network, image = example(board)
+    x = random_inputs(recipe, 3, 1)
+    thr.write_file(tmp_path / "network.thr", thr.to_bytes(network))
+    np.save(tmp_path / "x.npy", x * 2.0**-network.input.fraction)
+    command = ["sim", "network.thr", "--board", board.name, "--inputs", "x.npy", "--json"]
+    with contextlib.chdir(tmp_path):
+        result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    with open_engine(image.config, board=board) as bus:
+        accelerator, cycles_of = Accelerator(bus), []
+        accelerator.load(image)
+        for vector in x[:, None]:
+            accelerator.run(vector)
+            cycles_of.append(accelerator.cycles)
+    assert found["agrees_with_golden"]
+    assert found["cycles_per_vector"] == {"mean": np.mean(cycles_of), "max": max(cycles_of)}
+    assert found["cycles_per_vector"]["mean"] > np.mean(
+        [cycles.predict(image, vector).cycles for vector in x[:, None]]
+    )
 
 
 def test_what_changes_in_an_engine_at_rest(tmp_path):
     """Whose turn it is to be read, in counters and instructions: so it need not be clocked."""
     board, waves, rests = find("icebreaker"), tmp_path / "rest.vcd", []
     recipe, _, image = example(board)
-    key = f"{board.name} alone {image.config!r}"
-    cells = cached_verilog("engine", key, lambda: BoardEngine(board))
-    verilog = with_models(cells, board.family)
-    with verilated.simulate(verilog, "engine", verilated.Observed(waves=waves)) as bus:
+    with open_engine(image.config, verilated.Observed(waves=waves), board) as bus:
 
         def rest():
             first = bus.cycles + ASKED_CYCLES
