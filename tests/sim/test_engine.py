@@ -77,19 +77,23 @@ RANDOM = {
 }
 
 
-@pytest.mark.parametrize("name", ENGINES)
-def test_random_networks(name):
-    greatest, examples = RANDOM[name][0]
-
-    @settings(
+def simulations(examples):
+    """No shrinking: an example that shows a fault may be a whole simulation."""
+    return settings(
         max_examples=examples,
         deadline=None,
         derandomize=True,
         database=None,
         suppress_health_check=list(HealthCheck),
-        # No shrinking: an example that shows a fault may be a whole simulation.
         phases=[Phase.generate],
     )
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_random_networks(name):
+    greatest, examples = RANDOM[name][0]
+
+    @simulations(examples)
     @given(recipe=recipes(greatest), seed=st.integers(0, 1 << 30), vectors=st.integers(1, 9))
     def check(recipe, seed, vectors):
         recipe = dataclasses.replace(recipe, **widths(name))
@@ -111,14 +115,7 @@ def test_random_graphs(name):
     """Convolutions, pooling, joined sources and dense layers, in any order."""
     channels, examples = RANDOM[name][1]
 
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-        phases=[Phase.generate],
-    )
+    @simulations(examples)
     @given(
         limits=st.builds(
             Limits,
