@@ -16,6 +16,7 @@ import pytest
 from hw.boards import BOARDS, find
 from hw.config import PRESETS
 from hw.toolchains import nextpnr
+from sw import networks
 from sw.cli import bench_resources, blocks, resource_table
 
 TABLE = resource_table.read_table()
@@ -53,6 +54,18 @@ class TestTable:
         clocks = sorted(seed["fmax_mhz"] for seed in routed["seeds"])
         assert len(clocks) == 5
         assert clocks[2] == routed["median_mhz"] >= 100
+
+    def test_engines_are_counted_over_lanes(self):
+        counted = {(row["lanes"], row["groups"]) for row in TABLE["lanes"]}
+        assert counted == {(lanes, 1) for lanes in (1, 4, 8, 16, 32)}
+
+    def test_the_arty_has_room_for_32_elements_beside_lenet_300_100(self):
+        largest = TABLE["largest"]
+        assert largest["board"] == "arty_a7_35t"
+        assert largest["network"] == networks.LENET300100.name
+        assert largest["lanes"] * largest["groups"] == largest["elements"] >= 32
+        for name, used in largest["used"].items():
+            assert 0 < used <= largest["capacity"][name] == BOARDS["arty_a7_35t"].capacity[name]
 
     @pytest.mark.parametrize(("preset", "family"), PRESET_FAMILIES)
     def test_presets_cost_what_it_says(self, preset, family):
