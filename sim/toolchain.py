@@ -8,6 +8,7 @@ import importlib.metadata
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from pathlib import Path
 from sw.errors import BadInput
 
 __all__ = [
+    "ToolFailed",
     "build_once",
     "build_root",
     "environment",
@@ -27,6 +29,10 @@ __all__ = [
 
 _PROGRAMS = ("make", "g++", "perl")
 _OBJCACHE = Path(__file__).with_name("objcache.py")
+
+
+class ToolFailed(BadInput):
+    """A program that builds simulations has failed: for want of memory or room on the disk, say."""
 
 
 def require() -> dict[str, str]:
@@ -116,14 +122,14 @@ def environment(variables: dict[str, str]) -> Iterator[None]:
 
 
 def run(command: list[str], env: dict[str, str], folder: Path) -> None:
-    """Run a build command in `folder`, quietly.
+    """Run a build command in `folder`, quietly; an interrupt ends it and all that it started.
 
     Raises
     ------
-    RuntimeError
-        If the command fails, with the last lines that it printed.
+    ToolFailed
+        If the command fails.
     """
-    done = subprocess.run(
+    with subprocess.Popen(
         command,
         env=env,
         cwd=folder,
@@ -131,12 +137,23 @@ def run(command: list[str], env: dict[str, str], folder: Path) -> None:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        check=False,
-    )
-    if done.returncode != 0:
-        tail = "\n".join(done.stdout.splitlines()[-30:])
-        raise RuntimeError(
-            f"{command[0]} failed with status {done.returncode} in {folder}:\n{tail}"
+        process_group=0,
+    ) as process:
+        try:
+            said, _ = process.communicate()
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode:
+        log = folder / "failed.log"
+        log.write_text(said)
+        lines = [line.strip() for line in said.splitlines() if line.strip()]
+        telling = [line for line in lines if "error" in line.lower()]
+        why = (telling or lines[-1:] or ["no message"])[0]
+        raise ToolFailed(
+            f"{Path(command[0]).name} failed (exit status {process.returncode}): {why}; "
+            f"all that it said is in {log}"
         )
 
 
@@ -144,7 +161,8 @@ def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
     """Make `folder` by `build`, unless it is there.
 
     Only one process builds a folder; others wait for it. The folder gets its name when the build
-    has ended well, so one that was interrupted or failed is made afresh.
+    has ended well, so one that was interrupted or failed is made afresh. What failed is left as it
+    is until then.
 
     Parameters
     ----------
@@ -160,6 +178,10 @@ def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
             scratch = folder.parent / f".{folder.name}.partial"
             shutil.rmtree(scratch, ignore_errors=True)
             scratch.mkdir()
-            build(scratch)
+            try:
+                build(scratch)
+            except (KeyboardInterrupt, SystemExit):
+                shutil.rmtree(scratch, ignore_errors=True)
+                raise
             scratch.rename(folder)
     return folder

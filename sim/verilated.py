@@ -131,7 +131,7 @@ def build(
     ------
     BadInput
         If a tool is missing, or for FST the headers of a library.
-    RuntimeError
+    ToolFailed
         If Verilator or the compiler refuses the design.
     """
     options = [*_OPTIONS, *(_QUICK if quick else ()), *observed.options]

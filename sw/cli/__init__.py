@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
-from hw.config import ConfigError
-from sw.entry import INTERRUPTED
-from sw.errors import BadInput
-from sw.interrupts import give_up
-
-from .lazy import LazyGroup
+from .verbs import Verbs
 
 __all__ = ["main"]
 
@@ -34,27 +27,6 @@ _VERBS = {
     "bench": ("sw.cli.bench:bench", "Measure speed and size."),
     "demo": ("sw.cli.demo:demo", "Build for a board, run the shipped network, show figures."),
 }
-_BAD_INPUT = 2
-
-
-class _Verbs(LazyGroup):
-    """Turns the user's mistakes into one sentence."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except (BadInput, ConfigError) as error:
-            sentence = " ".join(str(error).split())
-            click.echo(f"thresher {ctx.invoked_subcommand}: {sentence}", err=True)
-            ctx.exit(_BAD_INPUT)
-        except BrokenPipeError:
-            raise  # click ends quietly when nobody reads on
-        except OSError as error:
-            click.echo(f"thresher {ctx.invoked_subcommand}: {error}", err=True)
-            ctx.exit(_BAD_INPUT)
-        except KeyboardInterrupt:
-            give_up()
-            ctx.exit(INTERRUPTED)
 
 
 def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -71,7 +43,8 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
 
 
 @click.group(
-    cls=_Verbs,
+    name="thresher",
+    cls=Verbs,
     table=_VERBS,
     subcommand_metavar="VERB [ARGS]...",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

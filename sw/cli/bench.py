@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .lazy import LazyGroup
+from .verbs import Verbs
 
 __all__ = ["bench"]
 
@@ -49,6 +49,6 @@ _BENCHES = {
 }
 
 
-@click.group(cls=LazyGroup, table=_BENCHES)
+@click.group(cls=Verbs, table=_BENCHES)
 def bench() -> None:
     """Measure speed and size, and print what was measured."""

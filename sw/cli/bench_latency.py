@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from hw.boards import Board, find
 from hw.config import ConfigError
 from hw.export.stream_map import vector_cycles
 from sim import golden
@@ -41,7 +42,7 @@ from .inputs import read_shipped
 from .output import console, counted, emit, json_option
 from .resource_table import ROUTED
 from .simulate import progress_bar
-from .target import accelerator_options, board_config, choose_config
+from .target import accelerator_options, board_config, choose_board, choose_config
 
 __all__ = ["latency"]
 
@@ -156,14 +157,15 @@ def latency(
     name, network = read_shipped(model)
     config = choose_config(name, network, board, lanes, groups)
     chosen = board or lanes or folders or clock_mhz is not None
-    images = [pack_file(name, network, config), *([] if chosen else _routed(name, network))]
+    engines = [(pack_file(name, network, config), choose_board(board, lanes))]
+    engines += [] if chosen else _routed(name, network)
     x, labels = datasets.load("mnist", count, data)
     if x.shape[1] != network.inputs:
         raise BadInput(f"{name} takes {network.inputs} inputs, an image has {x.shape[1]} pixels")
     builds = [choose_builds(config, None if lanes else board or "arty", folders, clock_mhz)]
-    builds += [choose_builds(image.config, ROUTED, (), None) for image in images[1:]]
-    inputs = golden.quantise(network, x)
-    runs = [_bench(network, image, inputs, labels) for image in images]
+    builds += [choose_builds(image.config, ROUTED, (), None) for image, _ in engines[1:]]
+    inputs = golden.quantise(network, x), labels
+    runs = [_bench(network, *engine, inputs) for engine in engines]
     record = {
         "network": name,
         **_compared(runs, builds),
@@ -193,19 +195,22 @@ def _compared(runs: list[dict[str, Any]], builds: list[list[Build]]) -> dict[str
     }
 
 
-def _routed(name: str, network: CompressedNetwork) -> list[Image]:
-    """The network in the engine that is routed, if that holds it."""
+def _routed(name: str, network: CompressedNetwork) -> list[tuple[Image, Board]]:
+    """The network in the engine that is routed, if that holds it, and its board."""
     try:
-        return [pack_file(name, network, board_config(ROUTED))]
+        return [(pack_file(name, network, board_config(ROUTED)), find(ROUTED))]
     except BadInput as error:
         console().print(f"note: no row at a routed clock: {error}")
         return []
 
 
-def _bench(network: CompressedNetwork, image: Image, x: _Ints, labels: _Ints) -> dict[str, Any]:
-    """What is measured, for integer images."""
+def _bench(
+    network: CompressedNetwork, image: Image, board: Board | None, inputs: tuple[_Ints, _Ints]
+) -> dict[str, Any]:
+    """What is measured, for integer images and their labels, with the memories of a board."""
+    x, labels = inputs
     tensors = golden.run(network, x)
-    single, row, simulated, seconds = _simulate(image, x)
+    single, row, simulated, seconds = _simulate(image, board, x)
     both = np.concatenate([single.outputs, row.outputs])
     difference = first_difference(both, np.concatenate([tensors[-1]] * 2))
     products = golden.layer_products(network, x, tensors)
@@ -238,11 +243,11 @@ def _bench(network: CompressedNetwork, image: Image, x: _Ints, labels: _Ints) ->
     }
 
 
-def _simulate(image: Image, x: _Ints) -> tuple[_Runs, _Runs, int, float]:
+def _simulate(image: Image, board: Board | None, x: _Ints) -> tuple[_Runs, _Runs, int, float]:
     """Single images, and images in a row; cycles and seconds of both together."""
     with progress_bar() as bar:
         task = bar.add_task("compiling the engine, if it is new", total=2 * len(x))
-        with open_engine(image.config) as transport:
+        with open_engine(image.config, board=board) as transport:
             accelerator = Accelerator(transport)
             accelerator.load(image)
 

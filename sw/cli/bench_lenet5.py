@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from hw.boards import Board
 from hw.config import AcceleratorConfig
 from sim import golden
 from sim.cycles import Prediction, predict
@@ -32,7 +33,7 @@ from sw.pack import pack_file
 
 from .output import console, emit, json_option
 from .simulate import progress_bar
-from .target import accelerator_options, choose_config
+from .target import accelerator_options, choose_board, choose_config
 
 __all__ = ["lenet5"]
 
@@ -44,6 +45,14 @@ _CHUNK = 16  # images between two reports of progress
 _COUNTS = tuple(field.name for field in dataclasses.fields(LayerCounts))
 _BOUNDS = {"feeding": "feeder", "working": "element", "draining": "write-back"}
 _WHOLE = "whole"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Engines:
+    """How many are simulated side by side, and the board whose memories they have, if any."""
+
+    number: int
+    board: Board | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +129,8 @@ def lenet5(
     (cycles alone, of feeder, element and write-back).
     """
     pixels, labels = datasets.load("mnist", count, data)
-    engines = min(os.cpu_count() or 1, -(-count // _CHUNK))
+    number = min(os.cpu_count() or 1, -(-count // _CHUNK))
+    engines = _Engines(number, choose_board(board, lanes))
     rows = []
     for name in _NAMES:
         network = thr.read(networks.path(name))
@@ -128,7 +138,7 @@ def lenet5(
         image = pack_file(name, network, config)
         x = golden.quantise(network, pixels)
         rows.append({"name": name, **_bench(network, image, (x, labels), engines)})
-    record = {"images": count, "engines": engines, "networks": rows}
+    record = {"images": count, "engines": number, "networks": rows}
     emit(record, _show(record), as_json)
     wrong = [row for row in rows if not row["agrees_with_golden"]]
     for row in wrong:
@@ -138,7 +148,7 @@ def lenet5(
 
 
 def _bench(
-    network: CompressedNetwork, image: Image, inputs: tuple[_Ints, _Ints], engines: int
+    network: CompressedNetwork, image: Image, inputs: tuple[_Ints, _Ints], engines: _Engines
 ) -> dict[str, Any]:
     """The record of one network.
 
@@ -176,13 +186,16 @@ def _measure(
     network: CompressedNetwork,
     image: Image,
     x: _Ints,
-    engines: int,
+    engines: _Engines,
     progress: Callable[[str, int], None],
 ) -> tuple[_Measured, float, int]:
     """Also the seconds, and the clock cycles simulated in them with inputs and outputs."""
     idle: queue.SimpleQueue[Accelerator] = queue.SimpleQueue()
     with contextlib.ExitStack() as stack:
-        transports = [stack.enter_context(open_engine(image.config)) for _ in range(engines)]
+        transports = [
+            stack.enter_context(open_engine(image.config, board=engines.board))
+            for _ in range(engines.number)
+        ]
         for transport in transports:
             accelerator = Accelerator(transport)
             accelerator.load(image)
@@ -198,7 +211,7 @@ def _measure(
             return chunk
 
         # Threads, since each engine is a process of its own.
-        pool = stack.enter_context(ThreadPoolExecutor(engines))
+        pool = stack.enter_context(ThreadPoolExecutor(engines.number))
         began, before = time.perf_counter(), sum(transport.cycles for transport in transports)
         chunks = list(pool.map(run, range(0, len(x), _CHUNK)))
         seconds = time.perf_counter() - began

@@ -94,6 +94,8 @@ def emit(record: Mapping[str, Any], shown: RenderableType, as_json: bool) -> Non
     """
     if as_json:
         click.echo(json.dumps(record, default=_plain, allow_nan=False))
+    elif isinstance(shown, str):
+        click.echo(shown)  # whole, for it may be a command to be copied
     else:
         # A pipe or a file has no width of its own. Names come from files: no markup in them.
         width = None if sys.stdout.isatty() else _WIDTH

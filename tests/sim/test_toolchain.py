@@ -1,8 +1,10 @@
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from dummy import BusDummy
@@ -10,6 +12,8 @@ from dummy import BusDummy
 import hw
 from sim import toolchain, verilog
 from sw.errors import BadInput
+
+ROOT = Path(hw.__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -63,8 +67,52 @@ def test_environment_is_restored_after_an_error():
 
 def test_run_shows_what_a_failing_command_said(tmp_path):
     command = [sys.executable, "-c", "print('the reason'); raise SystemExit(3)"]
-    with pytest.raises(RuntimeError, match=r"status 3 .*\n.*the reason"):
+    with pytest.raises(toolchain.ToolFailed, match=r"failed \(exit status 3\): the reason; all"):
         toolchain.run(command, dict(os.environ), tmp_path)
+    assert (tmp_path / "failed.log").read_text() == "the reason\n"
+
+
+def test_an_interrupt_ends_a_command_and_what_it_started(tmp_path):
+    """As SIGTERM ends a verb while make runs a compiler."""
+    code = f"""
+import os, signal, sys, threading
+from pathlib import Path
+from sim import toolchain
+
+signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+
+def build(scratch):
+    toolchain.run(["sh", "-c", "sleep 600 & echo $! > ../pid; wait"], dict(os.environ), scratch)
+
+toolchain.build_once(Path({str(tmp_path / "built")!r}), build)
+"""
+    pid = tmp_path / "pid"
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) as process:
+        try:
+            wait_until(lambda: pid.exists() and pid.read_text().strip())
+            process.terminate()
+            assert process.wait(30) == 128 + signal.SIGTERM
+        finally:
+            process.kill()
+    child = int(pid.read_text())
+    wait_until(lambda: not running(child))
+    assert not (tmp_path / ".built.partial").exists()
+    assert not (tmp_path / "built").exists()
+
+
+def wait_until(condition, seconds=30.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.02)
+
+
+def running(pid):
+    """Whether a process runs; one that has ended and that nobody has waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_build_once_builds_once(tmp_path):

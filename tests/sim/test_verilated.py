@@ -13,6 +13,7 @@ from numpy.testing import assert_array_equal
 
 from sim import verilated
 from sim.verilog import to_verilog
+from sw.errors import BadInput
 from sw.transport import DeviceSilent, Transport
 
 
@@ -182,7 +183,7 @@ def test_another_design_is_another_program(program):
 
 
 def test_verilog_that_is_none_fails_with_what_verilator_said():
-    with pytest.raises(RuntimeError, match=r"(?s)verilator failed.*syntax error"):
+    with pytest.raises(BadInput, match=r"verilator failed.*syntax error"):
         verilated.build("module nonsense(;", "nonsense")
 
 

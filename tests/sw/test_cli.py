@@ -74,12 +74,34 @@ def test_module_and_version():
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--no-such"], ["no-such-verb"], ["compress"], ["compress", "x"]]
+    ("arguments", "sentence"),
+    [
+        (["no-such"], "thresher: No such command 'no-such'; see thresher --help"),
+        (["sim"], "thresher sim: Missing argument 'MODEL.thr'; see thresher sim --help"),
+        (
+            ["bench", "eie", "--lanes", "x"],
+            "thresher bench eie: Invalid value for '--lanes': 'x' is not a valid integer; "
+            "see thresher bench eie --help",
+        ),
+        (
+            ["build", "--export"],
+            "thresher build: Option '--export' requires an argument; see thresher build --help",
+        ),
+        (["bench", "eie", "--layers", "Q"], "thresher bench eie: --layers has 'Q'; EIE's layers"),
+    ],
 )
-def test_usage_errors(arguments):
+def test_usage_errors(arguments, sentence):
     result = run(*arguments)
     assert result.exit_code == 2
-    assert "Usage: " in result.stderr
+    assert result.stderr.startswith(sentence)
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+
+
+def test_usage_error_before_any_verb():
+    result = run("--no-such")
+    assert result.exit_code == 2
+    assert "Error: No such option '--no-such'" in result.stderr
     assert result.stdout == ""
 
 
