@@ -110,15 +110,16 @@ def pack(network: CompressedNetwork, config: AcceleratorConfig) -> Image:
     Raises
     ------
     BadInput
-        If a memory is too small (naming it, the layer, what is needed, and the setting that
+        If memories are too small (naming each, the layer, what is needed, and the setting that
         fits), if numbers are wider than the accelerator's, or if an accumulator could overflow.
     """
-    _check_widths(network, config)
-    prove(network, config.accumulator_bits)
+    wrong = list(_too_wide(network, config))
+    if not wrong:
+        prove(network, config.accumulator_bits)
     placement = place(network, config)
-    short = [need for need in _usage(network, placement, config) if not need.fits]
-    if short:
-        raise BadInput("; ".join(_shortage(need) for need in short))
+    wrong += [_shortage(need) for need in _usage(network, placement, config) if not need.fits]
+    if wrong:
+        raise BadInput("; ".join(wrong))
     return _Packer(network, config, placement).image()
 
 
@@ -137,19 +138,23 @@ def naming(model: str | Path) -> Iterator[None]:
         raise BadInput(f"{model}: {error}") from error
 
 
-def _check_widths(network: CompressedNetwork, config: AcceleratorConfig) -> None:
+def _too_wide(network: CompressedNetwork, config: AcceleratorConfig) -> Iterator[str]:
+    """Which numbers of the network are not as wide as the accelerator's."""
     if network.activation_bits != config.activation_bits:
-        raise BadInput(
+        yield (
             f"the network was compressed for {network.activation_bits}-bit activations, the "
-            f"accelerator has {config.activation_bits}-bit ones"
+            f"accelerator has {config.activation_bits}-bit ones: set activation_bits in a recipe's "
+            "coding"
         )
     high = (1 << (config.weight_bits - 1)) - 1
     for layer in network.layers:
         if layer.codebook.max() > high or layer.codebook.min() < -high - 1:
-            raise BadInput(
+            yield (
                 f"layer {layer.name}: codebook values reach {np.abs(layer.codebook).max()}, more "
-                f"than the accelerator's {config.weight_bits}-bit weights hold ({high})"
+                f"than the accelerator's {config.weight_bits}-bit weights hold ({high}): set "
+                "weight_bits in a recipe's coding"
             )
+            return
 
 
 def _shortage(need: Usage) -> str:

@@ -101,6 +101,14 @@ class TestTrace:
             np.testing.assert_array_equal(found, expected)
         np.testing.assert_array_equal(accelerator.predict(X, trace_layers=True), EXPECTED)
 
+    def test_what_is_counted_then_is_the_whole_network_s(self, accelerator):
+        accelerator.predict(X)
+        counted = accelerator.cycles, accelerator.counters()
+        accelerator.load(OTHER)
+        accelerator.load(NETWORK)
+        accelerator.predict(X, trace_layers=True)
+        assert (accelerator.cycles, accelerator.counters()) == counted
+
     @pytest.mark.parametrize("seed", [0, 1, 2, 3, 5, 6])  # those whose networks are not too large
     def test_convolutions(self, accelerator, seed):
         network = random_graph(Limits(channels=9, side=8, code_bits=3), seed)
