@@ -41,7 +41,7 @@ bench: $(TRAINING)
 	$(PYTHON) -m sw.cli bench kmeans
 	$(PYTHON) -m sw.cli bench packing
 
-# A bitstream for every board, or as much as its tools here make of it; half an hour or more. The
+# A bitstream for every board, or as much as its tools here make of it; an hour or three. The
 # table says which build failed.
 boards: $(STAMP)
 	failed=; for board in $$($(PYTHON) -c 'from hw.boards import BOARDS; print(*BOARDS)'); do \

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -12,12 +13,13 @@ from rich.progress import (
     ProgressColumn,
     SpinnerColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
 )
 from rich.text import Text
 
-__all__ = ["shares", "steps"]
+__all__ = ["ToldProgress", "shares", "steps"]
 
 
 class _Repeats(ProgressColumn):
@@ -100,3 +102,26 @@ def steps(
                 console.print(f"{name} ...")
 
         yield begin
+
+
+class ToldProgress(Progress):
+    """Where there is no terminal, a line tells of each new description, before what takes long."""
+
+    _told = ""
+
+    def add_task(self, description: str, *arguments: Any, **options: Any) -> TaskID:
+        self._tell(description)
+        return super().add_task(description, *arguments, **options)
+
+    def update(self, task_id: TaskID, **options: Any) -> None:
+        self._tell(options.get("description"))
+        super().update(task_id, **options)
+
+    def reset(self, task_id: TaskID, **options: Any) -> None:
+        self._tell(options.get("description"))
+        super().reset(task_id, **options)
+
+    def _tell(self, description: str | None) -> None:
+        if description and description != self._told and not self.console.is_terminal:
+            self.console.print(f"{description} ...")
+            self._told = description

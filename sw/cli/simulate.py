@@ -17,6 +17,7 @@ from sw import format as thr
 from sw.compressed import CompressedNetwork
 from sw.image import Image
 from sw.pack import pack_file
+from sw.progress import ToldProgress
 
 from .inputs import choose_inputs, input_options, write_outputs
 from .observing import Wanted, observing_options
@@ -111,7 +112,7 @@ def run_with_progress(
 
 def progress_bar() -> Progress:
     """Bar with counts and elapsed time, on stderr."""
-    return Progress(
+    return ToldProgress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),

@@ -7,8 +7,9 @@ import re
 
 import pytest
 from rich.console import Console
+from rich.progress import TextColumn
 
-from sw.progress import shares, steps
+from sw.progress import ToldProgress, shares, steps
 
 
 def console_of(terminal):
@@ -66,3 +67,18 @@ def test_repeats_beside_steps():
         begin("trying")
         repeated = 2
     assert "bad line, 2 repeats" in text_of(terminal)
+
+
+def test_each_description_is_told_before_it_takes_long(console):
+    """In a line of its own where a bar would only be seen when all is over."""
+    with ToldProgress(TextColumn("{task.description}"), console=console) as bar:
+        task = bar.add_task("building", total=2)
+        told = text_of(console)
+        bar.reset(task, description="running")
+        for _ in range(2):
+            bar.update(task, description="running", advance=1)
+    if console.is_terminal:
+        assert " ..." not in text_of(console)
+    else:
+        assert told == "building ...\n"
+        assert text_of(console).count("running ...\n") == 1
