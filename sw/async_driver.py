@@ -19,7 +19,13 @@ from . import format as thr
 from .asynchronous import AsyncTransport, Threaded, followed_by, opened
 from .compressed import CompressedNetwork
 from .device import Device
-from .device_errors import Closed, DeviceError, Mismatch, NotLoaded
+from .device_errors import (
+    Closed,
+    Mismatch,
+    NotLoaded,
+    OtherConfiguration,
+    UnknownConfiguration,
+)
 from .errors import BadInput
 from .image import Image
 from .pack import pack, pack_file
@@ -86,6 +92,7 @@ class AsyncAccelerator:
         self._transport = transport
         self._device = Device(transport)
         self._config = config
+        self._digest = 0
         self._network: CompressedNetwork | None = None
         self._turn = asyncio.Lock()
         self._closed = False
@@ -112,13 +119,22 @@ class AsyncAccelerator:
         return accelerator
 
     async def start(self) -> None:
-        """Find out what answers; before all else, where the transport was given."""
+        """Find out what answers; before all else, where the transport was given.
+
+        Raises
+        ------
+        WrongGateware
+            If it is no accelerator, or has another configuration than the one given.
+        """
         async with self._alone():
             await self._device.open()
-            digest = (await self._device.registers()).config_digest
-        known = [config for config in PRESETS.values() if config.digest == digest]
-        if self._config is None and known:
-            self._config = known[0]
+            self._digest = digest = (await self._device.registers()).config_digest
+            if self._config is None:
+                known = [config for config in PRESETS.values() if config.digest == digest]
+                self._config = known[0] if known else None
+            elif self._config.digest != digest:
+                await self._device.leave()
+                raise OtherConfiguration(digest, self._config.digest)
 
     async def close(self) -> None:
         """End: what the device holds stays guarded, and the port is closed, the one given, too.
@@ -309,10 +325,7 @@ class AsyncAccelerator:
 
     def _require_config(self) -> AcceleratorConfig:
         if self._config is None:
-            raise DeviceError(
-                "the device was built for a configuration that no preset has; "
-                "name it by the argument config"
-            )
+            raise UnknownConfiguration(self._digest)
         return self._config
 
     def _require_network(self) -> CompressedNetwork:

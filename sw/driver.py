@@ -27,7 +27,9 @@ from .device_errors import (
     Mismatch,
     NotLoaded,
     NotRun,
+    OtherConfiguration,
     RunTimeout,
+    UnknownConfiguration,
     WrongGateware,
 )
 from .ports import open_port
@@ -49,8 +51,10 @@ __all__ = [
     "Mismatch",
     "NotLoaded",
     "NotRun",
+    "OtherConfiguration",
     "RunTimeout",
     "Trace",
+    "UnknownConfiguration",
     "WrongGateware",
 ]
 
@@ -83,7 +87,8 @@ class Accelerator:
     Raises
     ------
     WrongGateware
-        If what answers is not a Thresher accelerator of this register map.
+        If what answers is not a Thresher accelerator of this register map; `OtherConfiguration`,
+        one of its kinds, if it was not built for `config`.
 
     Examples
     --------
@@ -213,6 +218,8 @@ class Accelerator:
             If the network does not fit, or the file is damaged.
         WrongGateware
             If the device was built for another configuration.
+        UnknownConfiguration
+            If that is no preset's, and was not given.
         """
         with self._reported(progress, "loading") as report:
             return self._finish(self._async.load(model, report, whole=whole))

@@ -22,8 +22,9 @@ from sw.async_driver import Progress
 from sw.driver import Accelerator
 from sw.progress import shares
 
+from .at_port import AtPort, device_options
 from .inputs import choose_inputs, input_options, write_outputs
-from .load import board_names, check_fit, device_options, load_model, open_device
+from .load import check_fit, load_model
 from .output import check_output, console, emit, json_option
 
 __all__ = ["run"]
@@ -54,9 +55,7 @@ _SHARES = ("busy", "stalled", "starved")  # what an element does in a cycle
 @json_option
 def run(
     model: Path,
-    port: str,
-    board: str | None,
-    baud: int | None,
+    device: AtPort,
     batch: int | None,
     trace_layers: bool,
     outputs: Path | None,
@@ -71,9 +70,9 @@ def run(
     """
     if outputs is not None:
         check_output(outputs, model, options["inputs"])
-    network = check_fit(model, board)
+    network = check_fit(model, device.config)
     x, labels = choose_inputs(network, **options)
-    with open_device(port, board, baud) as accelerator:
+    with device.opened() as accelerator:
         loaded = load_model(accelerator, model) > 0
         began = time.perf_counter()
         found = _run(accelerator, x, batch)
@@ -85,12 +84,13 @@ def run(
             traced, other = _trace(accelerator, x)
             difference = other or difference
         info = accelerator.info()
+    names = device.board_names(info.registers)
     batch = accelerator.batch if batch is None else batch
     if outputs is not None:
         write_outputs(outputs, network, found)
     record: dict[str, Any] = {
         "model": model,
-        "boards": board_names(board, info.registers),
+        "boards": names,
         "port": info.port,
         "image_id": info.image_id,
         "loaded": loaded,
@@ -107,7 +107,7 @@ def run(
                 for layer, counts in zip(network.layers, counters, strict=True)
             ],
         },
-        "microseconds_per_vector": _microseconds(cycles / len(x), board, info.boards),
+        "microseconds_per_vector": _microseconds(cycles / len(x), names),
         "seconds": seconds,
         "exchanges_repeated": info.repeated,
     }
@@ -133,9 +133,8 @@ def _bar(accelerator: Accelerator, text: str) -> AbstractContextManager[Progress
     return shares(text, console(), lambda: accelerator.repeated)
 
 
-def _microseconds(cycles: float, board: str | None, found: tuple[str, ...]) -> float | None:
-    """At the board's clock; None if nobody knows which board it is."""
-    names = [board] if board is not None else list(found)
+def _microseconds(cycles: float, names: Sequence[str]) -> float | None:
+    """At the clock of the boards; None if it is not known which board it is."""
     clocks = {boards.find(name).clock_hz for name in names}
     return cycles / clocks.pop() * 1e6 if len(clocks) == 1 else None
 

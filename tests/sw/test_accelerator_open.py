@@ -13,11 +13,14 @@ from serial.tools import list_ports
 from test_cli_device import board_with
 from two_networks import EXPECTED, IMAGE, NETWORK, TINY, X
 
+from hw.regmap import PLACE
 from sim.engine import open_engine
 from sw import ports
 from sw.async_driver import AsyncAccelerator
-from sw.driver import Accelerator, DeviceError
+from sw.driver import Accelerator, OtherConfiguration, UnknownConfiguration
 from sw.transport import PortError
+
+OTHER = dataclasses.replace(TINY, queue_depth=7)
 
 
 class TestOpen:
@@ -91,13 +94,36 @@ class TestOpen:
         np.testing.assert_array_equal(asyncio.run(main()), EXPECTED)
 
 
-def test_a_configuration_that_no_preset_has():
-    config = dataclasses.replace(TINY, queue_depth=7)
-    with open_engine(config) as device:
-        accelerator = Accelerator(device)
+@pytest.fixture(scope="module")
+def other():
+    with open_engine(OTHER) as transport:
+        yield transport
+
+
+class TestConfiguration:
+    """Of an engine that no preset has."""
+
+    def test_is_named_by_an_argument(self, other):
+        accelerator = Accelerator(other)
         assert accelerator.info().config is None
-        with pytest.raises(DeviceError, match="built for a configuration that no preset has"):
+        with pytest.raises(UnknownConfiguration) as error:
             accelerator.load(NETWORK)
-        accelerator = Accelerator(device, config=config)
+        assert str(error.value) == (
+            f"the device was built for configuration {OTHER.digest:08x}, which no preset has; name "
+            "it by the argument config"
+        )
+        accelerator = Accelerator(other, config=OTHER)
         accelerator.load(NETWORK)
         np.testing.assert_array_equal(accelerator.predict(X), EXPECTED)
+
+    def test_another_is_refused(self, other):
+        """At once, and the device may be written to by others as before."""
+        with Accelerator(other) as accelerator:
+            accelerator.release()
+        with pytest.raises(OtherConfiguration) as error:
+            Accelerator(other, config=TINY)
+        assert str(error.value) == (
+            f"the device was built for configuration {OTHER.digest:08x}, the argument config is "
+            f"{TINY.digest:08x}"
+        )
+        assert other.read(PLACE["write_first"], 2).tolist() == [0, 2**30 - 1]
