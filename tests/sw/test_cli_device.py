@@ -203,9 +203,34 @@ def test_layers_count_as_in_simulation(port, model, inputs):
         for layer in record["last_run"]["layers"]
     ]
     assert [layer["layer"] for layer in record["last_run"]["layers"]] == ["layer0", "layer1"]
-    shown = run("run", model, "--port", port, "--inputs", one).stdout
-    assert "the last run: 1 vector" in shown
-    assert f"{counters[0]['cycles']:,}" in shown
+    said = run("run", model, "--port", port, "--inputs", one)
+    assert "the last run: 1 vector" in said.stdout
+    assert "1 in a run: each alone" in said.stdout
+    assert "running 1 vector " in said.stderr
+    (row,) = (line for line in said.stdout.splitlines() if line.startswith("│ layer0 "))
+    feeders, elements = (counters[0]["cycles"] * n for n in (ARTY.groups, ARTY.elements))
+    assert [cell.strip() for cell in row.strip("│").split("│")][1:] == [
+        f"{counters[0]['cycles']:,}",
+        f"{counters[0]['activations']:,}",
+        *(f"{counters[0][name] / elements:.1%}" for name in ("busy", "stalled", "starved")),
+        f"{counters[0]['blocked'] / feeders:.1%}",
+    ]
+
+
+def test_fewer_vectors_than_a_batch(port, model, inputs):
+    few = IMAGE.vectors - 1
+    some = inputs.with_name("some.npy")
+    np.save(some, np.load(inputs)[:few])
+    shown = run("run", model, "--port", port, "--inputs", some).stdout
+    assert f", {few} in a run: they overlap" in shown
+    assert f"the last run: {few} vectors that overlap" in shown
+
+
+def test_the_help_names_every_key_of_the_record(port, model, inputs):
+    record = record_of(run("run", model, "--port", port, "--inputs", inputs, "--json"))
+    keys = {*record, *record["last_run"], *record["last_run"]["layers"][0]}
+    text = run("run", "--help").stdout
+    assert [key for key in keys if f"`{key}`" not in text] == []
 
 
 def test_run_loads_what_is_not_there(port, model, inputs):
