@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import re
 import tty
 
 import numpy as np
 import pytest
 from serial.tools import list_ports
+from serial.tools.list_ports_common import ListPortInfo
 from test_cli_device import board_with
 from two_networks import EXPECTED, IMAGE, NETWORK, TINY, X
 
@@ -21,6 +23,13 @@ from sw.driver import Accelerator, OtherConfiguration, UnknownConfiguration
 from sw.transport import PortError
 
 OTHER = dataclasses.replace(TINY, queue_depth=7)
+
+
+def usb_port(name, vendor=0x0403):
+    """As pyserial lists it; None: none of USB's."""
+    port = ListPortInfo(name)
+    port.vid = vendor
+    return port
 
 
 class TestOpen:
@@ -54,31 +63,55 @@ class TestOpen:
             assert repr(accelerator) == f"<Accelerator at {port}>"
         assert capsys.readouterr().err == f"found an accelerator at {port}, 1,000,000 baud\n"
 
-    def test_auto_finds_none(self, silent, monkeypatch):
-        monkeypatch.setattr(list_ports, "comports", list)
-        monkeypatch.setenv(ports.PORTS_VARIABLE, f"/dev/ttyNONE7,{silent}")
+    @pytest.mark.parametrize(
+        ("listed", "usb", "said"),
+        [
+            (
+                "/dev/ttyNONE7,{silent},,",
+                [],
+                "no accelerator answers at the ports that THRESHER_PORTS lists: /dev/ttyNONE7 "
+                "(there is no such port), {silent} (no answer to a read of register magic within "
+                "0.5 s); and there is no USB serial port; correct THRESHER_PORTS, or name the port",
+            ),
+            (
+                "/dev/ttyNONE7",
+                ["/dev/ttyUSB77"],
+                "no accelerator answers at the ports that THRESHER_PORTS lists: /dev/ttyNONE7 "
+                "(there is no such port); nor at any USB serial port: /dev/ttyUSB77 (there is no "
+                "such port); correct THRESHER_PORTS, or name the port",
+            ),
+            (
+                "",
+                ["/dev/ttyUSB77"],
+                "no accelerator answers at any USB serial port: /dev/ttyUSB77 (there is no such "
+                "port); name the port, also by the environment variable THRESHER_PORTS",
+            ),
+            (
+                ", ,",
+                [],
+                "there is no USB serial port; name the port, also by the environment variable "
+                "THRESHER_PORTS",
+            ),
+        ],
+    )
+    def test_auto_finds_none(self, silent, monkeypatch, listed, usb, said):
+        monkeypatch.setattr(list_ports, "comports", lambda: [usb_port(name) for name in usb])
+        monkeypatch.setenv(ports.PORTS_VARIABLE, listed.format(silent=silent))
         with pytest.raises(PortError) as error:
             Accelerator.open()
-        assert str(error.value) == (
-            f"no accelerator answers at any USB serial port: /dev/ttyNONE7 (there is no such "
-            f"port), {silent} (no answer to a read of register magic within 0.5 s); name the port, "
-            "also by the environment variable THRESHER_PORTS"
-        )
+        assert str(error.value) == said.format(silent=silent)
 
     def test_ports_of_usb_alone_and_ftdi_s_first(self, monkeypatch):
-        def info(device, vid):
-            found = list_ports.comports.__globals__["list_ports_common"].ListPortInfo(device)
-            found.vid = vid
-            return found
-
         found = [
-            info("/dev/ttyACM0", 0x1209),
-            info("/dev/ttyS0", None),
-            info("/dev/ttyUSB1", 0x0403),
+            usb_port("/dev/ttyACM7", 0x1209),
+            usb_port("/dev/ttyS7", None),
+            usb_port("/dev/ttyUSB7", 0x0403),
         ]
         monkeypatch.setattr(list_ports, "comports", lambda: found)
         monkeypatch.delenv(ports.PORTS_VARIABLE, raising=False)
-        assert ports.candidates() == ["/dev/ttyUSB1", "/dev/ttyACM0"]
+        with pytest.raises(PortError) as error:
+            Accelerator.open()
+        assert re.findall(r"/dev/\w+", str(error.value)) == ["/dev/ttyUSB7", "/dev/ttyACM7"]
 
     def test_the_port_is_free_again(self, port):
         for _ in range(2):

@@ -305,6 +305,21 @@ def test_a_bad_cable(engine, model, inputs):
             "socket://x",
             "socket://x: this URL cannot be opened, as socket://HOST:PORT can (it names no port); ",
         ),
+        (
+            "socket://127.0.0.1:99999",
+            "socket://127.0.0.1:99999: this URL cannot be opened, as socket://HOST:PORT can (its "
+            "host cannot be read, or its port is no number from 0 to 65535); ",
+        ),
+        (
+            "socket://127.0.0.1:80?fast=1",
+            "socket://127.0.0.1:80?fast=1: this URL cannot be opened, as socket://HOST:PORT can "
+            "(its options are not pyserial's); ",
+        ),
+        (
+            "loop://?fast=1",
+            "loop://?fast=1: this URL cannot be opened, as socket://HOST:PORT can (its options are "
+            "not pyserial's); ",
+        ),
         ("socket://127.0.0.1:1", "socket://127.0.0.1:1: nothing listens at this address; "),
     ],
 )
