@@ -7,10 +7,8 @@ This is the blocking face, for scripts and notebooks. Underneath, all is asynchr
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hw.config import AcceleratorConfig
 
-from .async_driver import RUN_SECONDS, AsyncAccelerator, Info, Model, Progress, nothing
+from .async_driver import RUN_SECONDS, AsyncAccelerator, Info, Model, Progress, nothing, tell
 from .asynchronous import Immediate, finish
 from .device_errors import (
     Closed,
@@ -33,12 +31,10 @@ from .device_errors import (
     WrongGateware,
 )
 from .ports import open_port
-from .progress import shares
 from .registers import LayerCounts
 from .selftest import Check
 from .trace import Trace
 from .transport import Transport
-from .uartbone import UartBone
 
 __all__ = [
     "Accelerator",
@@ -59,10 +55,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 class Accelerator:
@@ -112,7 +104,7 @@ class Accelerator:
         *,
         baud: int | None = None,
         config: AcceleratorConfig | None = None,
-        say: Callable[[str], None] = _tell,
+        say: Callable[[str], None] = tell,
     ) -> Accelerator:
         """The accelerator at a serial port, which `close` closes.
 
@@ -163,7 +155,7 @@ class Accelerator:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} at {self.port or 'a transport'}>"
+        return repr(self._async).replace(type(self._async).__name__, type(self).__name__, 1)
 
     @property
     def port(self) -> str | None:
@@ -177,12 +169,12 @@ class Accelerator:
     @property
     def config_digest(self) -> int:
         """`AcceleratorConfig.digest` of the gateware."""
-        return self.info().registers.config_digest
+        return self._async.config_digest
 
     @property
     def image_id(self) -> int:
         """`Image.id` of the image that the device holds; 0 if it holds none."""
-        return self.info().registers.image_id
+        return self._finish(self._async.image_id())
 
     @property
     def repeated(self) -> int:
@@ -192,7 +184,7 @@ class Accelerator:
     @property
     def line_seconds(self) -> float:
         """How long all bytes so far take at the baud rate; 0 if the transport is no serial line."""
-        return self._transport.line_seconds if isinstance(self._transport, UartBone) else 0.0
+        return self._async.line_seconds
 
     def load(self, model: Model, progress: Progress | bool = False, *, whole: bool = False) -> int:
         """Write a network into the device, or only what differs from the one that it holds.
@@ -221,8 +213,7 @@ class Accelerator:
         UnknownConfiguration
             If that is no preset's, and was not given.
         """
-        with self._reported(progress, "loading") as report:
-            return self._finish(self._async.load(model, report, whole=whole))
+        return self._finish(self._async.load(model, progress, whole=whole))
 
     def attach(self, model: Model) -> None:
         """Use a network that the device holds already, built in or from before.
@@ -270,10 +261,9 @@ class Accelerator:
         Mismatch
             With `trace_layers`, at the first activation that is wrong, which it names.
         """
-        with self._reported(progress, "running") as report:
-            return self._finish(
-                self._async.predict(x, report, timeout=timeout, trace_layers=trace_layers)
-            )
+        return self._finish(
+            self._async.predict(x, progress, timeout=timeout, trace_layers=trace_layers)
+        )
 
     def run(
         self,
@@ -302,8 +292,7 @@ class Accelerator:
         DeviceError
             If another program disturbs every run.
         """
-        with self._reported(progress, "running") as report:
-            return self._finish(self._async.run(x, timeout, report, batch=batch))
+        return self._finish(self._async.run(x, timeout, progress, batch=batch))
 
     def trace(
         self,
@@ -320,8 +309,7 @@ class Accelerator:
         ----------
         timeout, progress : as of `run`
         """
-        with self._reported(progress, "tracing") as report:
-            return self._finish(self._async.trace(x, timeout, report))
+        return self._finish(self._async.trace(x, timeout, progress))
 
     def selftest(self, note: Callable[[str], None] = nothing) -> list[Check]:
         """Try the activation memories, and random networks layer by layer.
@@ -358,12 +346,6 @@ class Accelerator:
     def release(self) -> None:
         """Leave the device to others as it was after power-up: all its memories may be written."""
         self._finish(self._async.release())
-
-    def _reported(self, progress: Progress | bool, text: str) -> AbstractContextManager[Progress]:
-        """What is called with the share that is done."""
-        if progress is True:
-            return shares(text, repeated=lambda: self.repeated)
-        return contextlib.nullcontext(nothing if progress is False else progress)
 
     def _finish(self, coroutine: Coroutine[Any, Any, T]) -> T:
         with contextlib.closing(coroutine), self._alone():

@@ -13,7 +13,7 @@ import pytest
 from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
 from test_cli_device import board_with
-from two_networks import EXPECTED, IMAGE, NETWORK, TINY, X
+from two_networks import EXPECTED, IMAGE, NETWORK, TINY, WHOLE, X
 
 from hw.regmap import PLACE
 from sim.engine import open_engine
@@ -118,13 +118,33 @@ class TestOpen:
             with Accelerator.open(port) as accelerator:
                 accelerator.load(NETWORK)
 
-    def test_async(self, port):
-        async def main():
-            async with await AsyncAccelerator.open(port) as accelerator:
-                await accelerator.load(NETWORK)
-                return await accelerator.predict(X)
+    def test_async(self, port, monkeypatch, capsys):
+        """It says of itself, and of the port that it chose, what the blocking face does."""
+        monkeypatch.setattr(list_ports, "comports", list)
+        monkeypatch.setenv(ports.PORTS_VARIABLE, port)
 
-        np.testing.assert_array_equal(asyncio.run(main()), EXPECTED)
+        async def main():
+            async with await AsyncAccelerator.open() as accelerator:
+                await accelerator.load(NETWORK)
+                found = (
+                    repr(accelerator),
+                    accelerator.config_digest,
+                    await accelerator.image_id(),
+                    accelerator.line_seconds,
+                )
+                return await accelerator.predict(X), found
+
+        outputs, found = asyncio.run(main())
+        np.testing.assert_array_equal(outputs, EXPECTED)
+        assert capsys.readouterr().err == f"found an accelerator at {port}, 1,000,000 baud\n"
+        with Accelerator.open(port) as accelerator:
+            before = accelerator.line_seconds
+            accelerator.load(NETWORK, whole=True)
+            took = accelerator.line_seconds - before
+            digest, image_id = accelerator.config_digest, accelerator.image_id
+        assert found[:3] == (f"<AsyncAccelerator at {port}>", digest, image_id)
+        assert (digest, image_id) == (TINY.digest, IMAGE.id)
+        assert found[3] > took > 10 * 4 * WHOLE / 1_000_000
 
 
 @pytest.fixture(scope="module")
