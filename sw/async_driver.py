@@ -20,7 +20,7 @@ from sim import golden
 from . import format as thr
 from .asynchronous import AsyncTransport, Threaded, followed_by, opened
 from .compressed import CompressedNetwork
-from .device import Device
+from .device import Device, check_timeout
 from .device_errors import (
     Closed,
     Mismatch,
@@ -277,6 +277,7 @@ class AsyncAccelerator:
         timeout: float,
         progress: Progress,
     ) -> Trace:
+        check_timeout(timeout)  # before other networks are loaded
         layers: list[NDArray[np.int64]] = []
         difference = None
         expected = golden.run(network, x)
@@ -355,6 +356,11 @@ class AsyncAccelerator:
     def _packed(self, model: Model) -> tuple[Image, CompressedNetwork | None]:
         if isinstance(model, Image):
             return model, None
+        if not isinstance(model, str | Path | CompressedNetwork):
+            raise BadInput(
+                "a model is the path of a .thr file, a CompressedNetwork or an Image, not "
+                f"of type {type(model).__name__}"
+            )
         config = self._require_config()
         if isinstance(model, CompressedNetwork):
             return pack(model, config), model

@@ -38,12 +38,15 @@ class OtherConfiguration(WrongGateware):
     """
 
     def __init__(self, found: int, expected: int) -> None:
-        super().__init__(
-            f"the device was built for configuration {found:08x}, the argument config is "
-            f"{expected:08x}"
-        )
+        super().__init__(found, expected)
         self.found = found
         self.expected = expected
+
+    def __str__(self) -> str:
+        return (
+            f"the device was built for configuration {self.found:08x}, the argument config is "
+            f"{self.expected:08x}"
+        )
 
 
 class UnknownConfiguration(DeviceError):
@@ -56,11 +59,14 @@ class UnknownConfiguration(DeviceError):
     """
 
     def __init__(self, found: int) -> None:
-        super().__init__(
-            f"the device was built for configuration {found:08x}, which no preset has; name it by "
-            "the argument config"
-        )
+        super().__init__(found)
         self.found = found
+
+    def __str__(self) -> str:
+        return (
+            f"the device was built for configuration {self.found:08x}, which no preset has; name "
+            "it by the argument config"
+        )
 
 
 class NotLoaded(DeviceError):

@@ -207,7 +207,7 @@ class Accelerator:
         Raises
         ------
         BadInput
-            If the network does not fit, or the file is damaged.
+            If the network does not fit, the file is damaged, or it is no model at all.
         WrongGateware
             If the device was built for another configuration.
         UnknownConfiguration
@@ -255,7 +255,7 @@ class Accelerator:
         Raises
         ------
         BadInput
-            If the inputs do not suit the network.
+            If the inputs do not suit the network, or the time-out is none.
         NotLoaded, RunTimeout
             As of `run`.
         Mismatch
@@ -277,14 +277,15 @@ class Accelerator:
 
         Parameters
         ----------
-        timeout : seconds that one run on the device may take
+        timeout : seconds that one run on the device may take, more than 0
         progress : as of `predict`
         batch : vectors of one run on the device; as many as it has memory for, if not given
 
         Raises
         ------
         BadInput
-            If the shape or the range of the inputs does not suit the network, or the batch.
+            If the shape or the range of the inputs does not suit the network, or the batch; if the
+            time-out is none.
         NotLoaded
             If none is loaded, or the device lost it.
         RunTimeout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import pickle
 import re
 import tty
 
@@ -165,6 +166,8 @@ class TestConfiguration:
             f"the device was built for configuration {OTHER.digest:08x}, which no preset has; name "
             "it by the argument config"
         )
+        copy = pickle.loads(pickle.dumps(error.value))
+        assert (str(copy), copy.found) == (str(error.value), OTHER.digest)
         accelerator = Accelerator(other, config=OTHER)
         accelerator.load(NETWORK)
         np.testing.assert_array_equal(accelerator.predict(X), EXPECTED)
@@ -179,4 +182,6 @@ class TestConfiguration:
             f"the device was built for configuration {OTHER.digest:08x}, the argument config is "
             f"{TINY.digest:08x}"
         )
+        copy = pickle.loads(pickle.dumps(error.value))
+        assert (copy.found, copy.expected) == (OTHER.digest, TINY.digest)
         assert other.read(PLACE["write_first"], 2).tolist() == [0, 2**30 - 1]
