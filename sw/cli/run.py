@@ -24,9 +24,9 @@ from sw.driver import Accelerator, LayerCounts
 from sw.progress import shares
 
 from .at_port import AtPort, device_options
-from .inputs import choose_inputs, input_options, write_outputs
+from .inputs import check_outputs, choose_inputs, input_options, write_outputs
 from .load import check_fit, load_model
-from .output import check_output, console, counted, emit, json_option
+from .output import console, counted, emit, json_option
 
 __all__ = ["run"]
 
@@ -78,8 +78,7 @@ def run(
     `last_run` has `vectors` and `layers`, each with `layer`, `cycles`, `activations`, `blocked`
     (cycles of all feeders), `busy`, `stalled` and `starved` (cycles of all elements).
     """
-    if outputs is not None:
-        check_output(outputs, model, options["inputs"])
+    check_outputs(outputs, model, options["inputs"])
     network = check_fit(model, device.config)
     x, labels = choose_inputs(network, **options)
     with device.opened() as accelerator:

@@ -128,7 +128,7 @@ def test_load_and_run(port, model, inputs, tmp_path):
     np.testing.assert_array_equal(np.load(y), expected)
 
 
-def test_info(port, model):
+def test_info(port, model, tmp_path):
     fresh = record_of(run("info", "--port", port, "--json"))
     assert fresh["boards"] == ["arty_a7_35t", "cmod_a7_35t"]
     assert (fresh["lanes"], fresh["groups"]) == (ARTY.lanes, ARTY.groups)
@@ -137,6 +137,13 @@ def test_info(port, model):
     shown = run("info", "--port", port)
     assert f"{IMAGE.id:08x}" in shown.stdout
     assert "not that of ulx3s_85f" in refused("info", "--port", port, "--board", "ulx3s")
+    config = dataclasses.replace(ARTY, queue_depth=7)
+    summary = {"board": "arty_a7_35t", "config": dataclasses.asdict(config)}
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    assert refused("info", "--port", port, "--build", tmp_path) == (
+        "thresher info: the device has the engine of arty_a7_35t or cmod_a7_35t, not that of the "
+        f"build in {tmp_path}, {config.digest:08x}; leave --build out, or program that build"
+    )
 
 
 def test_selftest(port):
