@@ -141,7 +141,7 @@ class AsyncAccelerator:
                 known = [config for config in PRESETS.values() if config.digest == digest]
                 self._config = known[0] if known else None
             elif self._config.digest != digest:
-                await self._device.leave()
+                await self._device.leave()  # as it was
                 raise OtherConfiguration(digest, self._config.digest)
 
     async def close(self) -> None:
