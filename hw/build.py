@@ -181,7 +181,8 @@ def _show(summary: dict[str, Any], folder: Path) -> Group:
           the shipped network, resident; with Vivado on PATH a bitstream, else
           the resources as Yosys counts them
       thresher build --board ulx3s --model lenet.thr --lanes 8
-          a bitstream with the open flow, with another network and fewer lanes
+          a bitstream with the open flow, with another network and 8 lanes; verbs
+          that use the board take the folder of such a build by --build
       thresher build --export axi --model lenet.thr -o thresher_axi/
           Verilog, register map and wrappers for a design of your own
       thresher build --export asic --preset tiny --liberty cells.lib -o chip/

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
+import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -18,18 +20,25 @@ from sim import golden
 from . import format as thr
 from .asynchronous import AsyncTransport, Threaded, followed_by, opened
 from .compressed import CompressedNetwork
-from .device import Device
-from .device_errors import Closed, DeviceError, Mismatch, NotLoaded
+from .device import Device, check_timeout
+from .device_errors import (
+    Closed,
+    Mismatch,
+    NotLoaded,
+    OtherConfiguration,
+    UnknownConfiguration,
+)
 from .errors import BadInput
 from .image import Image
 from .pack import pack, pack_file
 from .ports import boards_of, open_port
+from .progress import shares
 from .registers import LayerCounts, Registers
 from .selftest import Check, run_checks
 from .trace import Trace, compare, prefix
 from .vectors import as_vectors, warn_if_clamped
 
-__all__ = ["RUN_SECONDS", "AsyncAccelerator", "Info", "Model", "Progress", "nothing"]
+__all__ = ["RUN_SECONDS", "AsyncAccelerator", "Info", "Model", "Progress", "nothing", "tell"]
 
 Model = str | Path | CompressedNetwork | Image
 Progress = Callable[[float], None]
@@ -40,6 +49,11 @@ RUN_SECONDS = 10.0
 
 def nothing(_: object) -> None:
     """What is told of progress by default."""
+
+
+def tell(line: str) -> None:
+    """Say it on stderr."""
+    print(line, file=sys.stderr)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +100,7 @@ class AsyncAccelerator:
         self._transport = transport
         self._device = Device(transport)
         self._config = config
+        self._digest = 0
         self._network: CompressedNetwork | None = None
         self._turn = asyncio.Lock()
         self._closed = False
@@ -98,7 +113,7 @@ class AsyncAccelerator:
         *,
         baud: int | None = None,
         config: AcceleratorConfig | None = None,
-        say: Callable[[str], None] = nothing,
+        say: Callable[[str], None] = tell,
     ) -> AsyncAccelerator:
         """See `sw.driver.Accelerator.open`."""
         bone = await opened(functools.partial(open_port, port, baud, say))
@@ -112,13 +127,22 @@ class AsyncAccelerator:
         return accelerator
 
     async def start(self) -> None:
-        """Find out what answers; before all else, where the transport was given."""
+        """Find out what answers; before all else, where the transport was given.
+
+        Raises
+        ------
+        WrongGateware
+            If it is no accelerator, or has another configuration than the one given.
+        """
         async with self._alone():
             await self._device.open()
-            digest = (await self._device.registers()).config_digest
-        known = [config for config in PRESETS.values() if config.digest == digest]
-        if self._config is None and known:
-            self._config = known[0]
+            self._digest = digest = (await self._device.registers()).config_digest
+            if self._config is None:
+                known = [config for config in PRESETS.values() if config.digest == digest]
+                self._config = known[0] if known else None
+            elif self._config.digest != digest:
+                await self._device.leave()  # as it was
+                raise OtherConfiguration(digest, self._config.digest)
 
     async def close(self) -> None:
         """End: what the device holds stays guarded, and the port is closed, the one given, too.
@@ -142,6 +166,9 @@ class AsyncAccelerator:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {self.port or 'a transport'}>"
+
     @contextlib.asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
         """Have the device for oneself, which is not closed."""
@@ -159,12 +186,29 @@ class AsyncAccelerator:
             repeated = self._device.repeated
             return Info(self.port, boards, self._config, identity, registers, repeated)
 
-    async def load(self, model: Model, progress: Progress = nothing, *, whole: bool = False) -> int:
+    @property
+    def config_digest(self) -> int:
+        """See `sw.driver.Accelerator.config_digest`."""
+        return self._digest
+
+    async def image_id(self) -> int:
+        """See `sw.driver.Accelerator.image_id`."""
+        return (await self.info()).registers.image_id
+
+    @property
+    def line_seconds(self) -> float:
+        """See `sw.driver.Accelerator.line_seconds`."""
+        return self._transport.line_seconds
+
+    async def load(
+        self, model: Model, progress: Progress | bool = False, *, whole: bool = False
+    ) -> int:
         """See `sw.driver.Accelerator.load`."""
         async with self._alone():
             image, network = self._packed(model)
             self._network = None
-            words = await self._device.load(image, progress, whole=whole)
+            with self._reported(progress, "loading") as report:
+                words = await self._device.load(image, report, whole=whole)
             self._network = network
         return words
 
@@ -180,18 +224,19 @@ class AsyncAccelerator:
         self,
         x: NDArray[np.integer],
         timeout: float = RUN_SECONDS,
-        progress: Progress = nothing,
+        progress: Progress | bool = False,
         *,
         batch: int | None = None,
     ) -> NDArray[np.int64]:
         """See `sw.driver.Accelerator.run`."""
         async with self._alone():
-            return await self._device.run(x, timeout, progress, batch=batch)
+            with self._reported(progress, "running") as report:
+                return await self._device.run(x, timeout, report, batch=batch)
 
     async def predict(
         self,
         x: ArrayLike,
-        progress: Progress = nothing,
+        progress: Progress | bool = False,
         *,
         timeout: float = RUN_SECONDS,
         trace_layers: bool = False,
@@ -202,13 +247,14 @@ class AsyncAccelerator:
             vectors = as_vectors(x, network.inputs)
             warn_if_clamped(network, vectors)
             inputs = golden.quantise(network, vectors)
-            if trace_layers:
-                trace = await self._trace(network, inputs, timeout, progress)
-                if trace.difference is not None:
-                    raise Mismatch(trace.difference)
-                progress = nothing
-            # After a trace, too: so that cycles and counters are those of the whole network.
-            outputs = await self._device.run(inputs, timeout, progress)
+            with self._reported(progress, "running") as report:
+                if trace_layers:
+                    trace = await self._trace(network, inputs, timeout, report)
+                    if trace.difference is not None:
+                        raise Mismatch(trace.difference)
+                    report = nothing
+                # After a trace, too: so that cycles and counters are those of the whole network.
+                outputs = await self._device.run(inputs, timeout, report)
         y = golden.dequantise(network, outputs)
         return y[0] if np.ndim(x) == 1 else y
 
@@ -216,11 +262,13 @@ class AsyncAccelerator:
         self,
         x: NDArray[np.integer],
         timeout: float = RUN_SECONDS,
-        progress: Progress = nothing,
+        progress: Progress | bool = False,
     ) -> Trace:
         """See `sw.driver.Accelerator.trace`."""
         async with self._alone():
-            return await self._trace(self._require_network(), x, timeout, progress)
+            network = self._require_network()
+            with self._reported(progress, "tracing") as report:
+                return await self._trace(network, x, timeout, report)
 
     async def _trace(
         self,
@@ -229,6 +277,7 @@ class AsyncAccelerator:
         timeout: float,
         progress: Progress,
     ) -> Trace:
+        check_timeout(timeout)  # before other networks are loaded
         layers: list[NDArray[np.int64]] = []
         difference = None
         expected = golden.run(network, x)
@@ -298,9 +347,20 @@ class AsyncAccelerator:
         async with self._alone():
             await self._device.release()
 
+    def _reported(self, progress: Progress | bool, text: str) -> AbstractContextManager[Progress]:
+        """What is called with the share that is done."""
+        if progress is True:
+            return shares(text, repeated=lambda: self.repeated)
+        return contextlib.nullcontext(nothing if progress is False else progress)
+
     def _packed(self, model: Model) -> tuple[Image, CompressedNetwork | None]:
         if isinstance(model, Image):
             return model, None
+        if not isinstance(model, str | Path | CompressedNetwork):
+            raise BadInput(
+                "a model is the path of a .thr file, a CompressedNetwork or an Image, not "
+                f"of type {type(model).__name__}"
+            )
         config = self._require_config()
         if isinstance(model, CompressedNetwork):
             return pack(model, config), model
@@ -309,10 +369,7 @@ class AsyncAccelerator:
 
     def _require_config(self) -> AcceleratorConfig:
         if self._config is None:
-            raise DeviceError(
-                "the device was built for a configuration that no preset has; "
-                "name it by the argument config"
-            )
+            raise UnknownConfiguration(self._digest)
         return self._config
 
     def _require_network(self) -> CompressedNetwork:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from .errors import BadInput
 from .transport import Transport
+from .uartbone import UartBone
 
 __all__ = ["AsyncTransport", "Immediate", "Threaded", "finish", "followed_by", "opened"]
 
@@ -28,6 +29,11 @@ Opened = TypeVar("Opened", bound=Transport)
 
 class AsyncTransport(Protocol):
     """A `Transport` whose methods are coroutines."""
+
+    @property
+    def line_seconds(self) -> float:
+        """How long all bytes so far take at the baud rate; 0 if it is no serial line."""
+        ...
 
     async def write(self, address: int, words: NDArray[np.uint32]) -> None:
         """As `Transport.write`."""
@@ -51,6 +57,11 @@ class Immediate:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+
+    @property
+    def line_seconds(self) -> float:
+        """As `AsyncTransport.line_seconds`."""
+        return _line_seconds(self._transport)
 
     async def write(self, address: int, words: NDArray[np.uint32]) -> None:
         """As `Transport.write`."""
@@ -80,6 +91,11 @@ class Threaded:
         self._transport = transport
         self._thread = ThreadPoolExecutor(1, "accelerator")
 
+    @property
+    def line_seconds(self) -> float:
+        """As `AsyncTransport.line_seconds`."""
+        return _line_seconds(self._transport)
+
     async def write(self, address: int, words: NDArray[np.uint32]) -> None:
         """As `Transport.write`."""
         await self._do(self._transport.write, address, words)
@@ -106,6 +122,10 @@ class Threaded:
     async def _do(self, method: Callable[..., T], *arguments: object) -> T:
         call = functools.partial(method, *arguments)
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+
+def _line_seconds(transport: Transport) -> float:
+    return transport.line_seconds if isinstance(transport, UartBone) else 0.0
 
 
 async def opened(open_it: Callable[[], Opened]) -> Opened:

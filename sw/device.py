@@ -7,6 +7,7 @@ it.
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable
 
 import numpy as np
@@ -31,7 +32,7 @@ from .words import (
     to_words,
 )
 
-__all__ = ["Device"]
+__all__ = ["Device", "check_timeout"]
 
 _BUSY = STATUS.field["busy"].mask
 _START, _ABORT = (CONTROL.field[name].mask for name in ("start", "abort"))
@@ -196,7 +197,8 @@ class Device:
         Raises
         ------
         BadInput
-            If the shape or the range of the inputs does not suit the image, or the batch.
+            If the shape or the range of the inputs does not suit the image, or the batch; if the
+            time-out is none.
         NotLoaded
             If no image is loaded, or the device lost it.
         RunTimeout
@@ -205,6 +207,7 @@ class Device:
             If another program disturbs every run.
         """
         image = self._require_image()
+        check_timeout(timeout)
         x = _checked_inputs(x, image)
         size = _checked_batch(batch, image)
         self._last, self._cycles = None, 0
@@ -320,6 +323,12 @@ class Device:
         if self._image is None:
             raise NotLoaded("no image is loaded; call load() first")
         return self._image
+
+
+def check_timeout(timeout: float) -> None:
+    """Refuse a time-out of a run in which nothing could be done."""
+    if not isinstance(timeout, numbers.Real) or not timeout > 0:  # not a number is refused, too
+        raise BadInput(f"timeout is {timeout!r}; it must be more than 0 seconds")
 
 
 def _check_image(image: Image, found: int) -> None:

@@ -13,7 +13,9 @@ __all__ = [
     "Mismatch",
     "NotLoaded",
     "NotRun",
+    "OtherConfiguration",
     "RunTimeout",
+    "UnknownConfiguration",
     "WrongGateware",
 ]
 
@@ -24,6 +26,47 @@ class DeviceError(BadInput):
 
 class WrongGateware(DeviceError):
     """No accelerator, or another version or configuration: program it, or pack networks for it."""
+
+
+class OtherConfiguration(WrongGateware):
+    """It has another configuration than the one that was named: name its own.
+
+    Attributes
+    ----------
+    found, expected : int
+        `AcceleratorConfig.digest` of the gateware, and of what was named.
+    """
+
+    def __init__(self, found: int, expected: int) -> None:
+        super().__init__(found, expected)
+        self.found = found
+        self.expected = expected
+
+    def __str__(self) -> str:
+        return (
+            f"the device was built for configuration {self.found:08x}, the argument config is "
+            f"{self.expected:08x}"
+        )
+
+
+class UnknownConfiguration(DeviceError):
+    """It has a configuration that no preset has, and none was named: name it.
+
+    Attributes
+    ----------
+    found : int
+        `AcceleratorConfig.digest` of the gateware.
+    """
+
+    def __init__(self, found: int) -> None:
+        super().__init__(found)
+        self.found = found
+
+    def __str__(self) -> str:
+        return (
+            f"the device was built for configuration {self.found:08x}, which no preset has; name "
+            "it by the argument config"
+        )
 
 
 class NotLoaded(DeviceError):

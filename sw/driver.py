@@ -7,10 +7,8 @@ This is the blocking face, for scripts and notebooks. Underneath, all is asynchr
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hw.config import AcceleratorConfig
 
-from .async_driver import RUN_SECONDS, AsyncAccelerator, Info, Model, Progress, nothing
+from .async_driver import RUN_SECONDS, AsyncAccelerator, Info, Model, Progress, nothing, tell
 from .asynchronous import Immediate, finish
 from .device_errors import (
     Closed,
@@ -27,16 +25,16 @@ from .device_errors import (
     Mismatch,
     NotLoaded,
     NotRun,
+    OtherConfiguration,
     RunTimeout,
+    UnknownConfiguration,
     WrongGateware,
 )
 from .ports import open_port
-from .progress import shares
 from .registers import LayerCounts
 from .selftest import Check
 from .trace import Trace
 from .transport import Transport
-from .uartbone import UartBone
 
 __all__ = [
     "Accelerator",
@@ -49,16 +47,14 @@ __all__ = [
     "Mismatch",
     "NotLoaded",
     "NotRun",
+    "OtherConfiguration",
     "RunTimeout",
     "Trace",
+    "UnknownConfiguration",
     "WrongGateware",
 ]
 
 T = TypeVar("T")
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 class Accelerator:
@@ -83,7 +79,8 @@ class Accelerator:
     Raises
     ------
     WrongGateware
-        If what answers is not a Thresher accelerator of this register map.
+        If what answers is not a Thresher accelerator of this register map; `OtherConfiguration`,
+        one of its kinds, if it was not built for `config`.
 
     Examples
     --------
@@ -107,7 +104,7 @@ class Accelerator:
         *,
         baud: int | None = None,
         config: AcceleratorConfig | None = None,
-        say: Callable[[str], None] = _tell,
+        say: Callable[[str], None] = tell,
     ) -> Accelerator:
         """The accelerator at a serial port, which `close` closes.
 
@@ -158,7 +155,7 @@ class Accelerator:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} at {self.port or 'a transport'}>"
+        return repr(self._async).replace(type(self._async).__name__, type(self).__name__, 1)
 
     @property
     def port(self) -> str | None:
@@ -172,12 +169,12 @@ class Accelerator:
     @property
     def config_digest(self) -> int:
         """`AcceleratorConfig.digest` of the gateware."""
-        return self.info().registers.config_digest
+        return self._async.config_digest
 
     @property
     def image_id(self) -> int:
         """`Image.id` of the image that the device holds; 0 if it holds none."""
-        return self.info().registers.image_id
+        return self._finish(self._async.image_id())
 
     @property
     def repeated(self) -> int:
@@ -187,7 +184,7 @@ class Accelerator:
     @property
     def line_seconds(self) -> float:
         """How long all bytes so far take at the baud rate; 0 if the transport is no serial line."""
-        return self._transport.line_seconds if isinstance(self._transport, UartBone) else 0.0
+        return self._async.line_seconds
 
     def load(self, model: Model, progress: Progress | bool = False, *, whole: bool = False) -> int:
         """Write a network into the device, or only what differs from the one that it holds.
@@ -210,12 +207,13 @@ class Accelerator:
         Raises
         ------
         BadInput
-            If the network does not fit, or the file is damaged.
+            If the network does not fit, the file is damaged, or it is no model at all.
         WrongGateware
             If the device was built for another configuration.
+        UnknownConfiguration
+            If that is no preset's, and was not given.
         """
-        with self._reported(progress, "loading") as report:
-            return self._finish(self._async.load(model, report, whole=whole))
+        return self._finish(self._async.load(model, progress, whole=whole))
 
     def attach(self, model: Model) -> None:
         """Use a network that the device holds already, built in or from before.
@@ -257,16 +255,15 @@ class Accelerator:
         Raises
         ------
         BadInput
-            If the inputs do not suit the network.
+            If the inputs do not suit the network, or the time-out is none.
         NotLoaded, RunTimeout
             As of `run`.
         Mismatch
             With `trace_layers`, at the first activation that is wrong, which it names.
         """
-        with self._reported(progress, "running") as report:
-            return self._finish(
-                self._async.predict(x, report, timeout=timeout, trace_layers=trace_layers)
-            )
+        return self._finish(
+            self._async.predict(x, progress, timeout=timeout, trace_layers=trace_layers)
+        )
 
     def run(
         self,
@@ -280,14 +277,15 @@ class Accelerator:
 
         Parameters
         ----------
-        timeout : seconds that one run on the device may take
+        timeout : seconds that one run on the device may take, more than 0
         progress : as of `predict`
         batch : vectors of one run on the device; as many as it has memory for, if not given
 
         Raises
         ------
         BadInput
-            If the shape or the range of the inputs does not suit the network, or the batch.
+            If the shape or the range of the inputs does not suit the network, or the batch; if the
+            time-out is none.
         NotLoaded
             If none is loaded, or the device lost it.
         RunTimeout
@@ -295,8 +293,7 @@ class Accelerator:
         DeviceError
             If another program disturbs every run.
         """
-        with self._reported(progress, "running") as report:
-            return self._finish(self._async.run(x, timeout, report, batch=batch))
+        return self._finish(self._async.run(x, timeout, progress, batch=batch))
 
     def trace(
         self,
@@ -313,8 +310,7 @@ class Accelerator:
         ----------
         timeout, progress : as of `run`
         """
-        with self._reported(progress, "tracing") as report:
-            return self._finish(self._async.trace(x, timeout, report))
+        return self._finish(self._async.trace(x, timeout, progress))
 
     def selftest(self, note: Callable[[str], None] = nothing) -> list[Check]:
         """Try the activation memories, and random networks layer by layer.
@@ -351,12 +347,6 @@ class Accelerator:
     def release(self) -> None:
         """Leave the device to others as it was after power-up: all its memories may be written."""
         self._finish(self._async.release())
-
-    def _reported(self, progress: Progress | bool, text: str) -> AbstractContextManager[Progress]:
-        """What is called with the share that is done."""
-        if progress is True:
-            return shares(text, repeated=lambda: self.repeated)
-        return contextlib.nullcontext(nothing if progress is False else progress)
 
     def _finish(self, coroutine: Coroutine[Any, Any, T]) -> T:
         with contextlib.closing(coroutine), self._alone():

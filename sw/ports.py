@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from serial.tools import list_ports
 
@@ -18,12 +19,14 @@ from .serial_port import open_serial
 from .transport import LinkError, PortError
 from .uartbone import UartBone
 
-__all__ = ["AUTO", "PORTS_VARIABLE", "boards_of", "candidates", "open_port"]
+__all__ = ["AUTO", "PORTS_VARIABLE", "boards_of", "open_port"]
 
 AUTO = "auto"
 PORTS_VARIABLE = "THRESHER_PORTS"
 """Environment variable: ports or URLs, with commas between them, that "auto" tries first."""
 
+_LISTED = f"at the ports that {PORTS_VARIABLE} lists"
+_USB = "at any USB serial port"
 _FTDI = 0x0403  # also what a Tang Nano's BL702 says it is
 _PROBE_SECONDS = 0.5
 
@@ -35,18 +38,22 @@ def boards_of(config_digest: int) -> tuple[str, ...]:
     )
 
 
-def candidates() -> list[str]:
-    """Ports behind which a board may be, the likelier ones first.
+def _listed() -> list[str]:
+    """Ports of the environment variable."""
+    ports = (port.strip() for port in os.environ.get(PORTS_VARIABLE, "").split(","))
+    return [port for port in ports if port]
 
-    Those of the environment variable, then USB's, whose chips from FTDI most boards have. What is
-    no USB port is not bothered.
+
+def _usb() -> list[str]:
+    """USB's ports, those with chips from FTDI first, which most boards have.
+
+    What is no USB port is not bothered.
     """
-    named = [port.strip() for port in os.environ.get(PORTS_VARIABLE, "").split(",")]
     found = sorted(
         (info for info in list_ports.comports() if info.vid is not None),
         key=lambda info: (info.vid != _FTDI, info.device),
     )
-    return [port for port in named if port] + [info.device for info in found]
+    return [info.device for info in found]
 
 
 def open_port(
@@ -72,22 +79,36 @@ def open_port(
         raise PortError(f"the name of the port is empty; {AUTO} finds the board by itself")
     if port != AUTO:
         return open_serial(port, rates[-1])
-    tried = []
-    for name in candidates():
-        for rate in rates:
+    tried: dict[str, list[str]] = {}
+    for where, names in {_LISTED: _listed(), _USB: _usb()}.items():
+        for name, rate in itertools.product(names, rates):
             try:
                 _probe(name, rate)
                 transport = open_serial(name, rate)
             except (LinkError, DeviceError) as error:
                 why = str(error).removeprefix(f"{name}: ")
-                tried.append(f"{name} ({why.partition(';')[0]})")
+                tried.setdefault(where, []).append(f"{name} ({why.partition(';')[0]})")
             else:
                 say(f"found an accelerator at {name}, {rate:,} baud")
                 return transport
-    raise PortError(
-        f"no accelerator answers at any USB serial port: {', '.join(tried) or 'there is none'}; "
-        f"name the port, also by the environment variable {PORTS_VARIABLE}"
-    )
+    raise PortError(_nowhere(tried))
+
+
+def _nowhere(tried: Mapping[str, list[str]]) -> str:
+    """What was tried, in words, and what to do.
+
+    Parameters
+    ----------
+    tried : where -> ports, each with what happened there
+    """
+    todo = f"name the port, also by the environment variable {PORTS_VARIABLE}"
+    if not tried:
+        return f"there is no USB serial port; {todo}"
+    said = "; nor ".join(f"{where}: {', '.join(ports)}" for where, ports in tried.items())
+    if _LISTED in tried:
+        todo = f"correct {PORTS_VARIABLE}, or name the port"
+        said += "" if _USB in tried else "; and there is no USB serial port"
+    return f"no accelerator answers {said}; {todo}"
 
 
 def _probe(port: str, baud: int) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import time
+import urllib.parse
 from typing import Any
 
 import serial
@@ -53,7 +55,7 @@ def open_serial(port: str, baud: int, *, timeout: float = 1.0) -> UartBone:
         connection = serial.serial_for_url(
             port, baud, timeout=_LOOK_SECONDS, write_timeout=_WRITE_SECONDS, exclusive=True
         )
-    except (OSError, ValueError, OverflowError) as error:
+    except (OSError, ValueError, OverflowError, KeyError) as error:
         ports = ", ".join(sorted(info.device for info in list_ports.comports())) or "none"
         raise PortError(
             f"{port}: {_why_not_open(error, port, baud)}; serial ports here: {ports}"
@@ -104,8 +106,11 @@ class _SerialStream:
                 socket.close()
 
     def _lost(self, error: OSError) -> PortError:
+        number = _number(error)  # pyserial's own words are guesses
+        why = "" if number is None else f" ({os.strerror(number)})"
         return PortError(
-            f"{self._port}: the port was lost; is the board still connected? ({error})"
+            f"{self._port}: the port was lost{why}; is the board still connected, and does no "
+            "other program read from the port?"
         )
 
 
@@ -114,13 +119,25 @@ def _why_not_open(error: Exception, port: str, baud: int) -> str:
     if reason is not None:
         return reason
     if "://" in port:
-        detail = str(error).removeprefix(f"Could not open port {port}: ")
-        if isinstance(error.__context__, TypeError):  # which pyserial makes of a port left out
-            detail = "it names no port"
-        return f"this URL cannot be opened, as socket://HOST:PORT can ({detail})"
+        return f"this URL cannot be opened, as socket://HOST:PORT can ({_fault_of(port, error)})"
     if not isinstance(error, OSError):
         return f"not a port that can be opened at {baud} baud ({error})"
     return f"this port cannot be opened ({error})"
+
+
+def _fault_of(url: str, error: Exception) -> str:
+    try:
+        urllib.parse.urlsplit(url).port  # noqa: B018, a property that raises
+    except ValueError:
+        return "its host cannot be read, or its port is no number from 0 to 65535"
+    cause = error.__context__
+    if isinstance(cause, TypeError):  # which pyserial makes of a port left out
+        return "it names no port"
+    if KeyError in (type(cause), type(error)):  # and this, of options that it does not know
+        return "its options are not pyserial's"
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    return str(error).removeprefix(f"Could not open port {url}: ")
 
 
 def _number(error: BaseException | None) -> int | None:

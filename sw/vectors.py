@@ -39,12 +39,15 @@ def as_vectors(x: ArrayLike, inputs: int) -> NDArray[np.float64]:
     Raises
     ------
     BadInput
-        If they are no numbers, not finite or of another shape.
+        If they are no real numbers, not finite or of another shape.
     """
     try:
-        values = np.asarray(x, np.float64)
+        given = np.asarray(x)
+        values = None if np.iscomplexobj(given) else np.asarray(given, np.float64)
     except (TypeError, ValueError) as error:
         raise BadInput(f"inputs are not numbers: {error}") from error
+    if values is None:
+        raise BadInput(f"inputs are {given.dtype}; real numbers are needed")
     rows = as_rows(values, inputs)
     if rows is None:
         raise BadInput(

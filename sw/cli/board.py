@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,6 +11,7 @@ from rich.table import Table
 
 from hw import boards
 from hw.boards import Board
+from hw.config import PRESETS
 from hw.link.uart import DIVISOR_MIN, TOLERANCE
 from sim import board as virtual_board
 from sim import verilated
@@ -17,9 +19,10 @@ from sw.errors import BadInput
 from sw.progress import steps
 from sw.uartbone import burst_or_refuse
 
+from .at_port import build_option
+from .builds import Built, newest_engine
 from .options import seed_option
 from .output import console, emit, json_option
-from .target import board_config
 
 __all__ = ["board"]
 
@@ -32,7 +35,8 @@ __all__ = ["board"]
       thresher run lenet.thr --port THE-PORT-IT-PRINTED --dataset mnist --count 10
     """
 )
-@click.option("--virtual", "name", metavar="NAME", required=True, help="Which board.")
+@click.option("--virtual", "name", metavar="NAME", help="Which board.  [default: the build's]")
+@build_option
 @click.option("--baud", metavar="N", type=int, help="Of its UART.  [default: the board's]")
 @click.option(
     "--tcp",
@@ -51,7 +55,13 @@ __all__ = ["board"]
 @seed_option("--spoil", 0)
 @json_option
 def board(
-    name: str, baud: int | None, tcp_port: int, spoil: int | None, seed: int, as_json: bool
+    name: str | None,
+    build: Path | None,
+    baud: int | None,
+    tcp_port: int,
+    spoil: int | None,
+    seed: int,
+    as_json: bool,
 ) -> None:
     """Run a board's whole design in simulation, behind a serial port, until it is stopped.
 
@@ -62,9 +72,10 @@ def board(
 
     It is compiled once, which takes some minutes.
     """
-    chosen = _at_baud(boards.find(name), baud)
+    built = _built(name, build)
+    chosen = _at_baud(built.board, baud)
     with steps(console()) as begin:
-        program = virtual_board.build(chosen, board_config(name), begin)
+        program = virtual_board.build(chosen, built.config, begin)
     line = virtual_board.Line(chosen.baud, spoil or 0, seed)
     try:
         started = virtual_board.VirtualBoard(program, chosen, line, tcp_port)
@@ -78,6 +89,16 @@ def board(
             pass
         except verilated.SimulationCrash as error:
             raise BadInput(str(error)) from error
+
+
+def _built(name: str | None, build: Path | None) -> Built:
+    """The board's own engine, or that of a build."""
+    named = None if name is None else boards.find(name)
+    if build is not None:
+        return newest_engine(build, named)
+    if named is None:
+        raise BadInput("name the board by --virtual, or a build by --build")
+    return Built(named, PRESETS[named.preset])
 
 
 def _at_baud(board: Board, baud: int | None) -> Board:

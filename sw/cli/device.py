@@ -11,7 +11,7 @@ from rich.table import Table
 from sw.driver import Info
 from sw.progress import steps
 
-from .load import board_names, device_options, open_device
+from .at_port import AtPort, device_options
 from .output import console, emit, json_option
 
 __all__ = ["info", "selftest"]
@@ -26,11 +26,11 @@ __all__ = ["info", "selftest"]
 )
 @device_options
 @json_option
-def info(port: str, board: str | None, baud: int | None, as_json: bool) -> None:
+def info(device: AtPort, as_json: bool) -> None:
     """Tell which accelerator is at a port, and what it holds."""
-    with open_device(port, board, baud) as accelerator:
+    with device.opened() as accelerator:
         found = accelerator.info()
-    record = _record(found, board_names(board, found.registers))
+    record = _record(found, device.board_names(found.registers))
     emit(record, _show(record), as_json)
 
 
@@ -52,7 +52,9 @@ def _record(found: Info, names: list[str]) -> dict[str, Any]:
 
 
 def _show(record: dict[str, Any]) -> Table:
-    grid = "unknown" if record["lanes"] is None else f"{record['lanes']} × {record['groups']}"
+    grid = "unknown: name the folder of its build by --build"
+    if record["lanes"] is not None:
+        grid = f"{record['lanes']} × {record['groups']}"
     held = record["image_id"] if int(record["image_id"], 16) else "none: load a network"
     rows = {
         "port": record["port"],
@@ -79,12 +81,12 @@ def _show(record: dict[str, Any]) -> Table:
 )
 @device_options
 @json_option
-def selftest(port: str, board: str | None, baud: int | None, as_json: bool) -> None:
+def selftest(device: AtPort, as_json: bool) -> None:
     """Try a board: its activation memories, and random networks, layer by layer.
 
     What it held is lost. Exit status 1 if something is wrong.
     """
-    with open_device(port, board, baud) as accelerator:
+    with device.opened() as accelerator:
         with steps(console(), lambda: accelerator.repeated) as begin:
             checks = accelerator.selftest(begin)
         record = {

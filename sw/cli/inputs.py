@@ -19,10 +19,11 @@ from sw.errors import BadInput
 from sw.read import read_inputs
 from sw.vectors import clamped
 
-from .output import console
+from .output import check_output, console
 
 __all__ = [
     "arch_option",
+    "check_outputs",
     "choose_inputs",
     "input_options",
     "parse_shape",
@@ -129,6 +130,25 @@ def _quantise(network: CompressedNetwork, x: NDArray[np.floating]) -> NDArray[np
     if said is not None:
         console().print(f"note: {said}")
     return golden.quantise(network, x)
+
+
+def check_outputs(path: Path | None, *sources: Path | None) -> None:
+    """Refuse, before any work is done, what the outputs cannot be written to.
+
+    Parameters
+    ----------
+    sources : files that are read
+
+    Raises
+    ------
+    BadInput
+        Naming the file.
+    """
+    if path is None:
+        return
+    check_output(path, *sources)
+    if path.suffix.lower() != ".npy":
+        raise BadInput(f"{path} is not a name for outputs: they are an array, so end it in .npy")
 
 
 def write_outputs(path: Path, network: CompressedNetwork, outputs: NDArray[np.int64]) -> None:

@@ -15,6 +15,7 @@ from hw import boards
 from hw.toolchains.base import find_tool
 from sw.errors import BadInput
 
+from .builds import summaries
 from .output import console, emit, json_option
 
 __all__ = ["newest_bitstream", "program"]
@@ -81,11 +82,10 @@ def newest_bitstream(board: boards.Board, folder: Path) -> Path:
     Raises
     ------
     BadInput
-        If there is none, or a summary.json cannot be read.
+        If there is no such folder, no bitstream, or a summary.json cannot be read.
     """
-    whole = folder / "summary.json"
-    summaries = [whole] if whole.exists() else folder.glob(f"{board.name}-*/summary.json")
-    found = [path for path in (_bitstream(file, board) for file in summaries) if path is not None]
+    files = summaries(folder, board)
+    found = [path for path in (_bitstream(file, board) for file in files) if path is not None]
     if not found:
         raise BadInput(
             f"there is no bitstream for {board.name} in {folder}: "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,14 @@ from hw import boards
 from sim import golden
 from sim.simulate import accuracy, first_difference
 from sw.async_driver import Progress
-from sw.driver import Accelerator
+from sw.compressed import CompressedNetwork
+from sw.driver import Accelerator, LayerCounts
 from sw.progress import shares
 
-from .inputs import choose_inputs, input_options, write_outputs
-from .load import board_names, check_fit, device_options, load_model, open_device
-from .output import check_output, console, emit, json_option
+from .at_port import AtPort, device_options
+from .inputs import check_outputs, choose_inputs, input_options, write_outputs
+from .load import check_fit, load_model
+from .output import console, counted, emit, json_option
 
 __all__ = ["run"]
 
@@ -54,9 +56,7 @@ _SHARES = ("busy", "stalled", "starved")  # what an element does in a cycle
 @json_option
 def run(
     model: Path,
-    port: str,
-    board: str | None,
-    baud: int | None,
+    device: AtPort,
     batch: int | None,
     trace_layers: bool,
     outputs: Path | None,
@@ -66,14 +66,22 @@ def run(
     """Run MODEL.thr on a board and compare every output with the golden model, to the bit.
 
     The network is loaded first, unless the board holds it already. What each layer counted in the
-    last run is shown: `cycles`, and in how many of them the elements were busy, stalled (a column
-    waits for write-back) or starved. Exit status 1 if an output differs.
+    last run is shown: its cycles, its non-zero activations, and shares of the elements' cycles:
+    busy, stalled (a column waits for write-back) or starved; blocked is the share of the feeders'
+    cycles in which a queue was full. Exit status 1 if an output differs.
+
+    JSON: `model`, `boards` (those that it may be), `port`, `image_id`, `loaded` (false if it was
+    there), `vectors`, `batch` (the most of one run), `layers_traced` (null without
+    --trace-layers), `agrees_with_golden`, `accuracy` (null without labels), `lanes`, `groups`,
+    `cycles_per_vector`, `last_run`, `microseconds_per_vector` (in the engine; null if nobody knows
+    the clock), `seconds` (of all runs, the serial port included) and `exchanges_repeated`.
+    `last_run` has `vectors` and `layers`, each with `layer`, `cycles`, `activations`, `blocked`
+    (cycles of all feeders), `busy`, `stalled` and `starved` (cycles of all elements).
     """
-    if outputs is not None:
-        check_output(outputs, model, options["inputs"])
-    network = check_fit(model, board)
+    check_outputs(outputs, model, options["inputs"])
+    network = check_fit(model, device.config)
     x, labels = choose_inputs(network, **options)
-    with open_device(port, board, baud) as accelerator:
+    with device.opened() as accelerator:
         loaded = load_model(accelerator, model) > 0
         began = time.perf_counter()
         found = _run(accelerator, x, batch)
@@ -85,12 +93,13 @@ def run(
             traced, other = _trace(accelerator, x)
             difference = other or difference
         info = accelerator.info()
+    names = device.board_names(info.registers)
     batch = accelerator.batch if batch is None else batch
     if outputs is not None:
         write_outputs(outputs, network, found)
     record: dict[str, Any] = {
         "model": model,
-        "boards": board_names(board, info.registers),
+        "boards": names,
         "port": info.port,
         "image_id": info.image_id,
         "loaded": loaded,
@@ -99,19 +108,18 @@ def run(
         "layers_traced": traced,
         "agrees_with_golden": difference is None,
         "accuracy": None if labels is None else accuracy(found, labels),
+        "lanes": None if info.config is None else info.config.lanes,
+        "groups": None if info.config is None else info.config.groups,
         "cycles_per_vector": cycles / len(x),
         "last_run": {
             "vectors": len(x) % batch or batch,
-            "layers": [
-                {"layer": layer.name, **dataclasses.asdict(counts)}
-                for layer, counts in zip(network.layers, counters, strict=True)
-            ],
+            "layers": _layers(network, counters),
         },
-        "microseconds_per_vector": _microseconds(cycles / len(x), board, info.boards),
+        "microseconds_per_vector": _microseconds(cycles / len(x), names),
         "seconds": seconds,
         "exchanges_repeated": info.repeated,
     }
-    emit(record, Group(_show(record), _show_layers(**record["last_run"])), as_json)
+    emit(record, Group(_show(record), _show_layers(record)), as_json)
     if difference is not None:
         console().print(f"differs from the golden model: {difference}", markup=False)
         raise click.exceptions.Exit(1)
@@ -125,7 +133,7 @@ def _trace(accelerator: Accelerator, x: NDArray[np.int64]) -> tuple[int, str | N
 
 
 def _run(accelerator: Accelerator, x: NDArray[np.int64], batch: int | None) -> NDArray[np.int64]:
-    with _bar(accelerator, f"running {len(x)} vectors") as report:
+    with _bar(accelerator, f"running {counted(len(x), 'vector')}") as report:
         return accelerator.run(x, progress=report, batch=batch)
 
 
@@ -133,15 +141,22 @@ def _bar(accelerator: Accelerator, text: str) -> AbstractContextManager[Progress
     return shares(text, console(), lambda: accelerator.repeated)
 
 
-def _microseconds(cycles: float, board: str | None, found: tuple[str, ...]) -> float | None:
-    """At the board's clock; None if nobody knows which board it is."""
-    names = [board] if board is not None else list(found)
+def _layers(network: CompressedNetwork, counters: list[LayerCounts]) -> list[dict[str, Any]]:
+    return [
+        {"layer": layer.name, **dataclasses.asdict(counts)}
+        for layer, counts in zip(network.layers, counters, strict=True)
+    ]
+
+
+def _microseconds(cycles: float, names: Sequence[str]) -> float | None:
+    """At the clock of the boards; None if it is not known which board it is."""
     clocks = {boards.find(name).clock_hz for name in names}
     return cycles / clocks.pop() * 1e6 if len(clocks) == 1 else None
 
 
 def _show(record: dict[str, Any]) -> Table:
     microseconds = record["microseconds_per_vector"]
+    together = min(record["batch"], record["vectors"])
     rows = {
         "board": f"{' or '.join(record['boards']) or 'unknown'} at {record['port']}",
         "image": f"{record['image_id']}, {'loaded now' if record['loaded'] else 'held already'}",
@@ -149,8 +164,8 @@ def _show(record: dict[str, Any]) -> Table:
         "agrees with the golden model": "to the bit" if record["agrees_with_golden"] else "NO",
         "accuracy": "-" if record["accuracy"] is None else f"{record['accuracy']:.2%}",
         "cycles per vector": (
-            f"{record['cycles_per_vector']:,.1f}, {record['batch']} in a run: "
-            f"{'each alone' if record['batch'] == 1 else 'they overlap'}"
+            f"{record['cycles_per_vector']:,.1f}, {together} in a run: "
+            f"{'each alone' if together == 1 else 'they overlap'}"
         ),
         "microseconds per vector": (
             "-" if microseconds is None else f"{microseconds:,.1f} in the engine"
@@ -166,15 +181,18 @@ def _show(record: dict[str, Any]) -> Table:
     return table
 
 
-def _show_layers(vectors: int, layers: Sequence[Mapping[str, Any]]) -> Table:
-    """What the engine counted in its last run, a share being of all elements' cycles."""
+def _show_layers(record: dict[str, Any]) -> Table:
+    """What the engine counted in its last run, shares being of all elements' or feeders' cycles."""
+    vectors = record["last_run"]["vectors"]
     alone = "1 vector" if vectors == 1 else f"{vectors:,} vectors that overlap"
     table = Table(title=f"the last run: {alone}")
     table.add_column("layer")
-    for name in ("cycles", "non-zero activations", *_SHARES):
+    for name in ("cycles", "non-zero activations", *_SHARES, "blocked"):
         table.add_column(name, justify="right")
-    for layer in layers:
-        slots = sum(layer[name] for name in _SHARES) or 1
-        shares = [f"{layer[name] / slots:.0%}" for name in _SHARES]
-        table.add_row(layer["layer"], f"{layer['cycles']:,}", f"{layer['activations']:,}", *shares)
+    for layer in record["last_run"]["layers"]:
+        cycles = layer["cycles"] or 1
+        shares = [layer[name] / (cycles * record["lanes"] * record["groups"]) for name in _SHARES]
+        shares.append(layer["blocked"] / (cycles * record["groups"]))
+        numbers = (f"{layer[name]:,}" for name in ("cycles", "activations"))
+        table.add_row(layer["layer"], *numbers, *(f"{share:.1%}" for share in shares))
     return table

@@ -19,9 +19,9 @@ from sw.image import Image
 from sw.pack import pack_file
 from sw.progress import ToldProgress
 
-from .inputs import choose_inputs, input_options, write_outputs
+from .inputs import check_outputs, choose_inputs, input_options, write_outputs
 from .observing import Wanted, observing_options
-from .output import check_output, console, emit, json_option
+from .output import console, emit, json_option
 from .target import accelerator_options, choose_board, choose_config
 
 __all__ = ["progress_bar", "run_with_progress", "simulate"]
@@ -65,8 +65,7 @@ def simulate(model: Path, outputs: Path | None, as_json: bool, **options: Any) -
     board = choose_board(options["board"], options["lanes"])
     wanted = Wanted(board, **{name: options[name] for name in ("waves", "heatmap", "html")})
     wanted.check(options["target"], model, options["inputs"], outputs)
-    if outputs is not None:
-        check_output(outputs, model, options["inputs"])
+    check_outputs(outputs, model, options["inputs"])
     network = thr.read(model)
     image = None
     if options["target"] != "golden":

@@ -33,8 +33,8 @@ with (
     VirtualBoard(sys.argv[1], BOARD) as board,
     contextlib.closing(open_serial(board.port, BOARD.baud, timeout=1.0)) as bone,
 ):
-    print(board.url.rpartition(":")[2], flush=True)
     try:
+        print(board.url.rpartition(":")[2], flush=True)
         sys.stdin.read()
     except KeyboardInterrupt:
         print(Accelerator(bone).config_digest)

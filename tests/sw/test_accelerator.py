@@ -58,12 +58,25 @@ class TestPredict:
             (np.zeros((3, 0)), r"shape \(3, 0\)"),
             (X[:, :29], r"shape \(\d+, 29\); \(n, 30\)"),
             ([["a"]], "inputs are not numbers"),
+            (X.astype(complex), "^inputs are complex128; real numbers are needed$"),
+            ((X + 1j).tolist(), "^inputs are complex128; real numbers are needed$"),
             (np.full((1, 30), np.nan), "an input is not a finite number"),
         ],
     )
     def test_inputs_that_do_not_suit(self, accelerator, x, message):
         with pytest.raises(BadInput, match=message):
             accelerator.predict(x)
+
+    @pytest.mark.parametrize("timeout", [0, -1.5, float("nan"), "10"])
+    @pytest.mark.parametrize("trace_layers", [False, True])
+    def test_no_time_at_all(self, accelerator, timeout, trace_layers):
+        """Refused before the device has anything to do."""
+        before = accelerator.info()
+        with pytest.raises(BadInput) as error:
+            accelerator.predict(X, timeout=timeout, trace_layers=trace_layers)
+        assert str(error.value) == f"timeout is {timeout!r}; it must be more than 0 seconds"
+        assert accelerator.info() == before
+        assert accelerator.cycles == 0
 
     def test_an_image_has_no_network(self, device):
         accelerator = Accelerator(device)

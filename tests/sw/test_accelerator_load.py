@@ -26,6 +26,7 @@ from sim import golden
 from sim.random_network import Recipe, random_inputs, random_network
 from sw import format as thr
 from sw.driver import Accelerator
+from sw.errors import BadInput
 from sw.words import differing_words, image_words
 
 
@@ -37,6 +38,18 @@ class TestLoad:
             accelerator = Accelerator(device)
             accelerator.load(model, whole=True)
             np.testing.assert_array_equal(accelerator.predict(X), EXPECTED)
+
+    @pytest.mark.parametrize("model", [None, 3, b"net.thr", INPUTS])
+    def test_no_model(self, accelerator, model):
+        """What is loaded stays so."""
+        for use in (accelerator.load, accelerator.attach):
+            with pytest.raises(BadInput) as error:
+                use(model)
+            assert str(error.value) == (
+                "a model is the path of a .thr file, a CompressedNetwork or an Image, not of type "
+                f"{type(model).__name__}"
+            )
+        np.testing.assert_array_equal(accelerator.predict(X), EXPECTED)
 
     def test_all_of_it_once(self, device):
         accelerator = Accelerator(device)

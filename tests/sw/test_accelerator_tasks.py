@@ -213,6 +213,19 @@ class TestAsync:
         np.testing.assert_array_equal(outputs, EXPECTED)
         assert turns > 10
 
+    def test_bars(self, device, capsys):
+        async def use(accelerator):
+            await accelerator.load(NETWORK, True)
+            await accelerator.predict(X, progress=True)
+            await accelerator.run(INPUTS, progress=True)
+            await accelerator.trace(INPUTS[:1], progress=True)
+            assert repr(accelerator) == "<AsyncAccelerator at a transport>"
+            assert accelerator.line_seconds == 0
+
+        self.run(device, use)
+        said = capsys.readouterr().err
+        assert [word for word in ("loading", "running", "tracing") if word not in said] == []
+
     def test_several_at_once(self, device):
         async def use(accelerator):
             await accelerator.load(NETWORK)

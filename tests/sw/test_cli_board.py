@@ -1,5 +1,7 @@
 """`thresher board`: what it refuses, and a board that `thresher run` finds at both of its ports."""
 
+import contextlib
+import dataclasses
 import json
 import signal
 import socket
@@ -74,10 +76,10 @@ def compiled():
     virtual_board.build(BOARD, CONFIG)
 
 
-@pytest.fixture
-def running(compiled):
+@contextlib.contextmanager
+def started(*arguments):
     """The verb as a process of its own, and the record that it prints once its board is up."""
-    command = [*COMMAND, "board", "--virtual", "hx8k", "--json"]
+    command = [*COMMAND, "board", *map(str, arguments), "--json"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -88,6 +90,12 @@ def running(compiled):
             yield process, json.loads(text)
         finally:
             process.kill()
+
+
+@pytest.fixture
+def running(compiled):
+    with started("--virtual", "hx8k") as process_and_record:
+        yield process_and_record
 
 
 def test_run_at_both_ports_until_sigterm(running, tmp_path):
@@ -112,6 +120,18 @@ def test_run_at_both_ports_until_sigterm(running, tmp_path):
     assert process.wait(timeout=60) == 128 + signal.SIGTERM
     assert not server.exists()
     assert process.communicate() == ("", "")
+
+
+def test_the_engine_of_a_build(tmp_path):
+    config = dataclasses.replace(CONFIG, queue_depth=7)
+    summary = {"board": BOARD.name, "config": dataclasses.asdict(config)}
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    with started("--build", tmp_path) as (_, record):
+        assert record["board"] == BOARD.name
+        command = [*COMMAND, "info", "--port", record["port"], "--build", tmp_path, "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["config_digest"] == f"{config.digest:08x}"
 
 
 @pytest.mark.usefixtures("compiled")

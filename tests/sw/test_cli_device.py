@@ -128,7 +128,7 @@ def test_load_and_run(port, model, inputs, tmp_path):
     np.testing.assert_array_equal(np.load(y), expected)
 
 
-def test_info(port, model):
+def test_info(port, model, tmp_path):
     fresh = record_of(run("info", "--port", port, "--json"))
     assert fresh["boards"] == ["arty_a7_35t", "cmod_a7_35t"]
     assert (fresh["lanes"], fresh["groups"]) == (ARTY.lanes, ARTY.groups)
@@ -137,6 +137,13 @@ def test_info(port, model):
     shown = run("info", "--port", port)
     assert f"{IMAGE.id:08x}" in shown.stdout
     assert "not that of ulx3s_85f" in refused("info", "--port", port, "--board", "ulx3s")
+    config = dataclasses.replace(ARTY, queue_depth=7)
+    summary = {"board": "arty_a7_35t", "config": dataclasses.asdict(config)}
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    assert refused("info", "--port", port, "--build", tmp_path) == (
+        "thresher info: the device has the engine of arty_a7_35t or cmod_a7_35t, not that of the "
+        f"build in {tmp_path}, {config.digest:08x}; leave --build out, or program that build"
+    )
 
 
 def test_selftest(port):
@@ -203,9 +210,34 @@ def test_layers_count_as_in_simulation(port, model, inputs):
         for layer in record["last_run"]["layers"]
     ]
     assert [layer["layer"] for layer in record["last_run"]["layers"]] == ["layer0", "layer1"]
-    shown = run("run", model, "--port", port, "--inputs", one).stdout
-    assert "the last run: 1 vector" in shown
-    assert f"{counters[0]['cycles']:,}" in shown
+    said = run("run", model, "--port", port, "--inputs", one)
+    assert "the last run: 1 vector" in said.stdout
+    assert "1 in a run: each alone" in said.stdout
+    assert "running 1 vector " in said.stderr
+    (row,) = (line for line in said.stdout.splitlines() if line.startswith("│ layer0 "))
+    feeders, elements = (counters[0]["cycles"] * n for n in (ARTY.groups, ARTY.elements))
+    assert [cell.strip() for cell in row.strip("│").split("│")][1:] == [
+        f"{counters[0]['cycles']:,}",
+        f"{counters[0]['activations']:,}",
+        *(f"{counters[0][name] / elements:.1%}" for name in ("busy", "stalled", "starved")),
+        f"{counters[0]['blocked'] / feeders:.1%}",
+    ]
+
+
+def test_fewer_vectors_than_a_batch(port, model, inputs):
+    few = IMAGE.vectors - 1
+    some = inputs.with_name("some.npy")
+    np.save(some, np.load(inputs)[:few])
+    shown = run("run", model, "--port", port, "--inputs", some).stdout
+    assert f", {few} in a run: they overlap" in shown
+    assert f"the last run: {few} vectors that overlap" in shown
+
+
+def test_the_help_names_every_key_of_the_record(port, model, inputs):
+    record = record_of(run("run", model, "--port", port, "--inputs", inputs, "--json"))
+    keys = {*record, *record["last_run"], *record["last_run"]["layers"][0]}
+    text = run("run", "--help").stdout
+    assert [key for key in keys if f"`{key}`" not in text] == []
 
 
 def test_run_loads_what_is_not_there(port, model, inputs):
@@ -279,6 +311,21 @@ def test_a_bad_cable(engine, model, inputs):
         (
             "socket://x",
             "socket://x: this URL cannot be opened, as socket://HOST:PORT can (it names no port); ",
+        ),
+        (
+            "socket://127.0.0.1:99999",
+            "socket://127.0.0.1:99999: this URL cannot be opened, as socket://HOST:PORT can (its "
+            "host cannot be read, or its port is no number from 0 to 65535); ",
+        ),
+        (
+            "socket://127.0.0.1:80?fast=1",
+            "socket://127.0.0.1:80?fast=1: this URL cannot be opened, as socket://HOST:PORT can "
+            "(its options are not pyserial's); ",
+        ),
+        (
+            "loop://?fast=1",
+            "loop://?fast=1: this URL cannot be opened, as socket://HOST:PORT can (its options are "
+            "not pyserial's); ",
         ),
         ("socket://127.0.0.1:1", "socket://127.0.0.1:1: nothing listens at this address; "),
     ],

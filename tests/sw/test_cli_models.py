@@ -163,6 +163,16 @@ class TestSim:
         out = tmp_path / "nowhere" / "y.npy"
         assert "no folder" in refused("sim", model, "--inputs", inputs, "--outputs", out)
 
+    @pytest.mark.parametrize("verb", ["sim", "run"])
+    def test_outputs_of_another_kind(self, model, inputs, tmp_path, verb):
+        out = tmp_path / "y.txt"
+        said = refused(verb, model, "--inputs", inputs, "--outputs", out)
+        assert said.splitlines()[-1] == (
+            f"thresher {verb}: {out} is not a name for outputs: they are an array, so end it in "
+            ".npy"
+        )
+        assert not out.exists()
+
     def test_clamped_inputs_are_counted(self, model, tmp_path):
         path = tmp_path / "x.npy"
         np.save(path, np.full((1, 30), 1e9))

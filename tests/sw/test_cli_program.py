@@ -103,6 +103,16 @@ class TestRefusals:
         assert f"there is no bitstream for arty_a7_35t in {tmp_path}" in err
         assert err.count("\n") == 1
 
+    def test_no_folder(self, tmp_path, tool):
+        tool("")
+        file = tmp_path / "README.md"
+        file.touch()
+        missing = tmp_path / "none"
+        for folder, said in ((missing, f"there is no folder {missing}"), (file, "is no folder")):
+            err = self.refused("--board", "ulx3s", "--build", folder)
+            assert err.startswith("thresher program: ")
+            assert err.endswith(f"{said}\n")
+
     def test_another_boards_build(self, tmp_path, tool):
         tool("")
         made = build(tmp_path, "ulx3s_85f-1")

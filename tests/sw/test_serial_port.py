@@ -17,6 +17,11 @@ from sw import serial_port, transport
 from sw.errors import BadInput
 
 NOBODY = 65534
+# What the system says of it depends on the moment.
+LOST = (
+    r"^{port}: the port was lost( \([\w/ ]+\))?; is the board still connected, and does no other "
+    r"program read from the port\?$"
+)
 
 
 def test_port_that_another_program_has_open():
@@ -119,5 +124,24 @@ def test_socket():
             with pytest.raises(transport.DeviceSilent):
                 bone.read(5, 2)
             peer.close()
-            with pytest.raises(transport.PortError, match="the port was lost"):
+            with pytest.raises(transport.PortError, match=LOST.format(port=port)):
                 bone.read(5, 2)
+
+
+def test_port_that_is_lost_while_it_is_read():
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    port = os.ttyname(slave)
+
+    def vanish():
+        os.read(master, 6)
+        time.sleep(0.1)
+        os.close(master)
+
+    thread = threading.Thread(target=vanish)
+    with contextlib.closing(serial_port.open_serial(port, BAUD)) as bone:
+        thread.start()
+        with pytest.raises(transport.PortError, match=LOST.format(port=port)):
+            bone.read(5, 2)
+    thread.join()
+    os.close(slave)

@@ -1,0 +1,75 @@
+"""What `thresher build` left in its folders, for verbs that take one by --build."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+from hw import boards
+from hw.config import AcceleratorConfig
+from sw.errors import BadInput
+
+__all__ = ["Built", "newest_engine", "summaries"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Built:
+    """The engine of a build.
+
+    Attributes
+    ----------
+    board : Board
+        What it was built for.
+    config : AcceleratorConfig
+    """
+
+    board: boards.Board
+    config: AcceleratorConfig
+
+
+def summaries(folder: Path, board: boards.Board | None = None) -> list[Path]:
+    """The summary.json in the folder of a build; else those in a folder of builds, of a board's.
+
+    Raises
+    ------
+    BadInput
+        If there is no such folder.
+    """
+    if not folder.is_dir():
+        exists = folder.exists()
+        raise BadInput(f"{folder} is no folder" if exists else f"there is no folder {folder}")
+    whole = folder / "summary.json"
+    if whole.exists():
+        return [whole]
+    names = boards.BOARDS if board is None else [board.name]
+    return [path for name in names for path in folder.glob(f"{name}-*/summary.json")]
+
+
+def newest_engine(folder: Path, board: boards.Board | None = None) -> Built:
+    """The engine that was built last, in the folder of a build or in one of builds.
+
+    Parameters
+    ----------
+    board : Board, optional
+        What it must be built for.
+
+    Raises
+    ------
+    BadInput
+        If there is none, or a summary.json cannot be read.
+    """
+    found = [(path.stat().st_mtime_ns, _built(path)) for path in summaries(folder, board)]
+    wanted = [each for each in found if board in (None, each[1].board)]
+    if not wanted:
+        name = "" if board is None else f" for {board.name}"
+        raise BadInput(f"there is no build{name} in {folder}: thresher build makes one")
+    return max(wanted, key=lambda each: each[0])[1]
+
+
+def _built(summary: Path) -> Built:
+    try:
+        record = json.loads(summary.read_text())
+        return Built(boards.BOARDS[record["board"]], AcceleratorConfig(**record["config"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{summary} is not the summary of a build: {error!r}") from error
