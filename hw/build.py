@@ -167,7 +167,8 @@ def _show(summary: dict[str, Any], folder: Path) -> Group:
         how = f"Counted by Yosys, not routed, for the {summary['part']}; {clock}, not proven."
     else:
         how = f"Routed for the {summary['part']}: Fmax {summary['fmax_mhz']:.2f} MHz, {clock}."
-    lines = [how, f"Network: {network_of(summary)}", f"Files: {folder}"]
+    model = summary["model"]
+    lines = [how, f"Network: {network_of(model and model['path'])}", f"Files: {folder}"]
     if summary["bitstream"] is not None:
         lines.append(f"Bitstream: {summary['bitstream']}")
     return Group(table, *lines)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from . import litex
 from .folder import SUMMARY, ExportError, check_folder
 from .fusesoc import core
 from .header import c_header
+from .resident import Resident, network_json
 from .stream_map import StreamSettings, StreamShape, with_streams
 from .streams import Streams
 from .svd import svd
@@ -40,22 +40,18 @@ class Export:
     kind : str
         One of `KINDS`.
     config : AcceleratorConfig
-    contents : window -> per unit, items of 32-bit parts
-        What the memories hold at power-up (`sw.image.Image.contents`); zeros if None.
-    image_id : int
-        `sw.image.Image.id` of the contents; 0 without them.
-    model : str or None
-        Where the contents come from.
-    streams : StreamSettings
-        Those of the network; heeded by "axi" alone.
+    resident : Resident or None
+        The network that the memories hold at power-up; zeros if None.
     """
 
     kind: str
     config: AcceleratorConfig
-    contents: Mapping | None = None
-    image_id: int = 0
-    model: str | None = None
-    streams: StreamSettings = dataclasses.field(default_factory=StreamSettings)
+    resident: Resident | None = None
+
+    @property
+    def streams(self) -> StreamSettings:
+        """What the streams know at power-up."""
+        return StreamSettings() if self.resident is None else self.resident.streams
 
     @property
     def stream_shape(self) -> StreamShape:
@@ -88,9 +84,17 @@ class Export:
             return registers
         return with_streams(registers, self.space, self.stream_shape)
 
+    def network(self) -> dict[str, Any] | None:
+        """See `Resident.as_data`."""
+        return None if self.resident is None else self.resident.as_data(self.space)
+
     def top(self):
         """The component to be exported."""
-        engine = Engine(self.config, self.contents, self.image_id)
+        resident = self.resident
+        if resident is None:
+            engine = Engine(self.config)
+        else:
+            engine = Engine(self.config, resident.contents, resident.image_id)
         if self.kind == "verilog":
             return PlainTop(engine)
         if self.kind == "wishbone":
@@ -124,7 +128,7 @@ def write(export: Export, folder: Path) -> dict[str, Any]:
         If there is something else in `folder`.
     """
     check(export.kind, folder)
-    registers, top = export.regmap(), export.top()
+    registers, network, top = export.regmap(), export.network(), export.top()
     verilog, memories = to_verilog(top)
     files = {
         f"{TOP}.v": verilog,
@@ -135,13 +139,15 @@ def write(export: Export, folder: Path) -> dict[str, Any]:
         "csr.csv": csr_csv(registers),
         "csr.json": csr_json(registers),
         f"{TOP}.svd": svd(registers),
-        f"{TOP}.h": c_header(registers),
+        f"{TOP}.h": c_header(registers, network),
     }
+    if network is not None:
+        files["network.json"] = network_json(network)
     if export.kind in litex.KINDS:
         files[f"{TOP}_litex.py"] = litex.wrapper(export.kind, top, registers)
     model = None
-    if export.contents is not None:
-        model = {"path": export.model, "image_id": f"{export.image_id:08x}"}
+    if network is not None:
+        model = {"file": network["file"], "image_id": f"{network['image_id']:08x}"}
     summary = {
         "export": export.kind,
         "top": TOP,

@@ -42,7 +42,7 @@ class TestCommand:
         summary = json.loads(out)
         assert json.loads((folder / "summary.json").read_text()) == summary
         assert summary["config"] == dataclasses.asdict(ONE_LANE)
-        assert summary["model"] == {"path": str(model), "image_id": f"{CASE.image.id:08x}"}
+        assert summary["model"] == {"file": "net.thr", "image_id": f"{CASE.image.id:08x}"}
         assert summary["streams"] == dict(stream_settings(CASE.image).registers)
         assert {path.name for path in folder.iterdir()} == {"summary.json", *summary["files"]}
         for name in ("thresher_engine_grid_element_0_fetch.mem", "thresher.v"):
