@@ -21,7 +21,7 @@ from .stream_map import StreamSettings, StreamShape, with_streams
 from .streams import Streams
 from .svd import svd
 from .tops import AxiTop, PlainTop, WishboneTop
-from .verilog import TOP, to_verilog
+from .verilog import TOP, heading, to_verilog
 from .vivado import block_design
 
 __all__ = ["KINDS", "Export", "ExportError", "check", "write"]
@@ -131,7 +131,6 @@ def write(export: Export, folder: Path) -> dict[str, Any]:
     registers, network, top = export.regmap(), export.network(), export.top()
     verilog, memories = to_verilog(top)
     files = {
-        f"{TOP}.v": verilog,
         **memories,
         f"{TOP}.core": core(export.kind, list(memories)),
         f"{TOP}_bd.tcl": block_design(export.kind),
@@ -156,8 +155,9 @@ def write(export: Export, folder: Path) -> dict[str, Any]:
         "model": model,
         "streams": dict(export.streams.registers) if export.kind == "axi" else None,
         "address_bits": registers["address_bits"],
-        "files": sorted(files),
+        "files": sorted([f"{TOP}.v", *files]),
     }
+    files[f"{TOP}.v"] = heading(summary) + verilog
     with replacing(folder) as new:
         for name, text in files.items():
             (new / name).write_text(text)
