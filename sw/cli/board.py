@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,15 +11,17 @@ from rich.table import Table
 
 from hw import boards
 from hw.boards import Board
+from hw.csr import csr_csv, regmap
 from hw.link.uart import DIVISOR_MIN, TOLERANCE
 from sim import board as virtual_board
 from sim import verilated
 from sw.errors import BadInput
+from sw.format import write_file
 from sw.progress import steps
 from sw.uartbone import burst_or_refuse
 
 from .options import seed_option
-from .output import console, emit, json_option
+from .output import check_output, console, emit, json_option
 from .target import board_config
 
 __all__ = ["board"]
@@ -30,6 +33,10 @@ __all__ = ["board"]
     Example, in two terminals:
       thresher board --virtual arty
       thresher run lenet.thr --port THE-PORT-IT-PRINTED --dataset mnist --count 10
+
+    \b
+    With LiteX's tools (docs/integration.md):
+      thresher board --virtual arty --csr csr.csv
     """
 )
 @click.option("--virtual", "name", metavar="NAME", required=True, help="Which board.")
@@ -49,9 +56,21 @@ __all__ = ["board"]
     help="A bad cable: one byte in N is lost, doubled or changed.",
 )
 @seed_option("--spoil", 0)
+@click.option(
+    "--csr",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write the csr.csv of its engine there, for litex_cli.",
+)
 @json_option
 def board(
-    name: str, baud: int | None, tcp_port: int, spoil: int | None, seed: int, as_json: bool
+    name: str,
+    baud: int | None,
+    tcp_port: int,
+    spoil: int | None,
+    seed: int,
+    csr: Path | None,
+    as_json: bool,
 ) -> None:
     """Run a board's whole design in simulation, behind a serial port, until it is stopped.
 
@@ -63,6 +82,8 @@ def board(
     It is compiled once, which takes some minutes.
     """
     chosen = _at_baud(boards.find(name), baud)
+    if csr is not None:
+        check_output(csr)
     with steps(console()) as begin:
         program = virtual_board.build(chosen, board_config(name), begin)
     line = virtual_board.Line(chosen.baud, spoil or 0, seed)
@@ -71,6 +92,8 @@ def board(
     except virtual_board.PortTaken as error:
         raise BadInput(f"--tcp {error}") from error
     with started as running:
+        if csr is not None:
+            write_file(csr, csr_csv(regmap(board_config(name)), chosen.clock_hz).encode())
         emit(_record(chosen, running), _show(chosen, running), as_json)
         try:
             running.wait()

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from hw.boards import find
 from hw.config import PRESETS
+from hw.csr import csr_csv, regmap
 from sim import board as virtual_board
 from sim.random_network import Recipe, random_inputs, random_network
 from sw import format as thr
@@ -63,6 +64,11 @@ class TestBaud:
         assert f" UART is {nearest}, " in message
 
 
+def test_a_register_map_that_cannot_be_written(tmp_path):
+    message = refused("--virtual", "hx8k", "--csr", tmp_path / "none" / "csr.csv")
+    assert f"csr.csv cannot be written: there is no folder {tmp_path / 'none'}" in message
+
+
 def children(process):
     text = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
     return [Path(f"/proc/{child}") for child in text.split()]
@@ -75,9 +81,9 @@ def compiled():
 
 
 @pytest.fixture
-def running(compiled):
+def running(compiled, tmp_path):
     """The verb as a process of its own, and the record that it prints once its board is up."""
-    command = [*COMMAND, "board", "--virtual", "hx8k", "--json"]
+    command = [*COMMAND, "board", "--virtual", "hx8k", "--json", "--csr", tmp_path / "csr.csv"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -94,6 +100,8 @@ def test_run_at_both_ports_until_sigterm(running, tmp_path):
     process, record = running
     assert record.keys() == {"board", "port", "url", "baud", "clock_hz"}
     assert (record["board"], record["clock_hz"]) == (BOARD.name, BOARD.clock_hz)
+    # As `hw.project` writes it for a build of this board, before the record is printed.
+    assert (tmp_path / "csr.csv").read_text() == csr_csv(regmap(CONFIG), BOARD.clock_hz)
     model, inputs = tmp_path / "network.thr", tmp_path / "x.npy"
     thr.write_file(model, thr.to_bytes(NETWORK))
     np.save(inputs, random_inputs(RECIPE, 3, 0) * 2.0**-NETWORK.input.fraction)
