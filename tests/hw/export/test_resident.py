@@ -2,26 +2,32 @@
 
 import dataclasses
 import json
+import re
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 from cases import Case, addresses
 
 from hw.config import PRESETS
+from hw.csr import regmap_json
 from hw.export import KINDS, Export, write
 from hw.export.header import c_header
 from sim import golden
 from sim.random_network import Recipe
+from sw import format as thr
 from sw import networks
 from sw.cli.export import resident
 from sw.format import read
 from sw.pack import pack
-from sw.words import activation_address, port_units, to_words
+from sw.words import activation_address, image_words, port_units, to_words
 
 CASE = Case(
     dataclasses.replace(PRESETS["tiny"], lanes=3, groups=2), Recipe([20, 12, 5], density=0.3), 1
 )
+
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "integration.md"
 
 
 def shipped(name):
@@ -94,6 +100,26 @@ def test_files(tmp_path):
     empty = write(Export("wishbone", case.config), tmp_path / "export")
     assert "network.json" not in empty["files"]
     assert "INPUT" not in (tmp_path / "export" / "thresher.h").read_text()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_network_as_the_document_has_it(kind, tmp_path, monkeypatch):
+    """The same words at the same addresses as if the export were made with it."""
+    other = dataclasses.replace(CASE, seed=2)
+    export = CASE.export(kind)
+    summary = {"export": kind, "config": dataclasses.asdict(CASE.config)}
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    (tmp_path / "regmap.json").write_text(regmap_json(export.regmap()))
+    thr.write(tmp_path / "other.thr", other.network)
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    (code,) = re.findall(r"```python\n(.*?image_words.*?)```", DOCUMENT.read_text(), re.S)
+    exec(code, found)
+    expected = []
+    for first, words in image_words(other.image):
+        expected += zip(addresses(export.space, first, len(words)), words.tolist(), strict=True)
+    assert found["writes"] == expected
+    assert found["facts"] == other.export(kind).network() | {"file": "other.thr"}
 
 
 PROGRAM = """
