@@ -3,8 +3,6 @@
 import dataclasses
 import json
 
-import numpy as np
-
 from hw.export import Export, write
 from sim import golden
 from sim.random_network import Recipe, random_inputs, random_network
@@ -54,12 +52,8 @@ def addresses(space, first, count):
 
 
 def software(case, folder):
-    """What the benches' `Software` is given, and a function that checks what it found."""
+    """What the benches' `Software` is given, and a function that reads the results of that name."""
     files = {name: folder / f"{name}.json" for name in ("results", "results_in_c")}
     env = {"export": str(folder), "inputs": case.inputs.tolist()}
     env |= {name: str(path) for name, path in files.items()}
-
-    def check(name):
-        np.testing.assert_array_equal(json.loads(files[name].read_text()), case.outputs)
-
-    return env, check
+    return env, lambda name: json.loads(files[name].read_text())

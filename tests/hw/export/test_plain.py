@@ -15,7 +15,7 @@ CASE = Case(CONFIG, Recipe([41, 17, 9], density=0.3, activation_bits=12), 1)
 
 def test_resident_network(tmp_path):
     folder = CASE.written("verilog", tmp_path / "export")
-    env, check = software(CASE, folder)
+    env, found = software(CASE, folder)
     run_verilog(
         (folder / "thresher.v").read_text,
         module="sim.bench.export.plain",
@@ -23,4 +23,4 @@ def test_resident_network(tmp_path):
         env=env,
         files=sorted(folder.glob("*.mem")),
     )
-    check("results")
+    assert found("results") == CASE.outputs.tolist()
