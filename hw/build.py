@@ -39,6 +39,7 @@ from .export import KINDS
 from .export import check as check_export
 from .export import write as write_export
 from .export.asic import Asic
+from .export.asic import check as check_asic
 from .export.asic import write as write_asic
 from .project import Design, build_design
 from .toolchains import choose
@@ -167,7 +168,8 @@ def _show(summary: dict[str, Any], folder: Path) -> Group:
         how = f"Counted by Yosys, not routed, for the {summary['part']}; {clock}, not proven."
     else:
         how = f"Routed for the {summary['part']}: Fmax {summary['fmax_mhz']:.2f} MHz, {clock}."
-    lines = [how, f"Network: {network_of(summary)}", f"Files: {folder}"]
+    model = summary["model"]
+    lines = [how, f"Network: {network_of(model and model['path'])}", f"Files: {folder}"]
     if summary["bitstream"] is not None:
         lines.append(f"Bitstream: {summary['bitstream']}")
     return Group(table, *lines)
@@ -217,7 +219,9 @@ def _show(summary: dict[str, Any], folder: Path) -> Group:
 )
 @click.option("--no-model", is_flag=True, help="Leave the memories empty; load a network later.")
 @click.option(
-    "--preset", metavar="NAME", help="Configuration to begin with; if not given, the board's own."
+    "--preset",
+    metavar="NAME",
+    help=f"Configuration to begin with: {', '.join(PRESETS)}.  [default: the board's own]",
 )
 @click.option("--lanes", metavar="L", type=int, help="Processing elements over the outputs.")
 @click.option("--groups", metavar="G", type=int, help="Sets of lanes over the inputs.")
@@ -305,8 +309,9 @@ def _check_export(kind: str | None, liberty: Path | None, model: Path | None, pl
 
 def _export_asic(asic: Asic, folder: Path, as_json: bool) -> None:
     config, notes = asic.config, console()
-    notes.print(f"{_ASIC}: {config.lanes} × {config.groups} elements")
     with _writing_to(folder):
+        check_asic(asic, folder)
+        notes.print(f"{_ASIC}: {config.lanes} × {config.groups} elements")
         summary = write_asic(asic, folder, _Steps(notes))
     emit(summary, shown_asic(summary), as_json)
 

@@ -22,7 +22,15 @@ from .regmap import (
     window_items,
 )
 
-__all__ = ["csr_csv", "csr_json", "regmap", "regmap_json", "regmap_markdown", "window_bytes"]
+__all__ = [
+    "address_space",
+    "csr_csv",
+    "csr_json",
+    "regmap",
+    "regmap_json",
+    "regmap_markdown",
+    "window_bytes",
+]
 
 _WORD_BYTES = layouts.BUS_BITS // 8
 
@@ -70,6 +78,14 @@ def regmap(config: AcceleratorConfig, space: AddressSpace = ENGINE_SPACE) -> dic
         "counters": list(COUNTERS),
         "windows": windows,
     }
+
+
+def address_space(regmap: Mapping[str, Any]) -> AddressSpace:
+    """That of the addresses in what `regmap` returned."""
+    word_bits = regmap["address_bits"] - (_WORD_BYTES - 1).bit_length()
+    offset_bits = (regmap["windows"][0]["unit_bytes"] // _WORD_BYTES).bit_length() - 1
+    window_bits = ENGINE_SPACE.window_bits
+    return AddressSpace(offset_bits, word_bits - offset_bits - window_bits, window_bits)
 
 
 def regmap_json(regmap: Mapping[str, Any]) -> str:

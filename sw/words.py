@@ -21,6 +21,7 @@ __all__ = [
     "differing_words",
     "from_words",
     "image_words",
+    "port_places",
     "port_units",
     "to_words",
 ]
@@ -87,6 +88,22 @@ def activation_masks(config: AcceleratorConfig) -> NDArray[np.uint32]:
 def port_units(port: Port, config: AcceleratorConfig) -> list[int]:
     """Units of the activations' window that hold a port: each group, or all of them as one."""
     return [layouts.ALL_UNITS] if port.copies else list(range(config.groups))
+
+
+def port_places(
+    port: Port, config: AcceleratorConfig
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Where the lowest bit of each activation of a vector is, (features,) each.
+
+    Returns
+    -------
+    Which of `port_units`, bus word of the vector in it, bit of that word. What does not fit into
+    the word goes on in the next one.
+    """
+    word, lane = np.divmod(port.slots, config.lanes)
+    index, unit = np.divmod(word, len(port_units(port, config)))
+    part, bit = np.divmod(lane * config.activation_bits, layouts.BUS_BITS)
+    return unit, index * activation_stride(config) + part, bit
 
 
 def activation_address(port: Port, unit: int, config: AcceleratorConfig) -> int:

@@ -5,5 +5,6 @@ Or with its memories as black boxes, for an ASIC. docs/architecture.md has the b
 
 from .folder import ExportError
 from .project import KINDS, Export, check, write
+from .resident import Activations, Resident
 
-__all__ = ["KINDS", "Export", "ExportError", "check", "write"]
+__all__ = ["KINDS", "Activations", "Export", "ExportError", "Resident", "check", "write"]

@@ -18,7 +18,7 @@ from .area import TOP, check_liberty, synthesise
 from .folder import SUMMARY, check_folder
 from .macros import Macro, Macros
 
-__all__ = ["FILES", "Asic", "write"]
+__all__ = ["FILES", "Asic", "check", "write"]
 
 # What is written, in the order in which a simulator or Yosys reads it.
 FILES = {
@@ -51,10 +51,23 @@ class Asic:
     liberty: Path | None = None
 
 
+def check(asic: Asic, folder: Path) -> None:
+    """Refuse, before any work is done, a library that is none, and a place that is taken.
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds anything else than a former export, or the library is none.
+    """
+    check_folder(folder)
+    if asic.liberty is not None:
+        check_liberty(asic.liberty)
+
+
 def write(
     asic: Asic, folder: Path, step: Callable[[str], AbstractContextManager]
 ) -> dict[str, Any]:
-    """Write the folder, replacing what an export left there; nothing is left if it fails.
+    """Write the folder, which `check` took, over a former export; nothing is left if it fails.
 
     Parameters
     ----------
@@ -69,11 +82,8 @@ def write(
     Raises
     ------
     ConfigError
-        If the folder holds something else, the library is none, or Yosys fails.
+        If Yosys fails.
     """
-    check_folder(folder)
-    if asic.liberty is not None:
-        check_liberty(asic.liberty)
     with replacing(folder) as new:
         with step("generation"):
             memories = _write_sources(asic, new)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,12 @@ from . import litex
 from .folder import SUMMARY, ExportError, check_folder
 from .fusesoc import core
 from .header import c_header
+from .resident import Resident, network_json
 from .stream_map import StreamSettings, StreamShape, with_streams
 from .streams import Streams
 from .svd import svd
 from .tops import AxiTop, PlainTop, WishboneTop
-from .verilog import TOP, to_verilog
+from .verilog import TOP, heading, to_verilog
 from .vivado import block_design
 
 __all__ = ["KINDS", "Export", "ExportError", "check", "write"]
@@ -40,22 +40,18 @@ class Export:
     kind : str
         One of `KINDS`.
     config : AcceleratorConfig
-    contents : window -> per unit, items of 32-bit parts
-        What the memories hold at power-up (`sw.image.Image.contents`); zeros if None.
-    image_id : int
-        `sw.image.Image.id` of the contents; 0 without them.
-    model : str or None
-        Where the contents come from.
-    streams : StreamSettings
-        Those of the network; heeded by "axi" alone.
+    resident : Resident or None
+        The network that the memories hold at power-up; zeros if None.
     """
 
     kind: str
     config: AcceleratorConfig
-    contents: Mapping | None = None
-    image_id: int = 0
-    model: str | None = None
-    streams: StreamSettings = dataclasses.field(default_factory=StreamSettings)
+    resident: Resident | None = None
+
+    @property
+    def streams(self) -> StreamSettings:
+        """What the streams know at power-up."""
+        return StreamSettings() if self.resident is None else self.resident.streams
 
     @property
     def stream_shape(self) -> StreamShape:
@@ -88,9 +84,17 @@ class Export:
             return registers
         return with_streams(registers, self.space, self.stream_shape)
 
+    def network(self) -> dict[str, Any] | None:
+        """See `Resident.as_data`."""
+        return None if self.resident is None else self.resident.as_data(self.space)
+
     def top(self):
         """The component to be exported."""
-        engine = Engine(self.config, self.contents, self.image_id)
+        resident = self.resident
+        if resident is None:
+            engine = Engine(self.config)
+        else:
+            engine = Engine(self.config, resident.contents, resident.image_id)
         if self.kind == "verilog":
             return PlainTop(engine)
         if self.kind == "wishbone":
@@ -124,10 +128,9 @@ def write(export: Export, folder: Path) -> dict[str, Any]:
         If there is something else in `folder`.
     """
     check(export.kind, folder)
-    registers, top = export.regmap(), export.top()
+    registers, network, top = export.regmap(), export.network(), export.top()
     verilog, memories = to_verilog(top)
     files = {
-        f"{TOP}.v": verilog,
         **memories,
         f"{TOP}.core": core(export.kind, list(memories)),
         f"{TOP}_bd.tcl": block_design(export.kind),
@@ -135,13 +138,15 @@ def write(export: Export, folder: Path) -> dict[str, Any]:
         "csr.csv": csr_csv(registers),
         "csr.json": csr_json(registers),
         f"{TOP}.svd": svd(registers),
-        f"{TOP}.h": c_header(registers),
+        f"{TOP}.h": c_header(registers, network),
     }
+    if network is not None:
+        files["network.json"] = network_json(network)
     if export.kind in litex.KINDS:
         files[f"{TOP}_litex.py"] = litex.wrapper(export.kind, top, registers)
     model = None
-    if export.contents is not None:
-        model = {"path": export.model, "image_id": f"{export.image_id:08x}"}
+    if network is not None:
+        model = {"file": network["file"], "image_id": f"{network['image_id']:08x}"}
     summary = {
         "export": export.kind,
         "top": TOP,
@@ -150,8 +155,9 @@ def write(export: Export, folder: Path) -> dict[str, Any]:
         "model": model,
         "streams": dict(export.streams.registers) if export.kind == "axi" else None,
         "address_bits": registers["address_bits"],
-        "files": sorted(files),
+        "files": sorted([f"{TOP}.v", *files]),
     }
+    files[f"{TOP}.v"] = heading(summary) + verilog
     with replacing(folder) as new:
         for name, text in files.items():
             (new / name).write_text(text)

@@ -1,14 +1,17 @@
 """Verilog of an export, what its memories hold at power-up in files of their own."""
 
 import bisect
+import json
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from amaranth.back import verilog
 from amaranth.lib.wiring import Component
 
 from ..project import environment
 
-__all__ = ["TOP", "to_verilog"]
+__all__ = ["TOP", "heading", "to_verilog"]
 
 TOP = "thresher"
 # As Yosys writes them: a memory is an array of a module, then come its contents item by item.
@@ -18,6 +21,20 @@ _CONTENTS = re.compile(
 )
 _ITEM = re.compile(r" = \d+'(?P<base>[hdb])(?P<value>\w+);")
 _BASES = {"h": 16, "d": 10, "b": 2}
+
+
+def heading(summary: Mapping[str, Any]) -> str:
+    """What stands above the Verilog: whose it is, and which, by its summary.json."""
+    model = summary["model"]
+    # As JSON, no name of a file ends a comment.
+    network = "none" if model is None else f"{json.dumps(model['file'])}, id {model['image_id']}"
+    return (
+        "// Thresher, an engine for compressed neural networks.\n"
+        "// Copyright (c) 2026, the Thresher developers\n"
+        "// SPDX-License-Identifier: BSD-2-Clause\n"
+        f"// Export: {summary['export']}; digest of the configuration {summary['config_digest']}\n"
+        f"// Network in the memories: {network}\n"
+    )
 
 
 def to_verilog(top: Component) -> tuple[str, dict[str, str]]:

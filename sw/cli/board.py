@@ -12,17 +12,19 @@ from rich.table import Table
 from hw import boards
 from hw.boards import Board
 from hw.config import PRESETS
+from hw.csr import csr_csv, regmap
 from hw.link.uart import DIVISOR_MIN, TOLERANCE
 from sim import board as virtual_board
 from sim import verilated
 from sw.errors import BadInput
+from sw.format import write_file
 from sw.progress import steps
 from sw.uartbone import burst_or_refuse
 
 from .at_port import build_option
 from .builds import Built, newest_engine
 from .options import seed_option
-from .output import console, emit, json_option
+from .output import check_output, console, emit, json_option
 
 __all__ = ["board"]
 
@@ -33,6 +35,10 @@ __all__ = ["board"]
     Example, in two terminals:
       thresher board --virtual arty
       thresher run lenet.thr --port THE-PORT-IT-PRINTED --dataset mnist --count 10
+
+    \b
+    With LiteX's tools (docs/integration.md):
+      thresher board --virtual arty --csr csr.csv
     """
 )
 @click.option("--virtual", "name", metavar="NAME", help="Which board.  [default: the build's]")
@@ -53,6 +59,12 @@ __all__ = ["board"]
     help="A bad cable: one byte in N is lost, doubled or changed.",
 )
 @seed_option("--spoil", 0)
+@click.option(
+    "--csr",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write the csr.csv of its engine there, for litex_cli.",
+)
 @json_option
 def board(
     name: str | None,
@@ -61,6 +73,7 @@ def board(
     tcp_port: int,
     spoil: int | None,
     seed: int,
+    csr: Path | None,
     as_json: bool,
 ) -> None:
     """Run a board's whole design in simulation, behind a serial port, until it is stopped.
@@ -74,6 +87,8 @@ def board(
     """
     built = _built(name, build)
     chosen = _at_baud(built.board, baud)
+    if csr is not None:
+        check_output(csr)
     with steps(console()) as begin:
         program = virtual_board.build(chosen, built.config, begin)
     line = virtual_board.Line(chosen.baud, spoil or 0, seed)
@@ -82,6 +97,8 @@ def board(
     except virtual_board.PortTaken as error:
         raise BadInput(f"--tcp {error}") from error
     with started as running:
+        if csr is not None:
+            write_file(csr, csr_csv(regmap(built.config), chosen.clock_hz).encode())
         emit(_record(chosen, running), _show(chosen, running), as_json)
         try:
             running.wait()

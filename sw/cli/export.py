@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Group
 from rich.table import Table
 
 from hw import layouts
 from hw.config import AcceleratorConfig
-from hw.export import Export
+from hw.export import Activations, Export, Resident
 from hw.export.stream_map import StreamSettings, StreamShape
+from sw.compressed import CompressedNetwork
 from sw.format import read
 from sw.image import Image, Port
 from sw.pack import pack_file
-from sw.words import activation_stride, port_units
+from sw.words import activation_stride, port_places, port_units
 
-__all__ = ["network", "packed", "shown", "stream_settings"]
+__all__ = ["network", "packed", "resident", "shown", "stream_settings"]
 
 
 def packed(kind: str, config: AcceleratorConfig, model: Path | None) -> Export:
@@ -36,9 +36,45 @@ def packed(kind: str, config: AcceleratorConfig, model: Path | None) -> Export:
     """
     if model is None:
         return Export(kind, config)
-    image = pack_file(model, read(model), config)
-    streams = stream_settings(image) if kind == "axi" else StreamSettings()
-    return Export(kind, config, image.contents, image.id, str(model), streams)
+    network = read(model)
+    image = pack_file(model, network, config)
+    return Export(kind, config, resident(kind, model.name, network, image))
+
+
+def resident(kind: str, name: str, network: CompressedNetwork, image: Image) -> Resident:
+    """A network as an export of a kind has it in its memories.
+
+    Parameters
+    ----------
+    name : of its file
+    image : of the network
+    """
+    config, fractions = image.config, network.fractions
+    high = (1 << (config.activation_bits - 1)) - 1
+    taken = image.input_low, image.input_high
+    given = 0 if network.layers[-1].relu else -high - 1, high
+    return Resident(
+        name,
+        image.contents,
+        image.id,
+        image.vectors,
+        _activations(image.input, config, fractions[0], taken),
+        _activations(image.output, config, fractions[-1], given),
+        stream_settings(image) if kind == "axi" else StreamSettings(),
+    )
+
+
+def _activations(
+    port: Port, config: AcceleratorConfig, fraction: int, limits: tuple[int, int]
+) -> Activations:
+    stride, units = activation_stride(config), port_units(port, config)
+    unit, word, bit = port_places(port, config)
+    first = port.base * stride
+    places = [
+        (units[u], first + w, b)
+        for u, w, b in zip(unit.tolist(), word.tolist(), bit.tolist(), strict=True)
+    ]
+    return Activations(config.activation_bits, fraction, *limits, port.words * stride, places)
 
 
 def stream_settings(image: Image) -> StreamSettings:
@@ -50,14 +86,14 @@ def stream_settings(image: Image) -> StreamSettings:
     shape = StreamShape(config, len(source.slots), words * len(units))
     inputs = [
         layouts.encode(shape.input_place, {"lane": lane, "word": unit * words + word})
-        for unit, word, lane in _places(source, config)
+        for unit, word, lane in _stream_places(source, config)
     ]
     outputs = [
         layouts.encode(
             shape.output_place,
             {"lane": lane, "offset": image.output.base * stride + word, "group": unit},
         )
-        for unit, word, lane in _places(image.output, config)
+        for unit, word, lane in _stream_places(image.output, config)
     ]
     registers = {
         "stream_control": 1,
@@ -70,21 +106,16 @@ def stream_settings(image: Image) -> StreamSettings:
     return StreamSettings(registers, inputs, outputs)
 
 
-def _places(port: Port, config: AcceleratorConfig) -> list[tuple[int, int, int]]:
+def _stream_places(port: Port, config: AcceleratorConfig) -> list[tuple[int, int, int]]:
     """Of each activation of a port: unit, word of the bus within it, place within that word."""
-    word, lane = np.divmod(port.slots, config.lanes)
-    index, unit = np.divmod(word, len(port_units(port, config)))
-    part, bit = np.divmod(lane * config.activation_bits, layouts.BUS_BITS)
-    offset = index * activation_stride(config) + part
-    return list(
-        zip(unit.tolist(), offset.tolist(), (bit // config.activation_bits).tolist(), strict=True)
-    )
+    unit, word, bit = port_places(port, config)
+    lane = bit // config.activation_bits
+    return list(zip(unit.tolist(), word.tolist(), lane.tolist(), strict=True))
 
 
-def network(summary: Mapping[str, Any]) -> str:
-    """The network that the memories of a build or an export hold, by its summary."""
-    model = summary["model"]
-    return "none: the memories are empty" if model is None else str(model["path"])
+def network(name: str | None) -> str:
+    """What the memories of a build or an export hold, by the name of the network's file."""
+    return "none: the memories are empty" if name is None else name
 
 
 def shown(summary: Mapping[str, Any], folder: Path) -> Group:
@@ -93,7 +124,8 @@ def shown(summary: Mapping[str, Any], folder: Path) -> Group:
     others = [name for name in summary["files"] if name not in contents]
     table = Table(show_header=False)
     table.add_row("top module", f"{summary['top']}, {summary['address_bits']} address bits")
-    table.add_row("network", network(summary))
+    model = summary["model"]
+    table.add_row("network", network(model and model["file"]))
     if contents:
         table.add_row("contents", f"{len(contents)} files: {contents[0]} …")
     if summary["streams"]:

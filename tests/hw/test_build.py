@@ -46,6 +46,12 @@ class TestListBoards:
         assert "xc7a35ticsg324-1L" in out
 
 
+def test_help_names_every_preset():
+    status, out, _ = thresher("--help")
+    assert status == 0
+    assert ", ".join(PRESETS) in " ".join(out.split())
+
+
 class TestBadInput:
     """Each gives one sentence and exit status 2, and leaves nothing behind."""
 

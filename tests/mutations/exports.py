@@ -4,7 +4,7 @@ __all__ = ["FAULTS"]
 
 _AXI = "tests/hw/export/test_axi.py"
 _STREAMS = "tests/hw/export/test_streams.py"
-_LITEX = "tests/hw/export/test_litex.py::test_wishbone"
+_LITEX = "tests/hw/export/test_litex.py::test_simulated[wishbone-wishbone]"
 
 # By file and tests: what is wrong, the text, and what it becomes.
 FAULTS = {
@@ -98,6 +98,13 @@ FAULTS = {
         ),
         ("more words than have room", "(self.words, words),", ""),
         ("sizes that are not fit are not told", "unfit.eq(wanted & ~fit)", "unfit.eq(0)"),
+    ),
+    ("export/resident.py", _LITEX): (
+        ("all activations lie in the low bits", "* _WORD_BYTES, bit)", "* _WORD_BYTES, 0)"),
+        ("all vectors lie at the same place", "self.step * _WORD_BYTES", "0"),
+    ),
+    ("export/header.py", _LITEX): (
+        ("bits are taken for activations", "{n}, {bit}}}", "{bit}, {n}}}"),
     ),
     ("export/wishbone.py", _LITEX): (
         ("what was given up is answered", "wanted & ~given_up", "wanted"),

@@ -35,7 +35,8 @@ def copy_project(folder: Path) -> None:
 
 def run_tests(folder: Path, tests: list[str], build: Path) -> subprocess.CompletedProcess[str]:
     """Run pytest on a copy; the copies share what they build, for it is kept by content."""
-    env = {**os.environ, "THRESHER_BUILD": str(build), "PYTHONPATH": str(folder)}
+    # Wide enough for the summary of a failure to say that it is an assertion's.
+    env = {**os.environ, "THRESHER_BUILD": str(build), "PYTHONPATH": str(folder), "COLUMNS": "200"}
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     return subprocess.run(
         command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from hw.boards import find
 from hw.config import PRESETS
+from hw.csr import csr_csv, regmap
 from sim import board as virtual_board
 from sim.random_network import Recipe, random_inputs, random_network
 from sw import format as thr
@@ -65,6 +66,11 @@ class TestBaud:
         assert f" UART is {nearest}, " in message
 
 
+def test_a_register_map_that_cannot_be_written(tmp_path):
+    message = refused("--virtual", "hx8k", "--csr", tmp_path / "none" / "csr.csv")
+    assert f"csr.csv cannot be written: there is no folder {tmp_path / 'none'}" in message
+
+
 def children(process):
     text = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
     return [Path(f"/proc/{child}") for child in text.split()]
@@ -93,8 +99,8 @@ def started(*arguments):
 
 
 @pytest.fixture
-def running(compiled):
-    with started("--virtual", "hx8k") as process_and_record:
+def running(compiled, tmp_path):
+    with started("--virtual", "hx8k", "--csr", tmp_path / "csr.csv") as process_and_record:
         yield process_and_record
 
 
@@ -102,6 +108,8 @@ def test_run_at_both_ports_until_sigterm(running, tmp_path):
     process, record = running
     assert record.keys() == {"board", "port", "url", "baud", "clock_hz"}
     assert (record["board"], record["clock_hz"]) == (BOARD.name, BOARD.clock_hz)
+    # As `hw.project` writes it for a build of this board, before the record is printed.
+    assert (tmp_path / "csr.csv").read_text() == csr_csv(regmap(CONFIG), BOARD.clock_hz)
     model, inputs = tmp_path / "network.thr", tmp_path / "x.npy"
     thr.write_file(model, thr.to_bytes(NETWORK))
     np.save(inputs, random_inputs(RECIPE, 3, 0) * 2.0**-NETWORK.input.fraction)

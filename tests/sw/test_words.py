@@ -20,6 +20,7 @@ from sw.words import (
     activation_stride,
     from_words,
     image_words,
+    port_places,
     port_units,
     to_words,
 )
@@ -88,6 +89,23 @@ def test_there_and_back(data, config, vectors):
     found = from_words(to_words(x, port, config), port, config)
     np.testing.assert_array_equal(found, x)
     assert found.dtype == np.int64
+
+
+@repeatable
+@given(data=st.data(), config=configs, copies=st.booleans())
+def test_the_places_of_activations_are_those_of_their_words(data, config, copies):
+    port = data.draw(ports(config, copies))
+    high = 1 << (config.activation_bits - 1)
+    x = np.random.default_rng(3).integers(-high, high, len(port.slots))
+    held = [
+        sum(int(word) << 32 * at for at, word in enumerate(words))
+        for words in to_words(x[None], port, config)
+    ]
+    places = zip(x.tolist(), *(each.tolist() for each in port_places(port, config)), strict=True)
+    for value, unit, word, bit in places:
+        assert 0 <= bit < 32
+        held[unit] ^= (value % (2 * high)) << (32 * word + bit)
+    assert held == [0] * len(held)
 
 
 def test_copies_are_written_to_all_groups_at_once():

@@ -20,3 +20,8 @@ async def through_the_interconnect(dut: Any) -> None:
 @cocotb.test()
 async def resident_network(dut: Any) -> None:
     await (await Master(dut).start()).run()
+
+
+@cocotb.test()
+async def resident_network_in_c(dut: Any) -> None:
+    await (await Master(dut).start()).run_in_c()

@@ -1,9 +1,14 @@
-"""What software does with an export whose memories hold a network, over whatever bus."""
+"""What software does with an export whose memories hold a network, over whatever bus.
+
+It knows of the network what network.json in the export's folder says, and nothing else.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+import subprocess
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +17,8 @@ from sim.bench.streams import parameters
 __all__ = ["Software", "bits_of"]
 
 _POLLS_MAX = 1000
+_ASKED_MAX = 10_000
+_BITS, _BYTES = 32, 4  # of a word of the bus
 
 
 def bits_of(regmap: Mapping[str, Any]) -> dict[str, dict[str, int]]:
@@ -33,8 +40,8 @@ class Software:
     read : (byte address) -> word
     write : (byte address, word)
 
-    Parameters of the bench are `regmap`, the file regmap.json; for `run`, `inputs`, (byte address,
-    word) each, `outputs`, byte addresses of words, and `results`, the file in which these are put.
+    Parameters of the bench are `export`, the folder; for `run` and `run_in_c`, `inputs`, vectors of
+    integers, and `results` and `results_in_c`, the files in which those of the output are put.
     """
 
     def __init__(
@@ -42,7 +49,9 @@ class Software:
     ) -> None:
         self.read_at, self.write_at = read, write
         self.given: dict[str, Any] = parameters()
-        self.regmap = json.loads(Path(self.given["regmap"]).read_text())
+        export = Path(self.given["export"])
+        self.regmap = json.loads((export / "regmap.json").read_text())
+        self.network = json.loads((export / "network.json").read_text())
         self._bits = bits_of(self.regmap)
         self._address = {each["name"]: each["address"] for each in self.regmap["registers"]}
 
@@ -59,14 +68,47 @@ class Software:
         assert await self.read("scratch") == 0x12345678
 
     async def run(self) -> None:
+        given, network = self.given["inputs"], self.network
         await self._idle()  # which it is not in the first cycles after a reset
-        for address, word in self.given["inputs"]:
+        assert await self.read("image_id") == network["image_id"]
+        assert len(given) <= network["vectors_max"]
+        for address, word in _words(network["input"], given).items():
             await self.write_at(address, word)
-        await self.write("vectors", self.given["vectors"])
+        await self.write("vectors", len(given))
         await self.write("control", self._bits["control"]["start"])
         assert await self._idle() > 1, "the engine was never busy"
-        words = [await self.read_at(address) for address in self.given["outputs"]]
-        Path(self.given["results"]).write_text(json.dumps(words))
+        output = network["output"]
+        addresses = _words(output, [[0] * output["count"]] * len(given))
+        words = {address: await self.read_at(address) for address in addresses}
+        results = _vectors(output, words, len(given))
+        Path(self.given["results"]).write_text(json.dumps(results))
+
+    async def run_in_c(self) -> None:
+        """The same, a vector at a time, by a program of which this is the bus.
+
+        The program, the parameter `program`, is given a vector as arguments. It asks by lines on
+        its stdout: ``r ADDRESS``, answered by the word, ``w ADDRESS WORD``; ``y`` and the outputs
+        are its last.
+        """
+        results = []
+        for vector in self.given["inputs"]:
+            command = [self.given["program"], *map(str, vector)]
+            with subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+            ) as program:
+                assert program.stdin is not None
+                assert program.stdout is not None
+                for asked, line in enumerate(program.stdout):
+                    assert asked < _ASKED_MAX, "the program goes on for ever"
+                    what, *numbers = line.split()
+                    if what == "r":
+                        print(await self.read_at(int(numbers[0])), file=program.stdin)
+                    elif what == "w":
+                        await self.write_at(int(numbers[0]), int(numbers[1]))
+                    else:
+                        results.append([int(number) for number in numbers])
+            assert program.returncode == 0
+        Path(self.given["results_in_c"]).write_text(json.dumps(results))
 
     async def _idle(self) -> int:
         """Wait until the engine is not busy; how often it was asked."""
@@ -74,3 +116,30 @@ class Software:
             if not await self.read("status") & self._bits["status"]["busy"]:
                 return polls
         raise AssertionError("the engine is busy for ever")
+
+
+def _words(port: Mapping[str, Any], vectors: Sequence[Sequence[int]]) -> dict[int, int]:
+    """Byte address -> word of the bus, of all words that hold something of the vectors."""
+    words: dict[int, int] = defaultdict(int)
+    for number, vector in enumerate(vectors):
+        for value, (address, bit) in zip(vector, port["places"], strict=True):
+            first = address + number * port["vector_bytes"]
+            held = (value & ((1 << port["bits"]) - 1)) << bit
+            words[first] |= held & ((1 << _BITS) - 1)
+            if bit + port["bits"] > _BITS:
+                words[first + _BYTES] |= held >> _BITS
+    return dict(words)
+
+
+def _vectors(port: Mapping[str, Any], words: Mapping[int, int], count: int) -> list[list[int]]:
+    """The activations that are in the words, by byte address, of so many vectors."""
+    high = 1 << (port["bits"] - 1)
+    vectors = []
+    for number in range(count):
+        vector = []
+        for address, bit in port["places"]:
+            first = address + number * port["vector_bytes"]
+            both = words[first] | words.get(first + _BYTES, 0) << _BITS
+            vector.append(((both >> bit & (2 * high - 1)) ^ high) - high)
+        vectors.append(vector)
+    return vectors

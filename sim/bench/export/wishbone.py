@@ -96,6 +96,11 @@ async def resident_network(dut: Any) -> None:
 
 
 @cocotb.test()
+async def resident_network_in_c(dut: Any) -> None:
+    await (await Master(dut).start()).run_in_c()
+
+
+@cocotb.test()
 async def some_bytes_alone_are_refused(dut: Any) -> None:
     master = Master(dut)
     software = await master.start()

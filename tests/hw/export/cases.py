@@ -3,16 +3,13 @@
 import dataclasses
 import json
 
-import numpy as np
-
 from hw.export import Export, write
 from sim import golden
 from sim.random_network import Recipe, random_inputs, random_network
-from sw.cli.export import stream_settings
+from sw.cli.export import resident
 from sw.pack import pack
-from sw.words import activation_address, activation_stride, from_words, port_units, to_words
 
-__all__ = ["Case", "addresses"]
+__all__ = ["Case", "addresses", "software"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,10 +38,7 @@ class Case:
         return golden.run(self.network, self.inputs)[-1]
 
     def export(self, kind):
-        image = self.image
-        return Export(
-            kind, self.config, image.contents, image.id, "net.thr", stream_settings(image)
-        )
+        return Export(kind, self.config, resident(kind, "net.thr", self.network, self.image))
 
     def written(self, kind, folder):
         write(self.export(kind), folder)
@@ -57,31 +51,9 @@ def addresses(space, first, count):
     return [4 * space.word(window, unit, offset + n) for n in range(count)]
 
 
-def software(case, kind, folder):
-    """What the benches' `Software` is given, and a function that checks what it found."""
-    image, config, space = case.image, case.config, case.export(kind).space
-    inputs = []
-    units = port_units(image.input, config)
-    for unit, words in zip(units, to_words(case.inputs, image.input, config), strict=True):
-        first = activation_address(image.input, unit, config)
-        inputs += zip(addresses(space, first, len(words)), words.tolist(), strict=True)
-    count = case.vectors * image.output.words * activation_stride(config)
-    outputs = [
-        address
-        for group in range(config.groups)
-        for address in addresses(space, activation_address(image.output, group, config), count)
-    ]
-    results = folder / "results.json"
-    env = {
-        "regmap": str(folder / "regmap.json"),
-        "vectors": case.vectors,
-        "inputs": inputs,
-        "outputs": outputs,
-        "results": str(results),
-    }
-
-    def check():
-        words = np.array(json.loads(results.read_text()), np.uint32).reshape(config.groups, -1)
-        np.testing.assert_array_equal(from_words(list(words), image.output, config), case.outputs)
-
-    return env, check
+def software(case, folder):
+    """What the benches' `Software` is given, and a function that reads the results of that name."""
+    files = {name: folder / f"{name}.json" for name in ("results", "results_in_c")}
+    env = {"export": str(folder), "inputs": case.inputs.tolist()}
+    env |= {name: str(path) for name, path in files.items()}
+    return env, lambda name: json.loads(files[name].read_text())

@@ -1,6 +1,7 @@
 """`thresher build --export`: from the command line to a folder that is whole, or not there."""
 
 import dataclasses
+import itertools
 import json
 import re
 from pathlib import Path
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 
 from hw.config import PRESETS, ConfigError
 from hw.export import Export, ExportError, check, write
+from hw.export.verilog import heading
 from sim.random_network import Recipe
 from sw import format as thr
 from sw.cli import main
@@ -42,7 +44,7 @@ class TestCommand:
         summary = json.loads(out)
         assert json.loads((folder / "summary.json").read_text()) == summary
         assert summary["config"] == dataclasses.asdict(ONE_LANE)
-        assert summary["model"] == {"path": str(model), "image_id": f"{CASE.image.id:08x}"}
+        assert summary["model"] == {"file": "net.thr", "image_id": f"{CASE.image.id:08x}"}
         assert summary["streams"] == dict(stream_settings(CASE.image).registers)
         assert {path.name for path in folder.iterdir()} == {"summary.json", *summary["files"]}
         for name in ("thresher_engine_grid_element_0_fetch.mem", "thresher.v"):
@@ -140,6 +142,20 @@ class TestContents:
         # What no file gives, is a loop: there is no line for an item of a memory.
         assert "$readmemh" in verilog
         assert re.findall(r"initial begin\n +\S+\[\d+\] = ", verilog) == []
+
+    def test_verilog_says_what_it_is(self, exported):
+        lines = (exported / "thresher.v").read_text().splitlines()
+        comment = "\n".join(itertools.takewhile(lambda line: line.startswith("// "), lines))
+        for said in ("Thresher", "BSD-2-Clause", "axi", f"{ONE_LANE.digest:08x}"):
+            assert said in comment
+        assert f'"net.thr", id {CASE.image.id:08x}' in comment
+
+    def test_no_name_of_a_file_ends_the_comment(self):
+        model = {"file": "a\nb\u2028.thr", "image_id": "00000001"}
+        summary = {"export": "axi", "config_digest": "00000002", "model": model}
+        for line in heading(summary).splitlines():
+            assert line.startswith("// ")
+        assert heading(summary | {"model": None}).endswith(": none\n")
 
     def test_vivado_is_told_whose_clock_it_is(self, exported):
         verilog = (exported / "thresher.v").read_text()

@@ -8,12 +8,14 @@ from hw.config import PRESETS
 from sim.bench.runner import run_verilog
 from sim.random_network import Recipe
 
-CASE = Case(dataclasses.replace(PRESETS["tiny"], lanes=1), Recipe([20, 12, 5], density=0.3), 1)
+# Every third activation lies across two words of the bus.
+CONFIG = dataclasses.replace(PRESETS["tiny"], lanes=3, activation_bits=12)
+CASE = Case(CONFIG, Recipe([41, 17, 9], density=0.3, activation_bits=12), 1)
 
 
 def test_resident_network(tmp_path):
     folder = CASE.written("verilog", tmp_path / "export")
-    env, check = software(CASE, "verilog", folder)
+    env, found = software(CASE, folder)
     run_verilog(
         (folder / "thresher.v").read_text,
         module="sim.bench.export.plain",
@@ -21,4 +23,4 @@ def test_resident_network(tmp_path):
         env=env,
         files=sorted(folder.glob("*.mem")),
     )
-    check()
+    assert found("results") == CASE.outputs.tolist()
