@@ -83,10 +83,7 @@ def run(
     x, labels = choose_inputs(network, **options)
     with device.opened() as accelerator:
         loaded = load_model(accelerator, model) > 0
-        began = time.perf_counter()
-        found = _run(accelerator, x, batch)
-        seconds, cycles = time.perf_counter() - began, accelerator.cycles
-        counters = accelerator.counters()
+        found, measured = _measure(accelerator, network, x, batch)
         difference = first_difference(found, golden.run(network, x)[-1])
         traced = None
         if trace_layers:
@@ -94,7 +91,6 @@ def run(
             difference = other or difference
         info = accelerator.info()
     names = device.board_names(info.registers)
-    batch = accelerator.batch if batch is None else batch
     if outputs is not None:
         write_outputs(outputs, network, found)
     record: dict[str, Any] = {
@@ -103,20 +99,13 @@ def run(
         "port": info.port,
         "image_id": info.image_id,
         "loaded": loaded,
-        "vectors": len(x),
-        "batch": batch,
+        **measured,
         "layers_traced": traced,
         "agrees_with_golden": difference is None,
         "accuracy": None if labels is None else accuracy(found, labels),
         "lanes": None if info.config is None else info.config.lanes,
         "groups": None if info.config is None else info.config.groups,
-        "cycles_per_vector": cycles / len(x),
-        "last_run": {
-            "vectors": len(x) % batch or batch,
-            "layers": _layers(network, counters),
-        },
-        "microseconds_per_vector": _microseconds(cycles / len(x), names),
-        "seconds": seconds,
+        "microseconds_per_vector": _microseconds(measured["cycles_per_vector"], names),
         "exchanges_repeated": info.repeated,
     }
     emit(record, Group(_show(record), _show_layers(record)), as_json)
@@ -132,9 +121,25 @@ def _trace(accelerator: Accelerator, x: NDArray[np.int64]) -> tuple[int, str | N
     return len(trace.layers), None if trace.difference is None else str(trace.difference)
 
 
-def _run(accelerator: Accelerator, x: NDArray[np.int64], batch: int | None) -> NDArray[np.int64]:
+def _measure(
+    accelerator: Accelerator, network: CompressedNetwork, x: NDArray[np.int64], batch: int | None
+) -> tuple[NDArray[np.int64], dict[str, Any]]:
+    """The outputs, and what the record has of the runs."""
+    began = time.perf_counter()
     with _bar(accelerator, f"running {counted(len(x), 'vector')}") as report:
-        return accelerator.run(x, progress=report, batch=batch)
+        outputs = accelerator.run(x, progress=report, batch=batch)
+    seconds = time.perf_counter() - began
+    batch = accelerator.batch if batch is None else batch
+    return outputs, {
+        "vectors": len(x),
+        "batch": batch,
+        "cycles_per_vector": accelerator.cycles / len(x),
+        "seconds": seconds,
+        "last_run": {
+            "vectors": len(x) % batch or batch,
+            "layers": _layers(network, accelerator.counters()),
+        },
+    }
 
 
 def _bar(accelerator: Accelerator, text: str) -> AbstractContextManager[Progress]:
