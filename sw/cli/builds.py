@@ -37,8 +37,9 @@ def summaries(folder: Path, board: boards.Board | None = None) -> list[Path]:
         If there is no such folder.
     """
     if not folder.is_dir():
-        exists = folder.exists()
-        raise BadInput(f"{folder} is no folder" if exists else f"there is no folder {folder}")
+        if folder.exists():
+            raise BadInput(f"{folder} is no folder of a build")
+        raise BadInput(f"there is no folder {folder}: thresher build makes one")
     whole = folder / "summary.json"
     if whole.exists():
         return [whole]

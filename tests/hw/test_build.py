@@ -16,6 +16,7 @@ from hw.boards import BOARDS
 from hw.config import PRESETS
 from sw import networks
 from sw.cli import main
+from sw.cli.builds import Built, newest_engine
 
 # The smallest engine.
 ONE_LANE = dataclasses.replace(PRESETS["tiny"], lanes=1)
@@ -213,6 +214,7 @@ class TestBitstream:
         assert summary["fmax_mhz"] >= summary["clock_mhz"] == 90
         assert summary["resources"]["dsp"] == {"used": 1, "available": 156}
         assert 0 < summary["resources"]["lut"]["used"] < 83_640
+        assert newest_engine(tmp_path) == Built(BOARDS["ulx3s_85f"], ONE_LANE)
         assert set(summary["seconds"]) == {
             "generation",
             "synthesis",

@@ -124,11 +124,14 @@ class TestRefusals:
     def test_no_such_folder(self, verb, tmp_path):
         missing = tmp_path / "none"
         sentence = refused(*verb, "--build", missing)
-        assert sentence == f"thresher {verb[0]}: there is no folder {missing}"
+        assert sentence == (
+            f"thresher {verb[0]}: there is no folder {missing}: thresher build makes one"
+        )
 
     @pytest.mark.parametrize("verb", VERBS)
     def test_a_file(self, verb, model):
-        assert refused(*verb, "--build", model) == f"thresher {verb[0]}: {model} is no folder"
+        sentence = refused(*verb, "--build", model)
+        assert sentence == f"thresher {verb[0]}: {model} is no folder of a build"
 
     def test_no_build(self, tmp_path):
         assert refused("board", "--build", tmp_path) == (
