@@ -9,8 +9,8 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.link.uartbone import Opcode
 from hw.regmap import PLACE, REGISTERS
+from hw.wire import Opcode
 
 from .transport import ByteStream, DeviceSilent, LinkError, PortError
 

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SHARED_BY_ALL = {"hw", "hw.config", "hw.layouts", "hw.regmap"}
+SHARED_BY_ALL = {"hw", "hw.config", "hw.layouts", "hw.regmap", "hw.wire"}
 EXEMPT = {
     "hw/build.py",  # the build entry point packs a network into the design
     "sw/cli",  # verbs call all three parts
     "sw/ports.py",  # whether a board is behind a port, and which
     "sim/engine.py",  # the design under test
     "sim/board.py",  # a whole board of it
+    "sim/simulate.py",  # whose engine it is
     "sim/netlist.py",  # what synthesis makes of it
     "sim/bench",  # benches know the constants of their blocks
 }

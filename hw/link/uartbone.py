@@ -16,7 +16,6 @@ A read is answered by the words, most significant byte first; a write is not ans
 """
 
 import contextlib
-import enum
 
 from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import stream, wiring
@@ -24,18 +23,10 @@ from amaranth.lib.wiring import In, Out
 
 from .. import layouts
 from ..bus import BusSignature
+from ..wire import Opcode
 from .uart import UartReceiver, UartTransmitter
 
-__all__ = ["BusBridge", "Opcode", "UartBone"]
-
-
-class Opcode(enum.IntEnum):
-    """First byte of a command. The bridge decodes it by bits: it writes where bit 0 is 1."""
-
-    WRITE = 1
-    READ = 2
-    WRITE_FIXED = 3
-    READ_FIXED = 4
+__all__ = ["BusBridge", "UartBone"]
 
 
 class _Command:

@@ -19,8 +19,8 @@ from faulty import Faulty, flipped
 
 from hw.boards import find
 from hw.config import PRESETS
-from hw.link.uartbone import Opcode
 from hw.regmap import PLACE, Window
+from hw.wire import Opcode
 from sim import golden
 from sim.engine import open_engine
 from sim.random_network import Recipe, random_inputs, random_network
