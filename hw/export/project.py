@@ -140,12 +140,11 @@ def write(export: Export, folder: Path) -> dict[str, Any]:
         f"{TOP}.svd": svd(registers),
         f"{TOP}.h": c_header(registers, network),
     }
-    if network is not None:
-        files["network.json"] = network_json(network)
     if export.kind in litex.KINDS:
         files[f"{TOP}_litex.py"] = litex.wrapper(export.kind, top, registers)
     model = None
     if network is not None:
+        files["network.json"] = network_json(network)
         model = {"file": network["file"], "image_id": f"{network['image_id']:08x}"}
     summary = {
         "export": export.kind,

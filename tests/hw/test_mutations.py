@@ -22,7 +22,10 @@ def test_every_text_stands_once():
 
 
 def test_every_test_is_found_in_a_copy(tmp_path):
-    """A test that reads a file which the copy lacks could not even be collected there."""
+    """A test that reads a file which the copy lacks could not even be collected there.
+
+    Nor could one that a fault names, but that is not there any more.
+    """
     copy_project(tmp_path)
     command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider"]
     done = subprocess.run(
@@ -34,3 +37,6 @@ def test_every_test_is_found_in_a_copy(tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stdout[-2000:]
+    named = {fault.tests for fault in MUTATIONS}
+    found = done.stdout.splitlines()
+    assert not {test for test in named if not any(line.startswith(test) for line in found)}

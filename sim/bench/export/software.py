@@ -69,6 +69,7 @@ class Software:
 
     async def run(self) -> None:
         given, network = self.given["inputs"], self.network
+        await self._streams_off()
         await self._idle()  # which it is not in the first cycles after a reset
         assert await self.read("image_id") == network["image_id"]
         assert len(given) <= network["vectors_max"]
@@ -91,6 +92,7 @@ class Software:
         are its last.
         """
         results = []
+        await self._streams_off()
         for vector in self.given["inputs"]:
             command = [self.given["program"], *map(str, vector)]
             with subprocess.Popen(
@@ -109,6 +111,11 @@ class Software:
                         results.append([int(number) for number in numbers])
             assert program.returncode == 0
         Path(self.given["results_in_c"]).write_text(json.dumps(results))
+
+    async def _streams_off(self) -> None:
+        if "stream_control" in self._address:
+            await self.write("stream_control", 0)
+            assert not await self.read("stream_status") & self._bits["stream_status"]["busy"]
 
     async def _idle(self) -> int:
         """Wait until the engine is not busy; how often it was asked."""
