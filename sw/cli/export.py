@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,8 @@ from sw.words import activation_stride, port_units
 __all__ = ["network", "packed", "shown", "stream_settings"]
 
 
-def packed(kind: str, config: AcceleratorConfig, model: Path | None) -> Export:
-    """An export with the network of a file in its memories, or with empty ones.
-
-    Parameters
-    ----------
-    kind : one of `hw.export.KINDS`
+def packed(empty: Export, model: Path | None) -> Export:
+    """An export with the network of a file in its memories, or, if None, as it is.
 
     Raises
     ------
@@ -35,10 +32,12 @@ def packed(kind: str, config: AcceleratorConfig, model: Path | None) -> Export:
         If the network does not fit.
     """
     if model is None:
-        return Export(kind, config)
-    image = pack_file(model, read(model), config)
-    streams = stream_settings(image) if kind == "axi" else StreamSettings()
-    return Export(kind, config, image.contents, image.id, str(model), streams)
+        return empty
+    image = pack_file(model, read(model), empty.config)
+    streams = stream_settings(image) if empty.kind == "axi" else StreamSettings()
+    return dataclasses.replace(
+        empty, contents=image.contents, image_id=image.id, model=str(model), streams=streams
+    )
 
 
 def stream_settings(image: Image) -> StreamSettings:

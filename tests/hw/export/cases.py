@@ -43,7 +43,12 @@ class Case:
     def export(self, kind):
         image = self.image
         return Export(
-            kind, self.config, image.contents, image.id, "net.thr", stream_settings(image)
+            kind,
+            self.config,
+            contents=image.contents,
+            image_id=image.id,
+            model="net.thr",
+            streams=stream_settings(image),
         )
 
     def written(self, kind, folder):
