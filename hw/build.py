@@ -35,7 +35,7 @@ from sw.progress import steps
 
 from .boards import BOARDS, Board, BoardError, find
 from .config import PRESETS, AcceleratorConfig
-from .export import KINDS
+from .export import KINDS, Export
 from .export import check as check_export
 from .export import write as write_export
 from .export.asic import Asic
@@ -114,18 +114,13 @@ def _design(board: Board, config: AcceleratorConfig, model: Path | None) -> Desi
     Raises
     ------
     BadInput
-        If the network does not fit, or nothing can be in the memories of this board.
+        If the network does not fit.
     """
     from sw.format import read
     from sw.pack import pack_file
 
     if model is None:
         return Design(board, config)
-    if not board.resident:
-        raise BadInput(
-            f"{model} cannot be built in: the memories of {board.name} hold nothing at power-up; "
-            "build with --no-model, and load it by thresher load"
-        )
     network = read(model)
     image = pack_file(model, network, config)
     return Design(board, config, image.contents, image.id, str(model))
@@ -135,24 +130,40 @@ def _design(board: Board, config: AcceleratorConfig, model: Path | None) -> Desi
 class _Memories:
     """What the memories are to hold: the network of a file, or else the shipped one, or nothing."""
 
+    board: Board
     model: Path | None
     shipped: bool
     notes: Console
 
     def filled(self, make: Callable[[Path | None], T]) -> T:
-        """What is made with that network; with none, if the shipped one does not fit."""
+        """What is made with that network; with none, if the shipped one does not fit.
+
+        Raises
+        ------
+        BadInput
+            If the network of a file does not fit, or nothing can be in the memories of this board.
+        """
         if self.model is not None or not self.shipped:
-            return make(self.model)
+            return self._made(make, self.model)
         reason = "the shipped network is not installed"
         if networks.LENET300100.exists():
             try:
-                return make(networks.LENET300100)
+                return self._made(make, networks.LENET300100)
             except BadInput as error:
                 # Whoever names this network is told what else is short, and what would do.
                 file = str(networks.LENET300100)
                 reason = str(error).replace(file, Path(file).name).partition("; ")[0]
         self.notes.print(f"note: memories are left empty: {reason}")
         return make(None)
+
+    def _made(self, make: Callable[[Path | None], T], model: Path | None) -> T:
+        if model is not None and not self.board.resident:
+            raise BadInput(
+                f"{model} cannot be built in: the memories of {self.board.name} hold nothing at "
+                "power-up; build with --no-model, and have the host load it (thresher load does, "
+                "on a board)"
+            )
+        return make(model)
 
 
 def _show(summary: dict[str, Any], folder: Path) -> Group:
@@ -273,14 +284,14 @@ def build(
     board = find(board_name)
     config = _configuration(board, preset, lanes, groups)
     notes = console()
-    resident = _Memories(model, not no_model, notes)
+    resident = _Memories(board, model, not no_model, notes)
     if kind is not None:
         if out is None:
             raise BadInput("--export needs -o DIR for its files")
         if kind == _ASIC:
             _export_asic(Asic(config, board.clock_hz, liberty), out, as_json)
         else:
-            summary = _export(kind, config, resident, out)
+            summary = _export(Export(kind, config, board), resident, out)
             emit(summary, shown(summary, out), as_json)
         return
     out = Path("build") if out is None else out
@@ -316,12 +327,10 @@ def _export_asic(asic: Asic, folder: Path, as_json: bool) -> None:
     emit(summary, shown_asic(summary), as_json)
 
 
-def _export(
-    kind: str, config: AcceleratorConfig, resident: _Memories, folder: Path
-) -> dict[str, Any]:
-    check_export(kind, folder)
-    made = resident.filled(functools.partial(packed, kind, config))
-    resident.notes.print(f"{kind}: {config.lanes} × {config.groups} elements")
+def _export(empty: Export, resident: _Memories, folder: Path) -> dict[str, Any]:
+    check_export(empty.kind, folder)
+    made, config = resident.filled(functools.partial(packed, empty)), empty.config
+    resident.notes.print(f"{empty.kind}: {config.lanes} × {config.groups} elements")
     with _writing_to(folder), _Steps(resident.notes)("generation"):
         return write_export(made, folder)
 

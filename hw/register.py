@@ -17,6 +17,9 @@ class Field:
     first: int  # the lowest of them
     bits: int
     doc: str
+    access: str | None = (
+        None  # "ro", "rw", "wo" or "w1c", write 1 to clear; as the register if None
+    )
 
     @property
     def slice(self) -> slice:
@@ -35,7 +38,8 @@ class Field:
     def __str__(self) -> str:
         last = self.first + self.bits - 1
         where = f"bit {last}" if self.bits == 1 else f"bits {last}..{self.first}"
-        return f"{where}, {self.name}: {self.doc}"
+        clear = " (write 1 to clear)" if self.access == "w1c" else ""
+        return f"{where}, {self.name}: {self.doc}{clear}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,8 +78,12 @@ def as_data(registers: Iterable[Register], addresses: Iterable[int]) -> list[dic
             "name": register.name,
             "address": address,
             "access": register.access,
+            "guarded": register.guarded,
             "doc": register.doc,
-            "fields": [dataclasses.asdict(field) for field in register.fields],
+            "fields": [
+                dataclasses.asdict(field) | {"access": field.access or register.access}
+                for field in register.fields
+            ],
         }
         for register, address in zip(registers, addresses, strict=True)
     ]

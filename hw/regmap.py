@@ -86,8 +86,8 @@ CONTROL = Register(
     "rw",
     "reads 0",
     fields=(
-        Field("start", 0, 1, "write 1 to begin a run (no effect while busy)"),
-        Field("abort", 1, 1, "write 1 to end a run and reset the engine"),
+        Field("start", 0, 1, "write 1 to begin a run (no effect while busy)", "wo"),
+        Field("abort", 1, 1, "write 1 to end a run and reset the engine", "wo"),
     ),
 )
 # A write whose count of words is garbled runs on to the registers behind its own. Those that are

@@ -26,7 +26,8 @@ def c_header(regmap: Mapping[str, Any], network: Mapping[str, Any] | None) -> st
         "",
     ]
     for register in regmap["registers"]:
-        lines += [f"/* {register['access']}: {register['doc']} */"]
+        guarded = ", guarded" if register["guarded"] else ""
+        lines += [f"/* {register['access']}{guarded}: {register['doc']} */"]
         lines += _constant(register["name"], register["address"])
         for field in register["fields"]:
             name = f"{register['name']}_{field['name']}"

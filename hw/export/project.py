@@ -7,6 +7,7 @@ from typing import Any
 
 from amaranth.utils import ceil_log2
 
+from ..boards import Board
 from ..config import AcceleratorConfig
 from ..csr import csr_csv, csr_json, regmap, regmap_json
 from ..engine import Engine
@@ -40,12 +41,16 @@ class Export:
     kind : str
         One of `KINDS`.
     config : AcceleratorConfig
+    board : Board or None
+        For whose FPGA it is: its memories have the form that they have there. None for FPGAs with
+        memories made of LUTs.
     resident : Resident or None
         The network that the memories hold at power-up; zeros if None.
     """
 
     kind: str
     config: AcceleratorConfig
+    board: Board | None = None
     resident: Resident | None = None
 
     @property
@@ -68,6 +73,11 @@ class Export:
         needed = [registers.get(f"stream_{name}", 0) for name in ("inputs", "outputs")]
         room = registers.get("stream_words", 0) * max(1, registers.get("stream_groups", 0))
         return StreamShape(config, max(plain.items, *needed), max(plain.room, room))
+
+    @property
+    def memories(self) -> str | None:
+        """The board whose memories it has, if they are in another form than on most FPGAs."""
+        return self.board.name if self.board is not None and self.board.other_memories else None
 
     @property
     def space(self) -> AddressSpace:
@@ -126,13 +136,15 @@ def write(export: Export, folder: Path) -> dict[str, Any]:
     ------
     ExportError
         If there is something else in `folder`.
+    BoardError
+        If nothing can be in the memories of that board, but there are contents.
     """
     check(export.kind, folder)
     registers, network, top = export.regmap(), export.network(), export.top()
-    verilog, memories = to_verilog(top)
+    verilog, contents = to_verilog(top, None if export.board is None else export.board.memories())
     files = {
-        **memories,
-        f"{TOP}.core": core(export.kind, list(memories)),
+        **contents,
+        f"{TOP}.core": core(export.kind, list(contents)),
         f"{TOP}_bd.tcl": block_design(export.kind),
         "regmap.json": regmap_json(registers),
         "csr.csv": csr_csv(registers),
@@ -152,6 +164,7 @@ def write(export: Export, folder: Path) -> dict[str, Any]:
         "config": dataclasses.asdict(export.config),
         "config_digest": f"{export.config.digest:08x}",
         "model": model,
+        "memories": export.memories,
         "streams": dict(export.streams.registers) if export.kind == "axi" else None,
         "address_bits": registers["address_bits"],
         "files": sorted([f"{TOP}.v", *files]),

@@ -49,10 +49,10 @@ STATUS = Register(
     "rw",
     "",
     fields=(
-        Field("early", 0, 1, "a TLAST came early (write 1 to clear)"),
-        Field("missing", 1, 1, "a TLAST was missing (write 1 to clear)"),
-        Field("unfit", 2, 1, "no vector is taken, for a size is 0 or there is no room"),
-        Field("busy", 8, 1, "a vector is under way"),
+        Field("early", 0, 1, "a TLAST came early", "w1c"),
+        Field("missing", 1, 1, "a TLAST was missing", "w1c"),
+        Field("unfit", 2, 1, "no vector is taken, for a size is 0 or there is no room", "ro"),
+        Field("busy", 8, 1, "a vector is under way", "ro"),
     ),
 )
 REGISTERS = (

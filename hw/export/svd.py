@@ -11,7 +11,8 @@ __all__ = ["svd"]
 # Of the schema that is followed, and of the XML Schema language.
 _VERSION = "1.3"
 _INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
-_ACCESS = {"ro": "read-only", "rw": "read-write", "wo": "write-only"}
+_ACCESS = {"ro": "read-only", "rw": "read-write", "wo": "write-only", "w1c": "read-write"}
+_GUARDED = "; written only if its address is from write_first to write_last"
 _WORD_BYTES = 4
 
 
@@ -59,7 +60,7 @@ def _registers(parent, regmap: Mapping[str, Any]) -> None:
         _leaves(
             element,
             name=register["name"].upper(),
-            description=register["doc"],
+            description=register["doc"] + (_GUARDED if register["guarded"] else ""),
             addressOffset=hex(register["address"]),
             access=_ACCESS[register["access"]],
         )
@@ -69,13 +70,17 @@ def _registers(parent, regmap: Mapping[str, Any]) -> None:
 
 def _fields(parent, fields: Sequence[Mapping[str, Any]]) -> None:
     for field in fields:
+        element = ElementTree.SubElement(parent, "field")
         _leaves(
-            ElementTree.SubElement(parent, "field"),
+            element,
             name=field["name"].upper(),
             description=field["doc"],
             bitOffset=field["first"],
             bitWidth=field["bits"],
+            access=_ACCESS[field["access"]],
         )
+        if field["access"] == "w1c":
+            _leaves(element, modifiedWriteValues="oneToClear")
 
 
 def _peripheral(parent, name: str, description: str, address: int):

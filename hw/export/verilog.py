@@ -9,6 +9,7 @@ from typing import Any
 from amaranth.back import verilog
 from amaranth.lib.wiring import Component
 
+from ..boards.board import Memories
 from ..project import environment
 
 __all__ = ["TOP", "heading", "to_verilog"]
@@ -37,14 +38,20 @@ def heading(summary: Mapping[str, Any]) -> str:
     )
 
 
-def to_verilog(top: Component) -> tuple[str, dict[str, str]]:
+def to_verilog(top: Component, memories: Memories | None = None) -> tuple[str, dict[str, str]]:
     """Verilog with the top module `TOP`, and the files that it reads by ``$readmemh``, by name.
 
     A file's name says where in the hierarchy its memory is. Memories that hold nothing have none:
     their zeros are a loop.
+
+    Parameters
+    ----------
+    memories : Memories or None
+        The form that they have on a board (`Board.memories`).
     """
+    options = {"platform": memories, "emit_src": False, "strip_internal_attrs": True}
     with environment("AMARANTH_USE_YOSYS", "builtin"):
-        text = verilog.convert(top, name=TOP, emit_src=False, strip_internal_attrs=True)
+        text = verilog.convert(top, name=TOP, **options)
     files, parts, done = {}, [], 0
     modules = list(_MODULE.finditer(text))
     starts = [module.start() for module in modules]

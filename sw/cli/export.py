@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,8 @@ from sw.words import activation_stride, port_places, port_units
 __all__ = ["network", "packed", "resident", "shown", "stream_settings"]
 
 
-def packed(kind: str, config: AcceleratorConfig, model: Path | None) -> Export:
-    """An export with the network of a file in its memories, or with empty ones.
-
-    Parameters
-    ----------
-    kind : one of `hw.export.KINDS`
+def packed(empty: Export, model: Path | None) -> Export:
+    """An export with the network of a file in its memories, or, if None, as it is.
 
     Raises
     ------
@@ -35,10 +32,10 @@ def packed(kind: str, config: AcceleratorConfig, model: Path | None) -> Export:
         If the network does not fit.
     """
     if model is None:
-        return Export(kind, config)
+        return empty
     network = read(model)
-    image = pack_file(model, network, config)
-    return Export(kind, config, resident(kind, model.name, network, image))
+    image = pack_file(model, network, empty.config)
+    return dataclasses.replace(empty, resident=resident(empty.kind, model.name, network, image))
 
 
 def resident(kind: str, name: str, network: CompressedNetwork, image: Image) -> Resident:

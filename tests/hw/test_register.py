@@ -4,7 +4,7 @@ import pytest
 from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
 
-from hw.register import Field, Register, places
+from hw.register import Field, Register, as_data, places
 
 REGISTER = Register(
     "mode",
@@ -50,6 +50,15 @@ def test_a_word_takes_its_own_fields_alone():
 def test_sentences():
     assert REGISTER.doc == "how; bit 1, on: runs; bits 6..4, speed: of it; bit 31, end: "
     assert Register("r", "ro", "what").doc == "what"
+
+
+def test_access_is_that_of_the_register_or_the_fields_own():
+    fields = (Field("on", 0, 1, "runs"), Field("late", 1, 1, "it was", "w1c"))
+    register = Register("mode", "rw", "", guarded=True, fields=fields)
+    assert register.doc == "bit 0, on: runs; bit 1, late: it was (write 1 to clear)"
+    mode, number = as_data([register, Register("number", "ro", "")], [4, 8])
+    assert [field["access"] for field in mode["fields"]] == ["rw", "w1c"]
+    assert (mode["guarded"], number["guarded"]) == (True, False)
 
 
 def test_places():

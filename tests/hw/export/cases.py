@@ -38,7 +38,8 @@ class Case:
         return golden.run(self.network, self.inputs)[-1]
 
     def export(self, kind):
-        return Export(kind, self.config, resident(kind, "net.thr", self.network, self.image))
+        network = resident(kind, "net.thr", self.network, self.image)
+        return Export(kind, self.config, resident=network)
 
     def written(self, kind, folder):
         write(self.export(kind), folder)

@@ -6,12 +6,15 @@ import random
 
 import pytest
 from amaranth.hdl import ClockDomain, Module, Signal
+from amaranth.lib.wiring import connect
 from amaranth.sim import Simulator
 
 from hw import layouts
 from hw.config import PRESETS
+from hw.engine.host import HostPort
 from hw.export.bus import Arbiter, Splitter, engine_address
-from hw.regmap import ENGINE_SPACE, AddressSpace, Window, window_items
+from hw.export.wishbone import Wishbone
+from hw.regmap import ENGINE_SPACE, PLACE, AddressSpace, Window, window_items
 
 TRANSFERS = 40
 MASK = (1 << layouts.BUS_BITS) - 1
@@ -137,3 +140,45 @@ def test_addresses(preset, knobs):
     simulator = Simulator(module)
     simulator.add_testbench(process)
     simulator.run()
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_the_guard_has_addresses_of_the_engine(own):
+    """Those of its own map, whatever the addresses on the bus: one word is let through."""
+    config = PRESETS["tiny"]
+    space = AddressSpace.smallest(config)
+    place = (Window.ACTIVATIONS, 0, 3)
+    let_through = (ENGINE_SPACE if own else space).word(*place)
+    module, front, host = Module(), Wishbone(space), HostPort(config)
+    module.submodules.front, module.submodules.host = front, host
+    connect(module, front.bus, host.bus)
+    written = []
+
+    async def write(ctx, address, word):
+        for member, value in ((front.adr, address), (front.dat_w, word), (front.we, 1)):
+            ctx.set(member, value)
+        for member, value in ((front.sel, 0b1111), (front.cyc, 1), (front.stb, 1)):
+            ctx.set(member, value)
+        await ctx.tick().until(front.ack)
+        ctx.set(front.stb, 0)
+        await ctx.tick()
+
+    async def software(ctx):
+        for name in ("write_first", "write_last"):
+            await write(ctx, PLACE[name], let_through)
+        for offset in range(6):
+            await write(ctx, space.word(*place[:2], offset), 0)
+
+    async def watch(ctx):
+        async for *_, windows, offset in ctx.tick().sample(
+            host.load.windows, host.load.address.offset
+        ):
+            if windows:
+                written.append((Window(windows.bit_length() - 1), offset))
+
+    simulator = Simulator(module)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(software)
+    simulator.add_testbench(watch, background=True)
+    simulator.run()
+    assert written == ([(Window.ACTIVATIONS, 3)] if own else [])

@@ -15,6 +15,7 @@ from hw.export import Export, ExportError, check, write
 from hw.export.verilog import heading
 from sim.random_network import Recipe
 from sw import format as thr
+from sw import networks
 from sw.cli import main
 from sw.cli.export import stream_settings
 
@@ -45,6 +46,7 @@ class TestCommand:
         assert json.loads((folder / "summary.json").read_text()) == summary
         assert summary["config"] == dataclasses.asdict(ONE_LANE)
         assert summary["model"] == {"file": "net.thr", "image_id": f"{CASE.image.id:08x}"}
+        assert summary["memories"] is None
         assert summary["streams"] == dict(stream_settings(CASE.image).registers)
         assert {path.name for path in folder.iterdir()} == {"summary.json", *summary["files"]}
         for name in ("thresher_engine_grid_element_0_fetch.mem", "thresher.v"):
@@ -61,6 +63,17 @@ class TestCommand:
         verilog = (tmp_path / "export" / "thresher.v").read_text()
         assert "input [7:0] s_axis_tdata;" in verilog  # its activations have 8 bits
 
+    def test_the_shipped_network_is_left_out_if_nothing_can_be_in_the_memories(self, tmp_path):
+        arguments = ("--export", "wishbone", "--board", "icebreaker", "-o", tmp_path / "export")
+        status, out, err = thresher(*arguments, "--json")
+        assert status == 0, err
+        assert (
+            "note: memories are left empty: lenet300100-best.thr cannot be built in: the memories "
+            "of icebreaker hold nothing at power-up wishbone:"
+        ) in err
+        summary = json.loads(out)
+        assert (summary["model"], summary["memories"]) == (None, "icebreaker")
+
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
@@ -68,6 +81,10 @@ class TestCommand:
             (["--export", "axi", "--toolchain", "yosys"], "takes no --toolchain"),
             (["--export", "axi", "--model", "no.thr"], "no.thr"),
             (["--export", "axi", "--preset", "huge"], "unknown preset 'huge'"),
+            (
+                ["--export", "axi", "--board", "icebreaker", "--model", networks.LENET300100],
+                "the memories of icebreaker hold nothing at power-up; build with --no-model",
+            ),
         ],
     )
     def test_bad_input(self, tmp_path, arguments, message):

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,11 @@ def test_svd(folder, regmap):
     }
     assert access["magic"] == "read-only"
     assert access["scratch"] == "read-write"
+    for register in registers.get_registers():
+        (guarded,) = (
+            r["guarded"] for r in regmap["registers"] if r["name"].upper() == register.name
+        )
+        assert ("from write_first to write_last" in register.description) == guarded
     described = {
         (register.name.lower(), field.name.lower()): (field.bit_offset, field.bit_width)
         for register in registers.get_registers()
@@ -107,6 +113,41 @@ def test_svd(folder, regmap):
     blocks = [(block.offset, block.offset + block.size) for block in registers.address_blocks]
     for register in registers.get_registers():
         assert any(first <= register.address_offset < end for first, end in blocks)
+
+
+def test_access_of_fields(folder, regmap):
+    """In regmap.json and SVD."""
+    expected = {("status", name): "ro" for name in ("busy", "layer", "commands")}
+    expected |= {("control", name): "wo" for name in ("start", "abort")}
+    if folder.name == "axi":
+        expected[("stream_control", "enable")] = "rw"
+        expected |= {("stream_status", name): "w1c" for name in ("early", "missing")}
+        expected |= {("stream_status", name): "ro" for name in ("unfit", "busy")}
+    found = {
+        (register["name"], field["name"]): field["access"]
+        for register in regmap["registers"]
+        for field in register["fields"]
+    }
+    assert found == expected
+    # As svd2rust and its kin read it: access, and what a write of 1 does if that is not to set it.
+    words = {"ro": "read-only", "rw": "read-write", "wo": "write-only", "w1c": "read-write"}
+    told = {}
+    for register in ElementTree.parse(folder / "thresher.svd").iter("register"):
+        for field in register.iter("field"):
+            name = (register.findtext("name").lower(), field.findtext("name").lower())
+            told[name] = (field.findtext("access"), field.findtext("modifiedWriteValues"))
+    assert told == {
+        name: (words[access], "oneToClear" if access == "w1c" else None)
+        for name, access in expected.items()
+    }
+
+
+def test_guarded_registers(folder, regmap):
+    guarded = {register["name"] for register in regmap["registers"] if register["guarded"]}
+    assert guarded == {"image_id", "vectors"}
+    header = (folder / "thresher.h").read_text()
+    found = re.findall(r"/\* r[ow], guarded: .*\n#define THRESHER_(\w+) ", header)
+    assert {name.lower() for name in found} == guarded
 
 
 def test_csr_files_say_the_same(folder, regmap):

@@ -55,7 +55,7 @@ def test_places(laid_out, kind, name):
     """Vectors put where network.json says are what the driver sends."""
     network, image = laid_out
     config, port = image.config, getattr(image, name)
-    export = Export(kind, config, resident(kind, "net.thr", network, image))
+    export = Export(kind, config, resident=resident(kind, "net.thr", network, image))
     found = export.network()[name]
     high = 1 << (config.activation_bits - 1)
     count = min(2, image.vectors)
@@ -145,7 +145,7 @@ int main(void) {
 
 def test_header(laid_out, tmp_path):
     network, image = laid_out
-    export = Export("axi", image.config, resident("axi", "net.thr", network, image))
+    export = Export("axi", image.config, resident=resident("axi", "net.thr", network, image))
     facts = export.network()
     (tmp_path / "thresher.h").write_text(c_header(export.regmap(), facts))
     (tmp_path / "main.c").write_text(PROGRAM)
