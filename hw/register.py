@@ -17,9 +17,8 @@ class Field:
     first: int  # the lowest of them
     bits: int
     doc: str
-    access: str | None = (
-        None  # "ro", "rw", "wo" or "w1c", write 1 to clear; as the register if None
-    )
+    # "ro", "rw", "wo" or "w1c", which is write 1 to clear; that of the register if None.
+    access: str | None = None
 
     @property
     def slice(self) -> slice:

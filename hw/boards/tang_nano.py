@@ -1,6 +1,6 @@
 """Sipeed Tang Nano 9K: Gowin GW1NR-9C, 27 MHz oscillator, BL702 as serial port.
 
-Button S1 resets the engine.
+Button S2 resets the engine.
 """
 
 from amaranth_boards.tang_nano_9k import TangNano9kPlatform

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from . import elements, engine, exports, feeders
+from . import boards, elements, engine, exports, feeders
 
 __all__ = ["MUTATIONS", "Mutation"]
 
@@ -21,7 +21,7 @@ class Mutation:
 MUTATIONS = tuple(
     Mutation(fault, file, old, new, tests)
     for (file, tests), faults in (
-        elements.FAULTS | feeders.FAULTS | engine.FAULTS | exports.FAULTS
+        boards.FAULTS | elements.FAULTS | feeders.FAULTS | engine.FAULTS | exports.FAULTS
     ).items()
     for fault, old, new in faults
 )
