@@ -65,7 +65,7 @@ def test_resident_network(tmp_path):
     """It computes what the golden model does."""
     folder = tmp_path / "export"
     write(dataclasses.replace(CASE.export("verilog"), board=find("hx8k")), folder)
-    env, check = software(CASE, "verilog", folder)
+    env, results = software(CASE, folder)
     run_verilog(
         (folder / f"{TOP}.v").read_text,
         module="sim.bench.export.plain",
@@ -73,4 +73,4 @@ def test_resident_network(tmp_path):
         env=env,
         files=sorted(folder.glob("*.mem")),
     )
-    check()
+    assert results("results") == CASE.outputs.tolist()
