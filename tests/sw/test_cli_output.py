@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
+from rich.console import Group
 from rich.table import Table
 
 from sw.cli.output import check_folder, check_output, console, emit
@@ -24,12 +25,16 @@ def test_notes_are_whole_lines(capsys):
     assert capsys.readouterr().err == f"{LINE}\n"
 
 
-def test_tables_and_texts_have_100_columns(capsys):
+def test_tables_and_their_texts_have_100_columns(capsys):
     table = Table(show_header=False)
     table.add_row("words", "word " * 100)
-    emit({}, table, as_json=False)
-    emit({}, "word " * 100, as_json=False)
+    emit({}, Group(table, "word " * 100), as_json=False)
     assert {len(line) for line in capsys.readouterr().out.splitlines()} == {100}
+
+
+def test_a_command_is_one_line(capsys):
+    emit({}, LINE, as_json=False)
+    assert capsys.readouterr().out == f"{LINE}\n"
 
 
 def test_a_terminal_gets_notes_broken_at_its_width(monkeypatch):
