@@ -49,7 +49,7 @@ class Register:
     access: str  # "ro" or "rw"
     about: str
     guarded: bool = False  # as all windows are, by write_first and write_last
-    fields: tuple[Field, ...] = ()  # of a register that is no number; others bits read 0
+    fields: tuple[Field, ...] = ()  # of a register that is no number; other bits read 0
 
     @property
     def doc(self) -> str:
@@ -63,10 +63,14 @@ class Register:
 
     def word(self, **values: Value) -> Value:
         """Its word, up to the last field, from the values of them all."""
+        if values.keys() != self.field.keys():
+            wrong = ", ".join(sorted(values.keys() ^ self.field.keys()))
+            raise ValueError(f"{self.name}: {wrong}: its fields are {', '.join(self.field)}")
         parts: list[Value] = []
         for field in self.fields:
-            parts += [Const(0, field.first - len(Cat(parts))), values.pop(field.name)]
-        assert not values, f"{self.name} has no {', '.join(values)}"
+            if len(values[field.name]) != field.bits:
+                raise ValueError(f"{self.name}: {field.name} has {field.bits} bits")
+            parts += [Const(0, field.first - len(Cat(parts))), values[field.name]]
         return Cat(parts)
 
 

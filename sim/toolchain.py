@@ -7,6 +7,7 @@ import fcntl
 import importlib.metadata
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,8 @@ __all__ = [
     "version",
 ]
 
+_TELLING = re.compile(r"%Error|\berror\s*:|\bfatal\b", re.IGNORECASE)
+_TIDY_SECONDS = 2.0
 _PROGRAMS = ("make", "g++", "perl")
 _OBJCACHE = Path(__file__).with_name("objcache.py")
 
@@ -142,19 +145,27 @@ def run(command: list[str], env: dict[str, str], folder: Path) -> None:
         try:
             said, _ = process.communicate()
         except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            _end_all(process)
             raise
     if process.returncode:
-        log = folder / "failed.log"
-        log.write_text(said)
         lines = [line.strip() for line in said.splitlines() if line.strip()]
-        telling = [line for line in lines if "error" in line.lower()]
+        telling = [line for line in lines if _TELLING.search(line)]
         why = (telling or lines[-1:] or ["no message"])[0]
-        raise ToolFailed(
-            f"{Path(command[0]).name} failed (exit status {process.returncode}): {why}; "
-            f"all that it said is in {log}"
-        )
+        if process.returncode < 0:
+            why = f"it was ended by signal {-process.returncode}"
+        log = folder / "failed.log"
+        with contextlib.suppress(OSError):  # the disk may be full, which may be why
+            log.write_text(said)
+            why = f"{why}; all that it said is in {log}"
+        raise ToolFailed(f"{Path(command[0]).name} failed: {why}")
+
+
+def _end_all(process: subprocess.Popen[str]) -> None:
+    """End a program that leads a group of processes, and these; compilers may tidy up."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(process.pid, number)
+            process.wait(_TIDY_SECONDS)
 
 
 def build_once(folder: Path, build: Callable[[Path], None]) -> Path:

@@ -188,7 +188,7 @@ class AsyncAccelerator:
 
     @property
     def config_digest(self) -> int:
-        """See `sw.driver.Accelerator.config_digest`."""
+        """See `sw.driver.Accelerator.config_digest`; 0 before `start`."""
         return self._digest
 
     async def image_id(self) -> int:

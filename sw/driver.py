@@ -250,7 +250,8 @@ class Accelerator:
         ----------
         progress : called with the share that has been run, growing to 1; True: a bar on stderr
         timeout : as of `run`
-        trace_layers : compare every layer with the golden model; see `trace`
+        trace_layers : compare every layer with the golden model; see `trace`. Then the network is
+            run once more as a whole, which is what cycles and counters are of.
 
         Raises
         ------

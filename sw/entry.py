@@ -38,11 +38,14 @@ def importing() -> Iterator[None]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command, with the program's own arguments if none are given.
 
-    SIGTERM unwinds it as Ctrl-C does, so that it tidies up: files, and what a device holds.
+    SIGTERM and SIGHUP unwind it as Ctrl-C does, so that it tidies up: files, what a device holds,
+    programs that it runs.
     """
     with importing():
         from .cli import main as thresher
     signal.signal(signal.SIGTERM, _end)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, _end)  # with nohup it is ignored, and stays so
     thresher(arguments, prog_name="thresher")
 
 

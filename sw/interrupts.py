@@ -1,4 +1,4 @@
-"""What must not be torn apart by Ctrl-C or SIGTERM."""
+"""What must not be torn apart by Ctrl-C, SIGTERM or SIGHUP."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from types import FrameType
 
 __all__ = ["give_up", "uninterrupted"]
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Of which Windows has no SIGHUP.
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+_SIGNALS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
 
 
 @contextlib.contextmanager

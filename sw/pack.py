@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,13 +114,25 @@ def pack(network: CompressedNetwork, config: AcceleratorConfig) -> Image:
         fits), if numbers are wider than the accelerator's, or if an accumulator could overflow.
     """
     wrong = list(_too_wide(network, config))
-    if not wrong:
-        prove(network, config.accumulator_bits)
-    placement = place(network, config)
-    wrong += [_shortage(need) for need in _usage(network, placement, config) if not need.fits]
+    if not wrong:  # or else the sums are those of other numbers
+        wrong += _refusals(lambda: prove(network, config.accumulator_bits))
+    placements: list[Placement] = []
+    wrong += _refusals(lambda: placements.append(place(network, config)))
+    for placement in placements:
+        needs = _usage(network, placement, config)
+        wrong += [_shortage(need) for need in needs if not need.fits]
     if wrong:
         raise BadInput("; ".join(wrong))
-    return _Packer(network, config, placement).image()
+    return _Packer(network, config, placements[0]).image()
+
+
+def _refusals(check: Callable[[], object]) -> list[str]:
+    """What a check refuses; nothing if it passes."""
+    try:
+        check()
+    except BadInput as error:
+        return [str(error)]
+    return []
 
 
 def pack_file(model: str | Path, network: CompressedNetwork, config: AcceleratorConfig) -> Image:
@@ -154,7 +166,6 @@ def _too_wide(network: CompressedNetwork, config: AcceleratorConfig) -> Iterator
                 f"than the accelerator's {config.weight_bits}-bit weights hold ({high}): set "
                 "weight_bits in a recipe's coding"
             )
-            return
 
 
 def _shortage(need: Usage) -> str:

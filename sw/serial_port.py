@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import time
 import urllib.parse
 from typing import Any
@@ -55,7 +56,7 @@ def open_serial(port: str, baud: int, *, timeout: float = 1.0) -> UartBone:
         connection = serial.serial_for_url(
             port, baud, timeout=_LOOK_SECONDS, write_timeout=_WRITE_SECONDS, exclusive=True
         )
-    except (OSError, ValueError, OverflowError, KeyError) as error:
+    except (OSError, ValueError, OverflowError, KeyError, re.error) as error:
         ports = ", ".join(sorted(info.device for info in list_ports.comports())) or "none"
         raise PortError(
             f"{port}: {_why_not_open(error, port, baud)}; serial ports here: {ports}"

@@ -13,7 +13,7 @@ from .stream_map import StreamSettings
 __all__ = ["Activations", "Resident", "network_json"]
 
 _WORD_BYTES = layouts.BUS_BITS // 8
-_PAIR = re.compile(r"\[\s+(\d+),\s+(\d+)\s+\]")
+_PAIR = re.compile(r"\[\n\s+(\d+),\n\s+(\d+)\n\s+\]")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -42,7 +42,7 @@ from .inputs import read_shipped
 from .output import console, counted, emit, json_option
 from .resource_table import ROUTED
 from .simulate import progress_bar
-from .target import accelerator_options, board_config, choose_board, choose_config
+from .target import DEFAULT_BOARD, accelerator_options, board_config, choose_board, choose_config
 
 __all__ = ["latency"]
 
@@ -162,7 +162,7 @@ def latency(
     x, labels = datasets.load("mnist", count, data)
     if x.shape[1] != network.inputs:
         raise BadInput(f"{name} takes {network.inputs} inputs, an image has {x.shape[1]} pixels")
-    builds = [choose_builds(config, None if lanes else board or "arty", folders, clock_mhz)]
+    builds = [choose_builds(config, None if lanes else board or DEFAULT_BOARD, folders, clock_mhz)]
     builds += [choose_builds(image.config, ROUTED, (), None) for image, _ in engines[1:]]
     inputs = golden.quantise(network, x), labels
     runs = [_bench(network, *engine, inputs) for engine in engines]

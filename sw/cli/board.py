@@ -11,7 +11,6 @@ from rich.table import Table
 
 from hw import boards
 from hw.boards import Board
-from hw.config import PRESETS
 from hw.csr import csr_csv, regmap
 from hw.link.uart import DIVISOR_MIN, TOLERANCE
 from sim import board as virtual_board
@@ -25,6 +24,7 @@ from .at_port import build_option
 from .builds import Built, newest_engine
 from .options import seed_option
 from .output import check_output, console, emit, json_option
+from .target import board_config
 
 __all__ = ["board"]
 
@@ -115,7 +115,7 @@ def _built(name: str | None, build: Path | None) -> Built:
         return newest_engine(build, named)
     if named is None:
         raise BadInput("name the board by --virtual, or a build by --build")
-    return Built(named, PRESETS[named.preset])
+    return Built(named, board_config(named.name))
 
 
 def _at_baud(board: Board, baud: int | None) -> Board:

@@ -58,19 +58,23 @@ def newest_engine(folder: Path, board: boards.Board | None = None) -> Built:
     Raises
     ------
     BadInput
-        If there is none, or a summary.json cannot be read.
+        If there is none, or the summary.json of a newer one cannot be read.
     """
-    found = [(path.stat().st_mtime_ns, _built(path)) for path in summaries(folder, board)]
-    wanted = [each for each in found if board in (None, each[1].board)]
-    if not wanted:
-        name = "" if board is None else f" for {board.name}"
-        raise BadInput(f"there is no build{name} in {folder}: thresher build makes one")
-    return max(wanted, key=lambda each: each[0])[1]
+    found = summaries(folder, board)
+    # No further than to the first that suits: what is older may be of other times.
+    for path in sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+        built = _built(path)
+        if board in (None, built.board):
+            return built
+    name = "" if board is None else f" for {board.name}"
+    raise BadInput(f"there is no build{name} in {folder}: thresher build makes one")
 
 
 def _built(summary: Path) -> Built:
     try:
         record = json.loads(summary.read_text())
         return Built(boards.BOARDS[record["board"]], AcceleratorConfig(**record["config"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except KeyError as error:
+        raise BadInput(f"{summary} is not the summary of a build: it has no {error}") from error
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise BadInput(f"{summary} is not the summary of a build: {error!r}") from error

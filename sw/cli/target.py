@@ -14,13 +14,17 @@ from sw.compressed import CompressedNetwork
 from sw.errors import BadInput
 from sw.pack import config_for, naming
 
-__all__ = ["accelerator_options", "board_config", "choose_board", "choose_config"]
+__all__ = ["DEFAULT_BOARD", "accelerator_options", "board_config", "choose_board", "choose_config"]
+
+DEFAULT_BOARD = "arty"
 
 
 def accelerator_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds --board, --lanes and --groups."""
     options = (
-        click.option("--board", metavar="B", help="Engine of this board.  [default: arty]"),
+        click.option(
+            "--board", metavar="B", help=f"Engine of this board.  [default: {DEFAULT_BOARD}]"
+        ),
         click.option(
             "--lanes", metavar="L", type=int, help="An engine of L lanes that holds the network."
         ),
@@ -38,7 +42,7 @@ def board_config(name: str) -> AcceleratorConfig:
 
 def choose_board(board: str | None, lanes: int | None) -> boards.Board | None:
     """The board that the options name; None if they name an engine of its own."""
-    return boards.find(board or "arty") if lanes is None else None
+    return boards.find(board or DEFAULT_BOARD) if lanes is None else None
 
 
 def choose_config(
@@ -53,7 +57,7 @@ def choose_config(
     A board's engine is taken as it is; one given by --lanes gets memories that hold the network.
     """
     if lanes is None and groups is None:
-        return board_config(board or "arty")
+        return board_config(board or DEFAULT_BOARD)
     if board is not None:
         raise BadInput("--board names a whole engine; give it or --lanes and --groups, not both")
     if lanes is None:

@@ -28,8 +28,7 @@ class Verbs(LazyGroup):
             raise  # its message is the whole help
         except click.UsageError as error:
             where = _verb(ctx) if error.ctx is None else error.ctx.command_path
-            mistake = error.format_message().rstrip(".")
-            _refuse(ctx, f"{where}: {mistake}; see {where} --help")
+            _refuse(ctx, f"{where}: {error.format_message().rstrip('.')} (see {where} --help)")
         except BrokenPipeError:
             raise  # click ends quietly when nobody reads on
         except (BadInput, ConfigError, OSError) as error:

@@ -41,10 +41,13 @@ def test_a_word_of_values():
 
 
 def test_a_word_takes_its_own_fields_alone():
-    with pytest.raises(AssertionError, match="mode has no colour"):
-        REGISTER.word(on=Signal(), speed=Signal(3), end=Signal(), colour=Signal())
-    with pytest.raises(KeyError):
+    own = {"on": Signal(), "speed": Signal(3), "end": Signal()}
+    with pytest.raises(ValueError, match="mode: colour: its fields are on, speed, end"):
+        REGISTER.word(**own, colour=Signal())
+    with pytest.raises(ValueError, match="mode: end, speed: its fields are"):
         REGISTER.word(on=Signal())
+    with pytest.raises(ValueError, match="mode: speed has 3 bits"):
+        REGISTER.word(**own | {"speed": Signal(4)})
 
 
 def test_sentences():

@@ -29,9 +29,10 @@ def cable(url: str) -> Iterator[tuple[str, Callable[[], None]]]:
         def carry() -> None:
             with contextlib.suppress(OSError):
                 near, _ = listener.accept()
-                ends.append(stack.enter_context(near))
-                threading.Thread(target=_relay, args=(far, near), daemon=True).start()
-                _relay(near, far)
+                ends.append(near)
+                with near:
+                    threading.Thread(target=_relay, args=(far, near), daemon=True).start()
+                    _relay(near, far)
 
         threading.Thread(target=carry, daemon=True).start()
         stack.callback(pull)

@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -67,9 +68,30 @@ def test_environment_is_restored_after_an_error():
 
 def test_run_shows_what_a_failing_command_said(tmp_path):
     command = [sys.executable, "-c", "print('the reason'); raise SystemExit(3)"]
-    with pytest.raises(toolchain.ToolFailed, match=r"failed \(exit status 3\): the reason; all"):
+    with pytest.raises(toolchain.ToolFailed, match=r"failed: the reason; all that it said is"):
         toolchain.run(command, dict(os.environ), tmp_path)
     assert (tmp_path / "failed.log").read_text() == "the reason\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("g++ -Werror -c x.cpp\nx.cpp:1: error: what\nmake: *** [x.o]", "x.cpp:1: error: what"),
+        ("compiling device_errors.cpp\ncc1plus: out of memory", "cc1plus: out of memory"),
+        ("", "no message"),
+    ],
+)
+def test_what_is_quoted_of_a_failing_command(tmp_path, said, why):
+    (tmp_path / "failed.log").mkdir()  # so that it cannot be written
+    command = [sys.executable, "-c", f"print({said!r}); raise SystemExit(1)"]
+    with pytest.raises(toolchain.ToolFailed, match=rf"failed: {re.escape(why)}$"):
+        toolchain.run(command, dict(os.environ), tmp_path)
+
+
+def test_a_command_that_a_signal_ends(tmp_path):
+    command = [sys.executable, "-c", "import os; print('working'); os.kill(os.getpid(), 9)"]
+    with pytest.raises(toolchain.ToolFailed, match="failed: it was ended by signal 9; all"):
+        toolchain.run(command, dict(os.environ), tmp_path)
 
 
 def test_an_interrupt_ends_a_command_and_what_it_started(tmp_path):

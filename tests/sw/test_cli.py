@@ -76,16 +76,16 @@ def test_module_and_version():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["no-such"], "thresher: No such command 'no-such'; see thresher --help"),
-        (["sim"], "thresher sim: Missing argument 'MODEL.thr'; see thresher sim --help"),
+        (["no-such"], "thresher: No such command 'no-such' (see thresher --help)"),
+        (["sim"], "thresher sim: Missing argument 'MODEL.thr' (see thresher sim --help)"),
         (
             ["bench", "eie", "--lanes", "x"],
-            "thresher bench eie: Invalid value for '--lanes': 'x' is not a valid integer; "
-            "see thresher bench eie --help",
+            "thresher bench eie: Invalid value for '--lanes': 'x' is not a valid integer "
+            "(see thresher bench eie --help)",
         ),
         (
             ["build", "--export"],
-            "thresher build: Option '--export' requires an argument; see thresher build --help",
+            "thresher build: Option '--export' requires an argument (see thresher build --help)",
         ),
         (["bench", "eie", "--layers", "Q"], "thresher bench eie: --layers has 'Q'; EIE's layers"),
     ],

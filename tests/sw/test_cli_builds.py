@@ -16,6 +16,7 @@ from hw.config import PRESETS
 from sim.engine import open_engine
 from sw import format as thr
 from sw.cli.builds import newest_engine
+from sw.errors import BadInput
 
 CONFIG = dataclasses.replace(TINY, queue_depth=7)
 BOARD = "ulx3s_85f"
@@ -106,6 +107,21 @@ class TestChoice:
         build(tmp_path / f"{BOARD}-2", CONFIG)
         build(tmp_path / f"{BOARD}-3", TINY, age=20)
         assert newest_engine(tmp_path).config == CONFIG
+
+    def test_what_is_older_than_the_newest_is_not_read(self, tmp_path):
+        build(tmp_path / f"{BOARD}-1", CONFIG)
+        build(tmp_path / f"{BOARD}-2", TINY)
+        (tmp_path / f"{BOARD}-2" / "summary.json").write_text("of other times")
+        os.utime(tmp_path / f"{BOARD}-2" / "summary.json", (1, 1))
+        assert newest_engine(tmp_path).config == CONFIG
+
+    @pytest.mark.parametrize(
+        ("text", "why"), [("[" * 200_000, "RecursionError"), ("{}", "it has no 'board'")]
+    )
+    def test_a_summary_that_is_none(self, tmp_path, text, why):
+        (tmp_path / "summary.json").write_text(text)
+        with pytest.raises(BadInput, match=f"summary.json is not the summary of a build: {why}"):
+            newest_engine(tmp_path)
 
     def test_the_newest_of_a_board(self, tmp_path):
         arty = PRESETS["arty_a7_35t"]

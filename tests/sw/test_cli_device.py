@@ -323,6 +323,10 @@ def test_a_bad_cable(engine, model, inputs):
             "(its options are not pyserial's); ",
         ),
         (
+            "hwgrep://(",
+            "hwgrep://(: this URL cannot be opened, as socket://HOST:PORT can (",
+        ),
+        (
             "loop://?fast=1",
             "loop://?fast=1: this URL cannot be opened, as socket://HOST:PORT can (its options are "
             "not pyserial's); ",

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM amid what must not be torn apart."""
+"""Ctrl-C, SIGTERM and SIGHUP amid what must not be torn apart."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from sw.interrupts import uninterrupted
 
 # A verb that loads and runs a network on a simulated engine until it is interrupted.
 ENDLESS = """
-import click, sys
+import click, signal, sys
 from hw.config import PRESETS
 from sim.engine import open_engine
 from sim.random_network import Recipe, random_inputs, random_network
@@ -21,6 +21,7 @@ from sw import cli, entry
 from sw.driver import Accelerator
 from sw.pack import pack
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever started the tests
 RECIPE = Recipe(sizes=[60, 50, 40])
 
 @click.command()
@@ -70,7 +71,7 @@ def test_other_threads_are_left_alone():
 
 
 @pytest.mark.parametrize("group", [False, True])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_amid_a_simulation(number, group):
     """Whether the program alone has the signal, or all that a terminal has started."""
     command = [sys.executable, "-c", ENDLESS]

@@ -288,6 +288,16 @@ class TestMismatch:
             ):
                 use(network, config)
 
+    def test_all_that_is_wrong_is_named_at_once(self):
+        config = dataclasses.replace(config_for(NETWORK, lanes=4), accumulator_bits=22)
+        with pytest.raises(BadInput, match=r"bits would fit; layer .* entry_depth = \d+ would do"):
+            pack(NETWORK, dataclasses.replace(config, entry_depth=2))
+        with pytest.raises(BadInput, match=r"8-bit ones.*coding; .*do not fit into the"):
+            pack(
+                changed(1, codebook=np.arange(32)),
+                dataclasses.replace(config, activation_bits=8, entry_bits=4),
+            )
+
     def test_an_accumulator_that_could_overflow(self):
         config = dataclasses.replace(config_for(NETWORK, lanes=4), accumulator_bits=22)
         with pytest.raises(

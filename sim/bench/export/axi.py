@@ -30,13 +30,13 @@ from cocotbext.axi import (
 from hw.export.stream_map import vector_cycles
 from sim.bench.streams import PERIOD_NS, parameters
 
-from .software import bits_of
+from .software import masks_of
 
 GIVEN = parameters()
 REGMAP = json.loads(Path(GIVEN["regmap"]).read_text())
 ADDRESS = {register["name"]: register["address"] for register in REGMAP["registers"]}
 INPUTS, OUTPUTS = GIVEN["inputs"], GIVEN["outputs"]
-BITS = bits_of(REGMAP)
+BITS = masks_of(REGMAP)
 EARLY, MISSING, UNDER_WAY = (BITS["stream_status"][name] for name in ("early", "missing", "busy"))
 _PATIENCE_US = 2000
 # From the handshake of a read's address, or of a write's data, to that of the answer.

@@ -14,19 +14,19 @@ from typing import Any
 
 from sim.bench.streams import parameters
 
-__all__ = ["Software", "bits_of"]
+__all__ = ["Software", "masks_of"]
 
 _POLLS_MAX = 1000
 _ASKED_MAX = 10_000
 _BITS, _BYTES = 32, 4  # of a word of the bus
 
 
-def bits_of(regmap: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+def masks_of(regmap: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """Register -> field -> its bits, 1 in an else empty word; from regmap.json."""
     return {
         register["name"]: {
             field["name"]: ((1 << field["bits"]) - 1) << field["first"]
-            for field in register.get("fields", ())
+            for field in register["fields"]
         }
         for register in regmap["registers"]
     }
@@ -52,7 +52,7 @@ class Software:
         export = Path(self.given["export"])
         self.regmap = json.loads((export / "regmap.json").read_text())
         self.network = json.loads((export / "network.json").read_text())
-        self._bits = bits_of(self.regmap)
+        self._bits = masks_of(self.regmap)
         self._address = {each["name"]: each["address"] for each in self.regmap["registers"]}
 
     async def read(self, name: str) -> int:
