@@ -184,7 +184,7 @@ def document(table: Mapping[str, Any]) -> str:
             text = show(table[key])
             if is_stale(table, key):  # said below each of the section's headings
                 text = re.sub("^## .*\n", rf"\g<0>\n{_STALE}", text, flags=re.MULTILINE)
-            parts.append(text)
+            parts.append(text + (_unrouted(table) if key == "routed_lanes" else ""))
     return "\n".join(parts)
 
 
@@ -313,6 +313,17 @@ def _routed_lanes(rows: list[dict[str, Any]]) -> str:
         f"## Routed over lanes\n\nThe whole design of {rows[0]['board']} with the engines over "
         f"lanes, by nextpnr with\n{rows[0]['target_mhz']:g} MHz as its aim.\n\n{clocks}"
     )
+
+
+def _unrouted(table: Mapping[str, Any]) -> str:
+    """Which engines that are counted over lanes no clock is known of."""
+
+    def engines(section: str) -> list[str]:
+        rows = table.get(section, [])
+        return list(dict.fromkeys(f"{row['lanes']} × {row['groups']}" for row in rows))
+
+    missing = [engine for engine in engines("lanes") if engine not in engines("routed_lanes")]
+    return f"\nNot routed: {', '.join(missing)}.\n" if missing else ""
 
 
 def _largest(row: Mapping[str, Any]) -> str:

@@ -67,6 +67,14 @@ class TestTable:
         for name, used in largest["used"].items():
             assert 0 < used <= largest["capacity"][name] == BOARDS["arty_a7_35t"].capacity[name]
 
+    def test_document_says_what_is_not_routed(self):
+        few = [row for row in TABLE["routed_lanes"] if row["lanes"] in (1, 8)]
+        text = resource_table.document({**TABLE, "routed_lanes": few})
+        assert "\nNot routed: 4 × 1, 16 × 1, 32 × 1.\n" in text
+        all_of_them = [{**few[0], "lanes": lanes} for lanes in (1, 4, 8, 16, 32)]
+        text = resource_table.document({**TABLE, "routed_lanes": all_of_them})
+        assert "Not routed" not in text
+
     @pytest.mark.parametrize(("preset", "family"), PRESET_FAMILIES)
     def test_presets_cost_what_it_says(self, preset, family):
         named = functools.partial(is_held, family)
