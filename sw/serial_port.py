@@ -128,11 +128,11 @@ def _why_not_open(error: Exception, port: str, baud: int) -> str:
 
 def _fault_of(url: str, error: Exception) -> str:
     try:
-        urllib.parse.urlsplit(url).port  # noqa: B018, a property that raises
+        port = urllib.parse.urlsplit(url).port
     except ValueError:
         return "its host cannot be read, or its port is no number from 0 to 65535"
     cause = error.__context__
-    if isinstance(cause, TypeError):  # which pyserial makes of a port left out
+    if port is None and isinstance(cause, TypeError):  # which pyserial makes of a port left out
         return "it names no port"
     if KeyError in (type(cause), type(error)):  # and this, of options that it does not know
         return "its options are not pyserial's"

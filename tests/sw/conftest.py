@@ -1,6 +1,7 @@
 """The tiny engine, simulated, as the driver's tests have it."""
 
 import pytest
+from devices import board_with
 from two_networks import NETWORK
 
 from hw.config import PRESETS
@@ -27,3 +28,11 @@ def accelerator(device):
     accelerator = Accelerator(device)
     accelerator.load(NETWORK)
     return accelerator
+
+
+@pytest.fixture
+def port(engine):
+    """That of a board with a module's engine, as after power-up."""
+    engine.reset()
+    with board_with(engine) as name:
+        yield name

@@ -9,9 +9,21 @@ import threading
 import time
 import tty
 
+import numpy as np
+
+from hw.wire import Opcode
 from sw import serial_port
 
-__all__ = ["BAUD", "TIMEOUT", "Device", "address_as_data", "command_size", "memory", "opened"]
+__all__ = [
+    "BAUD",
+    "TIMEOUT",
+    "Device",
+    "address_as_data",
+    "board_with",
+    "command_size",
+    "memory",
+    "opened",
+]
 
 BAUD = 115_200
 TIMEOUT = 0.25
@@ -98,3 +110,22 @@ def address_as_data(command):
     if command[0] != 2:
         return b""
     return b"".join((first + n).to_bytes(4, "big") for n in range(command[1]))
+
+
+@contextlib.contextmanager
+def board_with(transport):
+    """The port of a device whose far end hands UARTBone commands to a transport."""
+
+    def answer(command):
+        address = int.from_bytes(command[2:6], "big")
+        if command[0] == Opcode.WRITE:
+            transport.write(address, np.frombuffer(command[6:], ">u4").astype(np.uint32))
+            return b""
+        assert command[0] == Opcode.READ
+        return transport.read(address, command[1]).astype(">u4").tobytes()
+
+    device = Device(answer)
+    try:
+        yield device.port
+    finally:
+        device.unplug()

@@ -8,7 +8,7 @@ import os
 
 import numpy as np
 import pytest
-from test_cli_device import board_with, record_of, refused, run
+from test_cli_device import record_of, refused, run
 from two_networks import INPUTS, NETWORK, TINY, X
 
 from hw.boards import BOARDS, find
@@ -35,13 +35,6 @@ def build(folder, config, board=BOARD, *, age=0):
 def engine():
     with open_engine(CONFIG) as transport:
         yield transport
-
-
-@pytest.fixture
-def port(engine):
-    engine.reset()
-    with board_with(engine) as name:
-        yield name
 
 
 @pytest.fixture

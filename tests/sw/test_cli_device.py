@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -14,13 +13,12 @@ import sys
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from devices import Device
+from devices import board_with
 from faulty import Faulty, flipped
 
 from hw.boards import find
 from hw.config import PRESETS
 from hw.regmap import PLACE, Window
-from hw.wire import Opcode
 from sim import golden
 from sim.engine import open_engine
 from sim.random_network import Recipe, random_inputs, random_network
@@ -44,33 +42,6 @@ X = random_inputs(RECIPE, COUNT, 7)
 def engine():
     with open_engine(ARTY) as transport:
         yield transport
-
-
-@contextlib.contextmanager
-def board_with(transport):
-    """The port of a device whose far end hands UARTBone commands to a transport."""
-
-    def answer(command):
-        address = int.from_bytes(command[2:6], "big")
-        if command[0] == Opcode.WRITE:
-            transport.write(address, np.frombuffer(command[6:], ">u4").astype(np.uint32))
-            return b""
-        assert command[0] == Opcode.READ
-        return transport.read(address, command[1]).astype(">u4").tobytes()
-
-    device = Device(answer)
-    try:
-        yield device.port
-    finally:
-        device.unplug()
-
-
-@pytest.fixture
-def port(engine):
-    """A board as after power-up."""
-    engine.reset()
-    with board_with(engine) as name:
-        yield name
 
 
 @pytest.fixture
