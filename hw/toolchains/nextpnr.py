@@ -1,7 +1,7 @@
 """The open flows: Yosys, nextpnr for the family, and what packs the bitstream."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,15 @@ from . import yosys
 from .base import Job, Outcome, ToolchainError, check_clock, check_fits, find_tool, run_tool
 from .families import FAMILIES
 
-__all__ = ["available", "critical_path", "overrides", "read_report", "route", "run", "synthesise"]
+__all__ = [
+    "available",
+    "critical_path",
+    "overrides",
+    "read_report",
+    "route",
+    "run",
+    "synthesise",
+]
 
 
 @dataclass(frozen=True)
@@ -137,11 +145,18 @@ def synthesise(job: Job) -> dict[str, float]:
     return used
 
 
-def route(folder: Path, commands: tuple[tuple[str, ...], ...], seed: int) -> str:
-    """JSON text of nextpnr's report on a synthesised design, placed and routed from a seed."""
+def route(
+    folder: Path, commands: tuple[tuple[str, ...], ...], seed: int, options: Sequence[str] = ()
+) -> str:
+    """JSON text of nextpnr's report on a synthesised design, placed and routed from a seed.
+
+    Parameters
+    ----------
+    options : of nextpnr, beside those of the commands
+    """
     name, *command = next(c for c in commands if c[0].startswith("nextpnr-"))
     command[command.index("--seed") + 1] = str(seed)
-    run_tool([_require(name), *command], folder, f"top_{name}.log")
+    run_tool([_require(name), *command, *options], folder, f"top_{name}.log")
     return (folder / "top_report.json").read_text()
 
 

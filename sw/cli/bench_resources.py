@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,10 @@ __all__ = ["engine_resources"]
 
 _LANES = (1, 4, 8, 16, 32)
 _SEEDS = (1, 2, 3, 4, 5)
+# Options that matter only where something is routed, and those by which engines are added to the
+# routed ones.
+_OF_ROUTES = ("--seeds", "--nextpnr")
+_CHOOSE_ROUTES = ("--lanes", *_OF_ROUTES)
 
 Note = Callable[[str], None]
 
@@ -59,6 +64,14 @@ def _numbers(_: click.Context, option: click.Parameter, text: str | None) -> tup
     return tuple(dict.fromkeys(map(int, words)))
 
 
+def _as_in_a_shell(_: click.Context, option: click.Parameter, text: str | None) -> str | None:
+    """Words with single spaces between them, quoted where that is needed."""
+    try:
+        return None if text is None else shlex.join(shlex.split(text))
+    except ValueError as error:
+        raise BadInput(f"--{option.name} is {text!r}: {error}") from None
+
+
 @dataclasses.dataclass(frozen=True)
 class _Request:
     """What is asked for; see the options of the same names."""
@@ -73,6 +86,7 @@ class _Request:
     route: bool
     route_lanes: bool
     seeds: tuple[int, ...] | None
+    nextpnr: str | None
     largest: bool
     write: bool
 
@@ -91,15 +105,16 @@ class _Request:
         """Options by which less than the whole is done."""
         narrowed = ["--block"] * (self.block is not None)
         narrowed += ["--family"] * (self.family != "both")
-        return narrowed + ["--seeds"] * (self.seeds is not None)
+        narrowed += ["--seeds"] * (self.seeds is not None)
+        return narrowed + ["--nextpnr"] * (self.nextpnr is not None)
 
     @property
     def _heeded(self) -> set[str]:
         """Options that choose engines or narrow, and matter to what is done."""
         by = (
             (self.over_lanes, ("--lanes", "--groups", "--board", "--family", "--block")),
-            (self.route_lanes, ("--lanes", "--groups", "--board", "--seeds")),
-            (self.route, ("--seeds",)),
+            (self.route_lanes, ("--lanes", "--groups", "--board", *_OF_ROUTES)),
+            (self.route, _OF_ROUTES),
             (self.largest, ("--board",)),
         )
         return {option for done, options in by if done for option in options}
@@ -111,7 +126,7 @@ class _Request:
         return (
             self.route_lanes
             and not others
-            and not {*self._engine, *self._narrowed}.isdisjoint(("--lanes", "--seeds"))
+            and not {*self._engine, *self._narrowed}.isdisjoint(_CHOOSE_ROUTES)
         )
 
     @property
@@ -131,7 +146,7 @@ class _Request:
         self._check_limits()
         narrowed = [*self._engine, *self._narrowed]
         if self._adds_routes:
-            narrowed = [name for name in narrowed if name not in ("--lanes", "--seeds")]
+            narrowed = [name for name in narrowed if name not in _CHOOSE_ROUTES]
         if self.write and narrowed:
             raise BadInput(f"--write writes the whole table: leave out {' and '.join(narrowed)}")
         if self.route and self._engine:
@@ -140,8 +155,9 @@ class _Request:
                 f"{' and '.join(self._engine)}, or route other engines by --route-lanes"
             )
         if ignored := [name for name in narrowed if name not in self._heeded]:
-            why = ["no engine over lanes is counted"] * (ignored != ["--seeds"])
-            why += ["nothing is routed"] * ("--seeds" in ignored)
+            of_routes = {*ignored} & {*_OF_ROUTES}
+            why = ["no engine over lanes is counted"] * (of_routes != {*ignored})
+            why += ["nothing is routed"] * bool(of_routes)
             names, reasons = " and ".join(ignored), " and ".join(why)
             raise BadInput(f"{names} would be ignored: {reasons} in this run")
         if self.write:
@@ -204,6 +220,12 @@ class _Request:
     help=f"Of placement.  [default: {','.join(map(str, _SEEDS))}]",
 )
 @click.option(
+    "--nextpnr",
+    metavar="OPTIONS",
+    callback=_as_in_a_shell,
+    help='Options of nextpnr, such as "--placer static --router router2".  [default: the flow\'s]',
+)
+@click.option(
     "--largest", is_flag=True, help="Search the largest grid for LeNet-300-100 on the board."
 )
 @click.option("--write", is_flag=True, help="Write docs/resources.md and its figures anew.")
@@ -221,8 +243,8 @@ def engine_resources(as_json: bool, **options: Any) -> None:
     LeNet-300-100 resident, its memories just large enough.
 
     --write takes the presets and the default engines; figures of --route, --route-lanes, --boards
-    and --largest that are not measured in this run are kept. With --route-lanes alone, --lanes and
-    --seeds choose what is routed and added to the engines and seeds that are there.
+    and --largest that are not measured in this run are kept. With --route-lanes alone, --lanes,
+    --seeds and --nextpnr choose what is routed and added to the engines and seeds that are there.
 
     JSON: `yosys`, and of what was asked for `presets`, `lanes`, `boards`, `routed`,
     `routed_lanes`, `largest`, as in sw/data/resources.json. What is `used` are `lut`, `ff`, `dsp`,
@@ -243,7 +265,7 @@ def engine_resources(as_json: bool, **options: Any) -> None:
 def _measure(request: _Request, note: Note) -> dict[str, Any]:
     board = boards.find(request.board or VARIED)
     groups = 1 if request.groups is None else request.groups
-    seeds = request.seeds or _SEEDS
+    seeds, options = request.seeds or _SEEDS, request.nextpnr or ""
     configs = [
         dataclasses.replace(PRESETS[board.preset], lanes=lanes, groups=groups)
         for lanes in request.lanes or _LANES
@@ -260,9 +282,9 @@ def _measure(request: _Request, note: Note) -> dict[str, Any]:
     if request.whole_boards:
         record["boards"] = _boards(note)
     if request.route:
-        record["routed"] = _route(PRESETS[boards.find(ROUTED).preset], seeds, note)
+        record["routed"] = _route(PRESETS[boards.find(ROUTED).preset], seeds, options, note)
     if request.route_lanes:
-        record["routed_lanes"] = [_route(config, seeds, note) for config in configs]
+        record["routed_lanes"] = [_route(config, seeds, options, note) for config in configs]
     if request.largest:
         model = networks.LENET300100
         record["largest"] = largest_grid(board, model, thr.read(model), note)
@@ -319,7 +341,9 @@ def _boards(note: Note) -> dict[str, Any]:
     return counted
 
 
-def _route(config: AcceleratorConfig, seeds: Sequence[int], note: Note) -> dict[str, Any]:
+def _route(
+    config: AcceleratorConfig, seeds: Sequence[int], options: str, note: Note
+) -> dict[str, Any]:
     board = boards.find(ROUTED)
     note(f"{board.title} with {config.lanes} × {config.groups} elements")
     return {
@@ -328,7 +352,7 @@ def _route(config: AcceleratorConfig, seeds: Sequence[int], note: Note) -> dict[
         "lanes": config.lanes,
         "groups": config.groups,
         "target_mhz": board.clock_hz / 1e6,
-        **route_board(Design(board, config), seeds, note),
+        **route_board(Design(board, config), seeds, note, options),
     }
 
 

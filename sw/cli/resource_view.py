@@ -70,9 +70,10 @@ def _clocks(row: Mapping[str, Any]) -> list[RenderableType]:
         ends = f"{path['from']} to {path['to']}\nthrough {most}"
         mhz = f"{each['fmax_mhz']:.2f}"
         table.add_row(f"{each['seed']}", mhz, f"{logic:.2f}", f"{routing:.2f}", ends)
+    how = f" with {row['options']}" if row["options"] else ""
     title = (
-        f"{row['board']} ({row['part']}), {row['lanes']} lanes × {row['groups']} groups, routed: "
-        f"median {row['median_mhz']:.2f} MHz, best {row['best_mhz']:.2f} MHz; "
+        f"{row['board']} ({row['part']}), {row['lanes']} lanes × {row['groups']} groups, "
+        f"routed{how}: median {row['median_mhz']:.2f} MHz, best {row['best_mhz']:.2f} MHz; "
         f"{used_words(row['used'])}"
     )
     return [title, table]

@@ -162,6 +162,8 @@ class TestReports:
         commands = (("yosys", "top.ys"), ("nextpnr-ecp5", "--seed", "1", "--json", "top.json"))
         report = nextpnr.route(tmp_path, commands, 7)
         assert report == "--seed 7 --json top.json\n"
+        report = nextpnr.route(tmp_path, commands, 8, ("--router", "router2"))
+        assert report == "--seed 8 --json top.json --router router2\n"
 
 
 class TestVivado:

@@ -257,6 +257,16 @@ class TestWrite:
             assert [row["lanes"] for row in rows] == [16, 8]
             assert [each["seed"] for each in rows[0]["seeds"]] == [3, 2]
 
+    def test_options_of_nextpnr_do_not_mix(self):
+        other = {
+            **ROUTED,
+            "options": "--router router2",
+            "seeds": [{**ROUTED["seeds"][0], "fmax_mhz": 50.0}],
+        }
+        rows = resource_table.merge_routes([other], [ROUTED])
+        shown = [(row["options"], row["median_mhz"]) for row in rows]
+        assert shown == [("", 95.5), ("--router router2", 50.0)]
+
     def test_nothing_is_written_where_there_are_no_documents(self, checkout):
         before = resource_table.table_file().read_text()
         shutil.rmtree(checkout / "docs")
@@ -272,6 +282,7 @@ ROUTED = {
     "groups": 1,
     "target_mhz": 90.0,
     "used": {"lut": 9000, "ff": 6000, "ebr": 30, "dsp": 4},
+    "options": "",
     "median_mhz": 95.5,
     "best_mhz": 97.25,
     "seeds": [
@@ -326,17 +337,21 @@ class TestRoute:
         clocks = {3: 100.125, 1: 96.5, 7: 120.0}
         asked = []
 
-        def route(folder, commands, seed):
+        def route(folder, commands, seed, options):
             assert (folder / "top.json").stat().st_size > 100_000  # the netlist
             assert any(command[0] == "nextpnr-ecp5" for command in commands)
-            asked.append(seed)
+            asked.append((seed, *options))
             return report(clocks[seed])
 
         monkeypatch.setenv("THRESHER_BUILD", str(tmp_path))
         monkeypatch.setattr(nextpnr, "route", route)
-        row = bench_resources._route(self.CONFIG, tuple(clocks), lambda _: None)
-        assert bench_resources._route(self.CONFIG, (1,), lambda _: None)["median_mhz"] == 96.5
-        assert asked == list(clocks)  # what is known is not routed again
+        row = bench_resources._route(self.CONFIG, tuple(clocks), "", lambda _: None)
+        again = bench_resources._route(self.CONFIG, (1,), "", lambda _: None)
+        assert again["median_mhz"] == 96.5
+        other = bench_resources._route(self.CONFIG, (7,), "--router router2", lambda _: None)
+        # What is known is not routed again, unless it is with other options.
+        assert asked == [*((seed,) for seed in clocks), (7, "--router", "router2")]
+        assert (row["options"], other["options"]) == ("", "--router router2")
         board = find("ulx3s")
         assert (row["board"], row["part"]) == (board.name, board.part)
         assert (row["lanes"], row["groups"], row["target_mhz"]) == (1, 1, board.clock_hz / 1e6)
@@ -349,7 +364,7 @@ class TestRoute:
         ]
         names = ("routed", "routed_lanes")
         measured = TABLE["measured"] | {name: resource_table.stamp(name) for name in names}
-        table = {**TABLE, "routed": row, "routed_lanes": [row, ROUTED], "measured": measured}
+        table = {**TABLE, "routed": row, "routed_lanes": [other, ROUTED], "measured": measured}
         said = sections(resource_table.document(table))
         routed = said["Routed on the LFE5U-85F-6BG381C"]
         assert "1 × 1 elements, by nextpnr with 90 MHz as its aim: median 100.12 MHz" in routed
@@ -357,8 +372,11 @@ class TestRoute:
         assert f"| 1 | 96.5 | {ends} | 0.5 | 7.25 |" in routed
         over_lanes = said["Routed over lanes"]
         assert (
-            "| 1 × 1 | 3 | 100.12 | 120.0 | 4,000 | 3,000 | 2 | 1 | grid.element_0.queue |"
+            "| 1 × 1 | `--router router2` | 1 | 120.0 | 120.0 | 4,000 | 3,000 | 2 | 1 "
+            "| grid.element_0.queue |" in over_lanes
+        )
+        assert (
+            "| 4 × 1 | as in a build | 3 | 95.5 | 97.25 | 9,000 | 6,000 | 30 | 4 | host |"
             in over_lanes
         )
-        assert "| 4 × 1 | 3 | 95.5 | 97.25 | 9,000 | 6,000 | 30 | 4 | host |" in over_lanes
         assert STALE not in routed + over_lanes
