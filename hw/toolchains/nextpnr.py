@@ -11,15 +11,7 @@ from . import yosys
 from .base import Job, Outcome, ToolchainError, check_clock, check_fits, find_tool, run_tool
 from .families import FAMILIES
 
-__all__ = [
-    "available",
-    "critical_path",
-    "overrides",
-    "read_report",
-    "route",
-    "run",
-    "synthesise",
-]
+__all__ = ["available", "critical_path", "overrides", "read_report", "route", "run", "synthesise"]
 
 
 @dataclass(frozen=True)

@@ -223,7 +223,7 @@ class _Request:
     "--nextpnr",
     metavar="OPTIONS",
     callback=_as_in_a_shell,
-    help='Options of nextpnr, such as "--placer static --router router2".  [default: the flow\'s]',
+    help='Of nextpnr beside those of a build, such as "--placer static --router router2".',
 )
 @click.option(
     "--largest", is_flag=True, help="Search the largest grid for LeNet-300-100 on the board."
