@@ -129,6 +129,8 @@ def recorded_builds(
     if "routed" in table:
         rows.append(("routed", ROUTED, table["routed"]))
     for section, like, row in rows:
+        if row["options"]:
+            continue  # no build routes so
         grid = {"lanes": row["lanes"], "groups": row["groups"]}
         built = dataclasses.replace(PRESETS[boards.BOARDS[like].preset], **grid)
         if _differs(config, dataclasses.asdict(built)) is None and _holds(built, config):

@@ -185,6 +185,7 @@ class TestRecordedBuilds:
             "part": "LFE5U-85F-6BG381C",
             "lanes": self.ULX3S.lanes,
             "groups": self.ULX3S.groups,
+            "options": "",
             "median_mhz": 101.5,
             "seeds": [{}, {}, {}],
             "used": used,
@@ -213,6 +214,9 @@ class TestRecordedBuilds:
         wide = dataclasses.replace(ARTY, lanes=8, groups=1)
         (build,) = recorded_builds(wide, None, table)
         assert (build.name, build.clock_mhz) == ("ulx3s_85f", 98.0)
+        other = table["routed_lanes"][-1] | {"options": "--router router2", "median_mhz": 1.0}
+        table["routed_lanes"].append(other)
+        assert recorded_builds(wide, None, table) == [build]
         assert build.config == dataclasses.asdict(wide)
         smaller = dataclasses.replace(wide, entry_depth=ARTY.entry_depth // 2)
         assert recorded_builds(smaller, None, table) == [build]
