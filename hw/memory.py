@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for, ceil_log2
 
 from . import layouts
+from .registers import data_register
 from .regmap import Window
 
 __all__ = ["LoadSignature", "LoadedMemory", "SerialMemory", "items_to_ints", "read_register"]
@@ -55,7 +56,7 @@ def read_register(m: Module, read, *, name: str, enable=1) -> Signal:
     read : the port's data
     enable : whether it takes what is read
     """
-    item = Signal.like(read, name=name, reset_less=True)
+    item = data_register(read, name=name)
     with m.If(enable):
         m.d.sync += item.eq(read)
     return item

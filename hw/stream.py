@@ -4,6 +4,8 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .registers import data_register
+
 __all__ = ["Skid"]
 
 
@@ -22,7 +24,7 @@ class Skid(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        kept, full = Signal.like(self.i.payload), Signal()
+        kept, full = data_register(self.i.payload), Signal()
         m.d.comb += [
             self.i.ready.eq(~full),
             self.o.valid.eq(self.i.valid | full),

@@ -6,6 +6,7 @@ from amaranth.utils import bits_for
 from .. import layouts
 from ..config import AcceleratorConfig
 from ..memory import LoadSignature
+from ..registers import data_register, port_register
 from ..stream import Skid
 from .positions import PositionWalker
 from .segments import SegmentReader
@@ -102,8 +103,8 @@ class Feeder(wiring.Component):
     def _read_words(self, m, o):
         """Reads word after word of the segments."""
         segments, lanes = self.segments.o, self.config.lanes
-        read, loaded = Signal.like(o.payload.about), Signal.like(o.payload.about)
-        run = Signal.like(segments.payload)
+        read, loaded = data_register(o.payload.about), data_register(o.payload.about)
+        run = data_register(segments.payload)
         reading, readable, at_end = Signal(), Signal(), Signal()
         read_valid, read_next = Signal(), Signal()
         stored = Signal.like(self.stored)  # of its own, since it comes from far
@@ -150,8 +151,9 @@ class Feeder(wiring.Component):
         fresh, pending = Signal(lanes), Signal(lanes)
         fresh_valid, fresh_last, fresh_next = Signal(), Signal(), Signal()
         valid, last, more, next_word = Signal(), Signal(), Signal(), Signal()
-        fresh_column, column = Signal.like(about.column), Signal.like(about.column)
-        fresh_word, word = Signal.like(self.word), Signal.like(self.word)
+        fresh_column, column = data_register(about.column), data_register(about.column)
+        fresh_word, word = data_register(self.word), data_register(self.word)
+        token = port_register(m, self.o.payload)
         free, wanted = Signal(), Signal()
         m.d.comb += [
             free.eq(~self.o.valid | self.o.ready),
@@ -185,10 +187,10 @@ class Feeder(wiring.Component):
         with m.If(free):
             m.d.sync += [
                 self.o.valid.eq(valid & (pending.any() | last)),
-                self.o.payload.column.eq(column + index),
-                self.o.payload.activation.eq(activation),
-                self.o.payload.null.eq(~pending.any()),
-                self.o.payload.last.eq(last & ~more),
+                token.column.eq(column + index),
+                token.activation.eq(activation),
+                token.null.eq(~pending.any()),
+                token.last.eq(last & ~more),
             ]
 
     def _lowest(self, m, pending, word):

@@ -9,6 +9,7 @@ from amaranth.utils import bits_for
 from .. import layouts
 from ..config import AcceleratorConfig
 from ..memory import read_register
+from ..registers import data_register, port_register
 from .arithmetic import add_or_subtract
 
 __all__ = ["Pool"]
@@ -64,16 +65,17 @@ class Pool(wiring.Component):
         # writes. Totals of the four words before are forwarded, as far as those can be of the same
         # row; from where is known beforehand. Numbers are the cycles since the word came.
         words, rows, firsts, enables = (
-            [port, *(Signal.like(port, name=f"{name}_{cycle}") for cycle in range(1, cycles + 1))]
-            for name, port, cycles in (
-                ("word", self.word, 3),
-                ("row", self.row, 5),
-                ("first", self.first, 3),
-                ("enable", self.enable, 5),
+            [port, *(kind(port, name=f"{name}_{cycle}") for cycle in range(1, cycles + 1))]
+            for kind, name, port, cycles in (
+                (data_register, "word", self.word, 3),
+                (data_register, "row", self.row, 5),
+                (data_register, "first", self.first, 3),
+                (Signal.like, "enable", self.enable, 5),
             )
         )
-        totals_of = {age: Signal(totals, name=f"total_{age}") for age in (2, 3, 4)}
-        total, known = totals_of[2], Signal(totals, name="known")
+        totals_of = {age: Signal(totals, name=f"total_{age}", reset_less=True) for age in (2, 3, 4)}
+        total, known = totals_of[2], Signal(totals, name="known", reset_less=True)
+        result = port_register(m, self.result)
         stored = data.View(totals, read_register(m, read.data, name="stored"))
         m.d.sync += [totals_of[3].eq(total), totals_of[4].eq(totals_of[3])]
         for stages in (words, rows, firsts, enables):
@@ -99,12 +101,14 @@ class Pool(wiring.Component):
             greater = Mux(first | both[-1], word, before)
             m.d.sync += total[lane].eq(Mux(self.average, both, greater))
             mean = total[lane] >> self.average_shift
-            m.d.sync += self.result[lane].eq(Mux(self.average, mean, total[lane]))
+            m.d.sync += result[lane].eq(Mux(self.average, mean, total[lane]))
         return m
 
     def _same_row(self, m, rows, enables):
         """Age -> whether the word so many before is of the same row, as far as it can be."""
-        use = {age: Signal(name=f"use_{age}") for age in range(self.config.groups, 5)}
+        use = {
+            age: Signal(name=f"use_{age}", reset_less=True) for age in range(self.config.groups, 5)
+        }
         for age, same in use.items():
             # The total of the word before is there only when it is to be added to.
             cycle = 2 if age == 1 else 1

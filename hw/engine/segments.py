@@ -5,6 +5,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from .. import layouts
 from ..config import AcceleratorConfig
 from ..memory import LoadedMemory, LoadSignature
+from ..registers import data_register, port_register
 from ..regmap import Window
 from ..stream import Skid
 from .positions import advance
@@ -57,7 +58,7 @@ class SegmentReader(wiring.Component):
         connect(m, skid.o, flipped(self.o))
 
         segment = layouts.segment(self.config)(memory.item)
-        position = Signal.like(self.i.payload)
+        position = data_register(self.i.payload)
         valid, last = Signal(), Signal()
         free, next_free, at_last = Signal(), Signal(), Signal()
         index = Signal.like(self.patch.segment_base)
@@ -85,7 +86,8 @@ class SegmentReader(wiring.Component):
 
     def _place(self, m, segment, position, flags, to):
         """The segment of that position as a run of words; `flags`: whether it is, and the last."""
-        (valid, last), run, lanes = flags, to.payload, self.config.lanes
+        (valid, last), lanes = flags, self.config.lanes
+        run = port_register(m, to.payload)
         carry, word, first = advance(self.config, position, segment)
         final = Signal(range(2 * lanes))
         over, inside = Signal(), Signal()

@@ -82,7 +82,7 @@ class Sequencer(wiring.Component):
         memory.in_turns = narrow = getattr(platform, "narrow_memories", False)
         connect(m, flipped(self.load), memory.load)
         # A register of its own: the instruction reaches every element.
-        instruction = Signal(layouts.instruction(self.config))
+        instruction = Signal(layouts.instruction(self.config), reset_less=True)
         first, final, upcoming = Signal(), Signal(), Signal.like(self.layer)
         m.d.comb += [
             final.eq(instruction.last | (self.layer == self.config.layer_depth - 1)),

@@ -8,6 +8,7 @@ from .. import layouts
 from ..config import AcceleratorConfig
 from ..memory import LoadedMemory, LoadSignature
 from ..pe.accumulate import DrainSignature
+from ..registers import data_register, port_register
 from ..regmap import Window
 from .arithmetic import add_or_subtract
 from .grid import Grid
@@ -72,7 +73,8 @@ class LaneWriteBack(wiring.Component):
         connect(m, flipped(self.load), memory.load)
 
         shape = signed(self.config.accumulator_bits)
-        biased, shifted = (Signal(shape, name=n) for n in ("biased", "shifted"))
+        biased, shifted = (Signal(shape, name=n, reset_less=True) for n in ("biased", "shifted"))
+        activation = port_register(m, self.activation)
         high = (1 << (self.config.activation_bits - 1)) - 1
         total = self._one_total(m)
         m.d.comb += memory.index.eq(self.bias_index)
@@ -83,11 +85,11 @@ class LaneWriteBack(wiring.Component):
         # Too large for an activation: not all bits above are the sign.
         negative, above = shifted[-1], shifted[self.config.activation_bits - 1 :]
         with m.If(self.relu & negative):
-            m.d.sync += self.activation.eq(0)
+            m.d.sync += activation.eq(0)
         with m.Elif(above.any() & ~above.all()):
-            m.d.sync += self.activation.eq(Mux(negative, -high - 1, high))
+            m.d.sync += activation.eq(Mux(negative, -high - 1, high))
         with m.Else():
-            m.d.sync += self.activation.eq(shifted)
+            m.d.sync += activation.eq(shifted)
         return m
 
     def _one_total(self, m):
@@ -96,7 +98,7 @@ class LaneWriteBack(wiring.Component):
         for level in range(self.levels(self.config)):
             pairs = [terms[place : place + 2] for place in range(0, len(terms), 2)]
             terms = [
-                Signal(signed(self.config.accumulator_bits), name=f"total_{level}_{place}")
+                data_register(terms[0], name=f"total_{level}_{place}")
                 for place in range(len(pairs))
             ]
             for total, pair in zip(terms, pairs, strict=True):

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from .. import layouts
 from ..config import AcceleratorConfig
 from ..memory import read_register
+from ..registers import data_register, port_register
 
 __all__ = ["DrainSignature", "MultiplyAccumulate"]
 
@@ -85,7 +86,7 @@ class MultiplyAccumulate(wiring.Component):
         # Where the operand goes, and those that came up to four cycles ago: whether to any
         # accumulator, and to which.
         goes = [Signal(name=f"goes_{age}") for age in range(5)]
-        place = [Signal.like(operand.row, name=f"place_{age}") for age in range(5)]
+        place = [data_register(operand.row, name=f"place_{age}") for age in range(5)]
         same = [Signal(name=f"same_as_{age}") for age in range(5)]
         buffer = Mux(self.joined, operand.row[-1], operand.buffer)
         m.d.comb += [
@@ -96,13 +97,15 @@ class MultiplyAccumulate(wiring.Component):
             m.d.sync += [goes[age].eq(goes[age - 1]), place[age].eq(place[age - 1])]
             m.d.comb += same[age].eq(goes[age] & (place[age] == place[0]))
 
-        sums = total, written, older = [Signal(shape, name=n) for n in ("sum", "written", "older")]
+        sums = total, written, older = [
+            Signal(shape, name=n, reset_less=True) for n in ("sum", "written", "older")
+        ]
         stored, holds = self._accumulators(m, (place[0], place[4]), goes[4], total)
         before = self._before(m, sums, same, (stored, holds))
         weight, activation = self._delayed(m, weight=operand.weight, activation=operand.activation)
         # Whether the sum before is another's. Not the contrary: Yosys makes the multiplexer of the
         # next sum a DSP48E1's own, and takes its input 0 for the sum whichever input that is.
-        other = [~same[1], *(Signal(name=f"other_{n}") for n in range(3))]
+        other = [~same[1], *(Signal(name=f"other_{n}", reset_less=True) for n in range(3))]
         m.d.sync += [after.eq(first) for first, after in itertools.pairwise(other)]
         product = Signal(signed(len(weight) + len(activation)), reset_less=True)
         m.d.sync += [
@@ -127,8 +130,9 @@ class MultiplyAccumulate(wiring.Component):
         found : what is stored there; a cycle before, whether anything is
         """
         (total, written, older), (stored, holds) = sums, found
-        before = Signal(total.shape(), name="before")
-        known, choice, nothing = Signal(2), Signal(2), Signal()
+        before = data_register(total, name="before")
+        known, choice = (Signal(2, name=n, reset_less=True) for n in ("known", "choice"))
+        nothing = Signal(reset_less=True)
         m.d.sync += [
             known.eq(Mux(same[2], 1, Mux(same[3], 2, Mux(same[4], 3, 0)))),
             choice.eq(known),
@@ -148,7 +152,7 @@ class MultiplyAccumulate(wiring.Component):
         whole block.
         """
         for name, factor in factors.items():
-            stages = [Signal.like(factor, name=f"{name[0]}_{n}", reset_less=True) for n in range(2)]
+            stages = [data_register(factor, name=f"{name[0]}_{n}") for n in range(2)]
             m.d.sync += [stages[0].eq(factor), stages[1].eq(stages[0])]
             yield stages[-1]
 
@@ -173,7 +177,7 @@ class MultiplyAccumulate(wiring.Component):
             ]
             stored.append(read_register(m, port.data, name=f"stored_{number}").as_signed())
         # Cleared a cycle after it is read, so that no memory is read where it is written.
-        clear, cleared = Signal(), Signal.like(drain.place)
+        clear, cleared = Signal(), data_register(drain.place)
         m.d.sync += [clear.eq(drain.enable), cleared.eq(drain.place)]
         held = []
         for buffer in range(2):  # no accumulator is drained while its buffer is added to
@@ -191,13 +195,13 @@ class MultiplyAccumulate(wiring.Component):
             held.append(port.data)
         holds = []
         for number, place in enumerate((added, drain.place)):
-            buffer = Signal(name=f"buffer_{number}")
+            buffer = Signal(name=f"buffer_{number}", reset_less=True)
             m.d.sync += buffer.eq(place[-1])
             holds.append(Mux(buffer, held[1], held[0]))
-        nothing = Signal()
-        m.d.sync += [nothing.eq(~holds[1]), self.total.eq(stored[1])]
+        nothing, drained = Signal(reset_less=True), port_register(m, self.total)
+        m.d.sync += [nothing.eq(~holds[1]), drained.eq(stored[1])]
         with m.If(nothing):
-            m.d.sync += self.total.eq(0)
+            m.d.sync += drained.eq(0)
         return stored[0], holds[0]
 
     def _markers(self, m):

@@ -4,6 +4,7 @@ from amaranth.lib.wiring import In, Out
 
 from .. import layouts
 from ..config import AcceleratorConfig
+from ..registers import data_register, port_register
 
 __all__ = ["EntryDecoder", "IndexAccumulator", "WeightDecoder"]
 
@@ -81,7 +82,8 @@ class IndexAccumulator(wiring.Component):
         # Half of the shift before the register, half behind it. No gap reaches beyond the rows, so
         # bits beyond a row's are 0.
         fine, coarse = self.code_bits[:2], self.code_bits[2:]
-        shifted, gap = Signal.like(self.entry), Signal.like(self.row)
+        shifted, gap = data_register(self.entry), Signal.like(self.row)
+        row = port_register(m, self.row)
         enable, first = Signal(), Signal()
         m.d.comb += gap.eq(shifted >> fine)
         m.d.sync += [
@@ -90,9 +92,9 @@ class IndexAccumulator(wiring.Component):
             first.eq(self.first),
         ]
         # Before the first row there is row -1; the lowest bits carry in the 1.
-        one, before = Const(1, 1), self.row | first.replicate(len(self.row))
+        one, before = Const(1, 1), row | first.replicate(len(row))
         with m.If(enable):
-            m.d.sync += self.row.eq((Cat(one, before) + Cat(one, gap))[1:])
+            m.d.sync += row.eq((Cat(one, before) + Cat(one, gap))[1:])
         return m
 
 
@@ -132,7 +134,7 @@ class EntryDecoder(wiring.Component):
         m = Module()
         m.submodules.weights = weights = self.weights
         m.submodules.rows = rows = self.rows
-        entry, operand = self.i.payload, self.o.payload
+        entry, operand = self.i.payload, port_register(m, self.o.payload)
         m.d.comb += [
             weights.code_mask.eq(self.code_mask),
             weights.base.eq(self.codebook_base),
@@ -144,7 +146,7 @@ class EntryDecoder(wiring.Component):
             rows.first.eq(entry.first),
             rows.entry.eq(entry.entry),
         ]
-        read, read_valid = Signal.like(entry), Signal()
+        read, read_valid = data_register(entry), Signal()
         m.d.sync += [
             read_valid.eq(self.i.valid),
             read.eq(entry),
@@ -154,5 +156,5 @@ class EntryDecoder(wiring.Component):
             operand.last.eq(read.last),
             operand.buffer.eq(read.buffer),
         ]
-        m.d.comb += [operand.weight.eq(weights.weight), operand.row.eq(rows.row)]
+        m.d.comb += [self.o.payload.weight.eq(weights.weight), self.o.payload.row.eq(rows.row)]
         return m

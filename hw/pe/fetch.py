@@ -5,6 +5,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from .. import layouts
 from ..config import AcceleratorConfig
 from ..memory import LoadedMemory, LoadSignature
+from ..registers import data_register, port_register
 from ..regmap import Window
 
 __all__ = ["EntryFetch"]
@@ -55,7 +56,7 @@ class EntryFetch(wiring.Component):
         m.submodules.memory = memory = self.memory
         connect(m, flipped(self.load), memory.load)
 
-        column = Signal.like(self.i.payload)
+        column = data_register(self.i.payload)
         active = Signal()
         first = Signal()
         buffer = Signal()
@@ -114,8 +115,8 @@ class EntryFetch(wiring.Component):
 
     def _hand_on(self, m, active, about):
         """An entry that is read, and what is known of it, two cycles later: as the memory takes."""
-        entry = self.o.payload
-        read = Signal.like(entry)
+        entry = port_register(m, self.o.payload)
+        read = data_register(entry)
         read_valid = Signal()
         m.d.sync += [
             read_valid.eq(active),
@@ -123,4 +124,4 @@ class EntryFetch(wiring.Component):
             self.o.valid.eq(read_valid),
             *(entry[name].eq(read[name]) for name in about),
         ]
-        m.d.comb += entry.entry.eq(self.memory.item)
+        m.d.comb += self.o.payload.entry.eq(self.memory.item)

@@ -5,6 +5,7 @@ from amaranth.utils import bits_for
 
 from .. import layouts
 from ..config import AcceleratorConfig
+from ..registers import data_register
 
 __all__ = ["PointerStage"]
 
@@ -36,9 +37,9 @@ class PointerStage(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        waiting, token, found = (Signal.like(self.i.payload) for _ in range(3))
+        waiting, token, found = (data_register(self.i.payload) for _ in range(3))
         waiting_valid, valid, found_valid = Signal(), Signal(), Signal()
-        pointer, column = Signal.like(self.pointer), self.o.payload
+        pointer, column = data_register(self.pointer), self.o.payload
         m.d.comb += self.column.eq(self.i.payload.column)
         m.d.sync += [
             waiting.eq(self.i.payload),

@@ -84,7 +84,8 @@ _GW1N = {
 
 FAMILIES = {
     "xc7": Family(
-        "synth_xilinx -family xc7 -flatten",
+        # A word's delay takes flip-flops, of which there are two beside every LUT, and no LUTs.
+        "synth_xilinx -family xc7 -flatten -nosrl",
         "-noiopad -noclkbuf",
         _XC7,
         frozenset({"CARRY4", "MUXF7", "MUXF8", "IBUF", "OBUF", "OBUFT", "BUFG", "BUFGCTRL"})

@@ -2,6 +2,8 @@
 
 __all__ = ["FAULTS"]
 
+_ABORTS = "tests/sim/test_engine.py::test_aborts[tiny]"
+
 # By file and tests: what is wrong, the text, and what it becomes.
 FAULTS = {
     ("memory.py", "tests/hw/pe/test_fetch.py"): (
@@ -125,6 +127,21 @@ FAULTS = {
             "m.d.sync += alone.eq(alone | self.joined)",
         ),
     ),
+    ("pe/fetch.py", _ABORTS): (
+        ("an aborted column goes on", "active = Signal()", "active = Signal(reset_less=True)"),
+        (
+            "an aborted vector keeps its buffer",
+            "unreleased = Signal(2)",
+            "unreleased = Signal(2, reset_less=True)",
+        ),
+    ),
+    ("stream.py", _ABORTS): (
+        (
+            "what waits when a run is aborted comes in the next",
+            "data_register(self.i.payload), Signal()",
+            "data_register(self.i.payload), Signal(reset_less=True)",
+        ),
+    ),
     ("pe/fetch.py", "tests/hw/pe/test_element.py"): (
         (
             "a third vector does not wait for a buffer",
@@ -150,7 +167,7 @@ FAULTS = {
         ),
         (
             "the first row of a column follows that of the one before",
-            "self.row | first.replicate(len(self.row))",
+            "row | first.replicate(len(row))",
             "self.row",
         ),
         ("mere markers move on to another row", "self.i.valid & ~entry.null", "self.i.valid"),
@@ -158,8 +175,8 @@ FAULTS = {
         ("every layer has the first codebook", "self.base | (self", "(self"),
         (
             "rows end with the first buffer",
-            "m.d.sync += self.row.eq((Cat(one, before) + Cat(one, gap))[1:])",
-            "m.d.sync += self.row.eq((Cat(one, before) + Cat(one, gap))[1:-2])",
+            "m.d.sync += row.eq((Cat(one, before) + Cat(one, gap))[1:])",
+            "m.d.sync += row.eq((Cat(one, before) + Cat(one, gap))[1:-2])",
         ),
     ),
     ("pe/accumulate.py", "tests/hw/pe/test_accumulate.py"): (

@@ -108,8 +108,8 @@ FAULTS = {
         ),
         (
             "the marker is a token like any other",
-            "self.o.payload.null.eq(~pending.any())",
-            "self.o.payload.null.eq(0)",
+            "token.null.eq(~pending.any())",
+            "token.null.eq(0)",
         ),
         ("activations before a segment belong to it", "(run.first <= lane) & ", ""),
         ("a segment lacks lanes in all its words", "run.first.eq(0)", "run.first.eq(run.first)"),

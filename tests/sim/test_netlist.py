@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+from aborts import run_after_aborts
 
 from hw.boards.icebreaker import IceBreakerMemories
 from hw.config import PRESETS
@@ -66,6 +67,17 @@ def test_outputs(family):
     differences = run_examples(engine_netlist(TINY, family).simulated())
     assert set(differences) == {None}
     assert len(differences) >= GRAPHS // 2  # too many of them were too large to be run
+
+
+def after_aborts(verilog):
+    program = verilated.build(verilog, "engine", quick=True)
+    with verilated.VerilatedTransport(program) as transport:
+        return run_after_aborts(transport, TINY)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_aborts(family):
+    assert after_aborts(engine_netlist(TINY, family).simulated()) > 0.8
 
 
 # The shape of a board's engine, with numbers as wide as the examples'.
