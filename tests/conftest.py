@@ -10,6 +10,9 @@ _SHARED = Path(
     os.environ.get("THRESHER_SHARED", Path(__file__).resolve().parent.parent.parent / "shared")
 )
 
+# What it asserts is shown, as in the tests that call it.
+pytest.register_assert_rewrite("aborts")
+
 # A job in the background of a shell ignores it, and so would all programs that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

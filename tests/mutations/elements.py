@@ -128,18 +128,10 @@ FAULTS = {
         ),
     ),
     ("pe/fetch.py", _ABORTS): (
-        ("an aborted column goes on", "active = Signal()", "active = Signal(reset_less=True)"),
         (
             "an aborted vector keeps its buffer",
             "unreleased = Signal(2)",
             "unreleased = Signal(2, reset_less=True)",
-        ),
-    ),
-    ("stream.py", _ABORTS): (
-        (
-            "what waits when a run is aborted comes in the next",
-            "data_register(self.i.payload), Signal()",
-            "data_register(self.i.payload), Signal(reset_less=True)",
         ),
     ),
     ("pe/fetch.py", "tests/hw/pe/test_element.py"): (

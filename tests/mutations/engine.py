@@ -4,6 +4,13 @@ __all__ = ["FAULTS"]
 
 # By file and tests: what is wrong, the text, and what it becomes.
 FAULTS = {
+    ("engine/writeback.py", "tests/sim/test_engine.py::test_aborts[tiny]"): (
+        (
+            "an aborted position is drained in the next run",
+            "draining, released, soon, last_position = Signal(), ",
+            "draining, released, soon, last_position = Signal(reset_less=True), ",
+        ),
+    ),
     ("engine/grid.py", "tests/hw/engine/test_grid.py"): (
         (
             "a token is taken when one lane has room for it",

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PARTS = ("docs", "hw", "sim", "sw", "tests")
 
 _BENCH = r"\d+ of \d+ tests failed\nE +([^\s:]+): "
-_ASSERTION = r"\nFAILED [^\s:]+::(\S+) - assert "
+_ASSERTION = r"\nFAILED [^\s:]+::(\S+) - (?:AssertionError: )?assert "
 
 
 def copy_project(folder: Path) -> None:

@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+from aborts import run_after_aborts
 from click.testing import CliRunner
 from rests import ASKED_CYCLES, changing
 
@@ -34,6 +35,14 @@ def example(board):
     recipe = Recipe(sizes=[30, 20, 10], density=0.3, code_bits=3, **widths)
     network = random_network(recipe, 0)
     return recipe, network, pack(network, config)
+
+
+@pytest.mark.parametrize("name", ["icebreaker", "hx8k"])
+def test_aborts(name):
+    board = find(name)
+    config = PRESETS[board.preset]
+    with open_engine(config, board=board) as bus:
+        assert run_after_aborts(bus, config) > 0.8
 
 
 @pytest.mark.parametrize("name", ["icebreaker", "hx8k"])
