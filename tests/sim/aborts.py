@@ -16,7 +16,6 @@ from sw.errors import BadInput
 from sw.pack import pack
 
 _START, _ABORT = 1, 2
-ABORTS = 24  # of every network
 # What the graphs must have among them, beside convolutions.
 _POOLING = {
     "maximum": lambda c: c.pool > 1 and not c.average,
@@ -58,10 +57,12 @@ def _outputs(accelerator, x):
         return np.empty((0, 0), np.int64)
 
 
-def run_after_aborts(transport: VerilatedTransport, config: AcceleratorConfig) -> float:
+def run_after_aborts(
+    transport: VerilatedTransport, config: AcceleratorConfig, aborts: int = 24
+) -> float:
     """Assert that nobody sees what an aborted run left behind; share of aborts that ended one.
 
-    They are spread over the time that a run takes; some come twice. Behind them other inputs of the
+    They are spread over the time that a run takes, `aborts` for each network; some come twice. Behind them other inputs of the
     network are run, then another network.
     """
     accelerator = Accelerator(transport)
@@ -76,8 +77,8 @@ def run_after_aborts(transport: VerilatedTransport, config: AcceleratorConfig) -
         assert first_difference(_outputs(accelerator, x[:2]), right[:2]) is None
         cycles.append(sum(layer.cycles for layer in accelerator.counters()))
     ended = []
-    for number in range(ABORTS * len(images)):
-        which, part = number % len(images), number // len(images) / ABORTS
+    for number in range(aborts * len(images)):
+        which, part = number % len(images), number // len(images) / aborts
         x, right = examples[which][1], expected[which]
         accelerator.load(images[which])
         assert first_difference(_outputs(accelerator, x[:2]), right[:2]) is None
