@@ -62,8 +62,8 @@ def run_after_aborts(
 ) -> float:
     """Assert that nobody sees what an aborted run left behind; share of aborts that ended one.
 
-    They are spread over the time that a run takes, `aborts` for each network; some come twice. Behind them other inputs of the
-    network are run, then another network.
+    They are spread over the time that a run takes, `aborts` for each network; some come twice.
+    Behind them other inputs of the network are run, then another network.
     """
     accelerator = Accelerator(transport)
     examples = list(_networks(config))
