@@ -3,7 +3,7 @@
 import numpy as np
 
 from hw.config import AcceleratorConfig
-from hw.regmap import PLACE
+from hw.regmap import CONTROL, PLACE
 from sim import golden
 from sim.random_graph import Limits, random_graph, random_planes
 from sim.random_network import Recipe, random_inputs, random_network
@@ -15,7 +15,7 @@ from sw.driver import Accelerator
 from sw.errors import BadInput
 from sw.pack import pack
 
-_START, _ABORT = 1, 2
+_START, _ABORT = (CONTROL.field[name].mask for name in ("start", "abort"))
 # What the graphs must have among them, beside convolutions.
 _POOLING = {
     "maximum": lambda c: c.pool > 1 and not c.average,
